@@ -1,0 +1,6 @@
+"""`python cli.py` is `forestay`."""
+
+from forestay.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""What every room shares: errors, console, project layout, the command tree, the whole loop (ship)."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,210 @@
+"""The command tree: names, one line of help each, and where the code lies.
+
+Nothing heavy is imported here, and a command's module only when that command runs, so that `--help` and usage
+errors answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import rich_click
+
+from forestay import __version__
+from forestay.console import Console, print_error
+from forestay.errors import ForestayError
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command that is imported when it runs: `module:attribute`, and its line in the group's help."""
+
+    target: str
+    help: str
+
+
+TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
+    "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
+    "data": (
+        "Look at data before an experiment.",
+        {"show": Lazy("forestay.commands.data:show", "The columns: type, missing, distinct, examples, warnings.")},
+    ),
+    "job": (
+        "Define, run and inspect AutoML jobs.",
+        {
+            "new": Lazy("forestay.commands.job_new:new", "Write a job file and an MLTable for a data file."),
+            "check": Lazy("forestay.commands.job_check:check", "Check a job file and its data; runs nothing."),
+            "submit": Lazy("forestay.commands.job_submit:submit", "Train: here, or in Azure ML with --env."),
+            "list": Lazy("forestay.commands.job:list_jobs", "The jobs, newest first."),
+            "show": Lazy("forestay.commands.job:show", "One job: status, best trial, metrics."),
+            "leaderboard": Lazy("forestay.commands.job:leaderboard", "The trials of a job, best first."),
+            "trial": Lazy("forestay.commands.job:trial", "One trial: parameters, metrics, files."),
+            "download": Lazy("forestay.commands.job:download", "Copy a trial's files, model.pkl among them."),
+            "cancel": Lazy("forestay.commands.job:cancel", "Stop a running job."),
+        },
+    ),
+    "model": (
+        "Register and look up models.",
+        {
+            "register": Lazy("forestay.commands.model:register", "Register a job's trial as a model version."),
+            "list": Lazy("forestay.commands.model:list_models", "The registered models."),
+            "show": Lazy("forestay.commands.model:show", "One model version and where it came from."),
+            "download": Lazy("forestay.commands.model:download", "Copy a model version's files."),
+        },
+    ),
+    "score": (
+        "Generate, prove and serve scoring assets.",
+        {
+            "generate": Lazy("forestay.commands.score:generate", "Write score.py, conda_env.yaml and their company."),
+            "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
+            "serve": Lazy("forestay.commands.score:serve", "Serve a scoring folder in the foreground."),
+        },
+    ),
+    "endpoint": (
+        "Deploy proven models and call them.",
+        {
+            "deploy": Lazy("forestay.commands.endpoint:deploy", "Deploy a proven model version."),
+            "list": Lazy("forestay.commands.endpoint:list_endpoints", "The endpoints."),
+            "show": Lazy("forestay.commands.endpoint:show", "One endpoint: status, address, deployment."),
+            "invoke": Lazy("forestay.commands.endpoint:invoke", "Send rows, print the answer."),
+            "logs": Lazy("forestay.commands.endpoint:logs", "What the server wrote."),
+            "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
+        },
+    ),
+}
+
+
+def console(context: click.Context) -> Console:
+    """The console of this call, shared by the root, its groups and its commands."""
+    found: Console = context.ensure_object(Console)
+    return found
+
+
+def _set_output(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        console(context).output = value
+
+
+def _set_flag(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        setattr(console(context), str(parameter.name), True)
+
+
+def _common_options() -> list[click.Parameter]:
+    """`--output`, `--quiet`, `--verbose`: accepted before and after a command's name."""
+    return [
+        click.Option(
+            ["--output", "-o"],
+            type=click.Choice(["table", "json"]),
+            expose_value=False,
+            callback=_set_output,
+            help="What to print on stdout.",
+        ),
+        click.Option(
+            ["--quiet", "-q"], is_flag=True, expose_value=False, callback=_set_flag, help="No progress on stderr."
+        ),
+        click.Option(
+            ["--verbose", "-v"], is_flag=True, expose_value=False, callback=_set_flag, help="Details on stderr."
+        ),
+    ]
+
+
+class Command(rich_click.RichCommand):
+    """A command that also takes the common options; every command is one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_common_options()]
+
+
+class LazyGroup(rich_click.RichGroup):
+    """A group that knows its commands by name and help, and imports one only to run it."""
+
+    def __init__(self, *args: Any, commands_by_name: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_common_options()]
+        self.commands_by_name = commands_by_name
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands_by_name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.commands_by_name.get(cmd_name)
+        if entry is None:
+            return None
+        if isinstance(entry, Lazy):
+            return click.Command(cmd_name, help=entry.help, short_help=entry.help)
+        text, commands = entry
+        return LazyGroup(cmd_name, help=text, commands_by_name=commands, no_args_is_help=True)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        entry = self.commands_by_name.get(name or "")
+        if isinstance(entry, Lazy):
+            command = load(entry)
+        return name, command, rest
+
+
+def load(entry: Lazy) -> click.Command:
+    """Import a command. A missing extra is said as such."""
+    module, attribute = entry.target.split(":")
+    loaded: click.Command = getattr(importlib.import_module(module), attribute)
+    return loaded
+
+
+@click.version_option(__version__, prog_name="forestay")
+@click.pass_context
+def _root(context: click.Context) -> None:
+    """Forestay: from a CSV to a proven endpoint, with Azure AutoML job files, here or in Azure.
+
+    Example: forestay ship job.yml --model CategorizeTransactions --endpoint categorize-transactions
+    """
+    console(context)
+
+
+root = LazyGroup(
+    "forestay",
+    callback=_root,
+    help=_root.__doc__,
+    params=list(getattr(_root, "__click_params__", [])),
+    commands_by_name=TREE,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    no_args_is_help=True,
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command line and exit with its code (see forestay.errors)."""
+    settings = Console()
+    try:
+        root.main(args=arguments, prog_name="forestay", standalone_mode=False, obj=settings)
+        code = 0
+    except ForestayError as error:
+        print_error(error)
+        code = error.exit_code
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted\n")
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is wrong, and nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if settings.verbose:
+            raise
+        sys.stderr.write(f"error: internal: {type(error).__name__}: {error}\n")
+        sys.stderr.write("  this is a fault of forestay; run again with --verbose for the whole story\n")
+        code = 1
+    sys.exit(code)
