@@ -1,0 +1,50 @@
+"""Fixtures that all layers share: a project of one's own, the CLI as a subprocess, the published jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the published jobs and schemas, which lies beside the project where there is one."""
+    folder = Path(os.environ.get("FORESTAY_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"published jobs and schemas are not at {folder}")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the current one and holds its own .forestay."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORESTAY_HOME", str(tmp_path / ".forestay"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def forestay(project: Path) -> Run:
+    """The CLI as a user starts it: `forestay("job", "list", timeout=30)` returns the completed process."""
+
+    def run(*arguments: str | Path, timeout: float = 240, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "forestay", *map(str, arguments)],
+            cwd=cwd or project,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    return run
