@@ -85,10 +85,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
     except OSError as error:
         raise InputError(
-            f"cannot write here: {error.strerror}", where=str(target.parent), fix="choose a folder that you may write to"
+            f"cannot write here: {error.strerror}",
+            where=str(target.parent),
+            fix="choose a folder that you may write to",
         ) from error
     try:
-        os.chmod(scratch, 0o755)
+        os.chmod(scratch, 0o755)  # noqa: S103 - mkdtemp makes it private; a plain mkdir would not have
         yield scratch
         old: Path | None = None
         if target.exists():

@@ -27,7 +27,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html", "html.j2"), default=False),
     )
     environment.filters["to_json"] = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
     return environment
