@@ -1,0 +1,123 @@
+"""The SQLite file of a run store: made whole or not at all, checked before MLflow opens it.
+
+MLflow makes its tables by some fifty migrations in place, and retries a file that it can't open for a minute. So
+a new database is built aside and put in place by one rename, and an existing one is looked at first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from forestay import project
+from forestay.errors import InputError
+
+
+def lock_path(database: Path) -> Path:
+    """The lock that every write to this database holds."""
+    return database.with_name(f"{database.name}.lock")
+
+
+def exists(database: Path) -> bool:
+    """Whether there is a database; an empty file holds nothing and counts as none."""
+    try:
+        return database.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(database, error.strerror or "no access") from error
+
+
+def create(database: Path, artifacts: Path) -> None:
+    """Make the database unless it is there; safe when two processes do it at once or one is killed in between.
+
+    Parameters
+    ----------
+    artifacts: the folder for the files of runs, kept in the database as an absolute path.
+
+    Raises InputError when the folder can't be written.
+    """
+    if exists(database):
+        return
+    project.ensure_folder(database.parent)
+    if not os.access(database.parent, os.W_OK):
+        raise InputError(
+            "cannot write here",
+            where=str(database.parent),
+            fix="choose a folder that you may write to (FORESTAY_HOME moves .forestay)",
+        )
+    with project.lock(lock_path(database), "the run store"):
+        if exists(database):
+            return
+        for left in database.parent.glob(f".{database.name}.new-*"):  # of a process killed while it held the lock
+            shutil.rmtree(left, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(dir=database.parent, prefix=f".{database.name}.new-"))
+        try:
+            _build(scratch / database.name, artifacts)
+            os.replace(scratch / database.name, database)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _build(database: Path, artifacts: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"sqlite:///{database}", artifacts.as_uri()).engine.dispose()
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def check(database: Path) -> None:
+    """Raise InputError unless the file is a database that MLflow made with a schema that this version knows."""
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "no such table" in text:
+            raise InputError(
+                "this database was not made by MLflow",
+                where=str(database),
+                fix="name another file, or move it away: a new run store is made in its place",
+            ) from error
+        if "unable to open" in text or "readonly" in text or "permission" in text:
+            raise _unreadable(database, text) from error
+        raise damaged(database, text) from error
+    revision = str(found[0]) if found else ""
+    if not _knows(revision):
+        raise InputError(
+            f"the run store was made by a newer MLflow (schema {revision or 'unknown'})",
+            where=str(database),
+            fix="update forestay, or set FORESTAY_HOME to another folder; nothing was changed",
+        )
+
+
+def _knows(revision: str) -> bool:
+    """Whether the installed MLflow has the migration `revision`: its file's name starts with it."""
+    from importlib.util import find_spec
+
+    spec = find_spec("mlflow")
+    folder = Path(str(spec.origin)).parent / "store" / "db_migrations" / "versions" if spec else Path()
+    return bool(revision) and any(folder.glob(f"{revision}_*.py"))
+
+
+def damaged(database: Path, text: str) -> InputError:
+    """The error for a file that SQLite can't read."""
+    return InputError(
+        f"the run store is damaged: {text}",
+        where=str(database),
+        fix="nothing was changed: put back a copy of it, or move it away to begin anew (trained files stay in artifacts/)",
+    )
+
+
+def _unreadable(database: Path, text: str) -> InputError:
+    return InputError(
+        f"cannot open the run store: {text}",
+        where=str(database),
+        fix="check the rights of this file and its folder (both must be writable), or set FORESTAY_HOME",
+    )

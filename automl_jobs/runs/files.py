@@ -1,0 +1,91 @@
+"""The files of a run on this machine: where they lie, or a copy brought from a server once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from forestay import project
+from forestay.errors import InputError
+
+if TYPE_CHECKING:
+    from automl_jobs.runs.store import RunStore
+
+
+def _local(store: RunStore, run: Any) -> Path | None:
+    """The folder of a run's artifacts; None where they lie on a server.
+
+    A project that was moved or copied has the old path in its database: the last three parts of it
+    (experiment, run, `artifacts`) are then looked for under this store's own folder.
+    """
+    uri = urlsplit(run.info.artifact_uri)
+    if uri.scheme not in ("", "file"):
+        return None
+    written = Path(unquote(uri.path))
+    own = store.place.artifacts.joinpath(*written.parts[-3:])
+    if store.place.database is not None and own.exists():
+        return own
+    return written
+
+
+def outputs(store: RunStore, run: Any) -> Path:
+    """The folder `outputs/` of a trial. Raises InputError when it was removed."""
+    folder = _local(store, run)
+    if folder is not None:
+        found = folder / "outputs"
+        if not found.is_dir():
+            raise InputError(
+                "the files of this trial are gone", where=str(found), fix="train again: forestay job submit"
+            )
+        return found
+    kept = store.place.folder / "cache" / run.info.run_id / "outputs"
+    if not kept.is_dir():
+        with project.new_folder(kept) as scratch:
+            store.client.download_artifacts(run.info.run_id, "outputs", dst_path=str(scratch))
+            inner = scratch / "outputs"
+            for item in inner.iterdir():
+                item.rename(scratch / item.name)
+            inner.rmdir()
+    return kept
+
+
+def document(store: RunStore, run: Any, name: str) -> Any | None:
+    """A JSON artifact; None where the run has none."""
+    folder = _local(store, run)
+    if folder is not None:
+        with contextlib.suppress(FileNotFoundError):
+            return json.loads((folder / name).read_text(encoding="utf-8"))
+        return None
+    if not any(item.path == name for item in store.client.list_artifacts(run.info.run_id)):
+        return None
+    kept = store.place.folder / "cache" / run.info.run_id / "documents"
+    project.ensure_folder(kept)
+    path = Path(store.client.download_artifacts(run.info.run_id, name, dst_path=str(kept)))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def listed(folder: Path) -> tuple[tuple[str, int], ...]:
+    """The files under `folder`, by path, with their sizes in bytes."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found)
+
+
+def copy(folder: Path, to: Path) -> tuple[str, ...]:
+    """Copy `folder` to `to`, whole or not at all; the files copied.
+
+    Raises InputError when `to` holds something already.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError("there is something here already", where=str(to), fix="name a new folder with --to")
+    with project.new_folder(to.absolute()) as scratch:
+        try:
+            shutil.copytree(folder, scratch, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise InputError(
+                f"cannot copy here: {error}", where=str(to), fix="check the rights and the space"
+            ) from error
+    return tuple(path for path, _ in listed(to))

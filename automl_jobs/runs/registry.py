@@ -1,0 +1,114 @@
+"""Registered models: names and versions in MLflow's registry, each with the trial that it came from.
+
+A version's source is the trial's `outputs/mlflow-model`, so that `models:/M/1` loads with MLflow's own tools; its
+folder for everything of ours is `outputs/`. Registering a trial again under the same name gives the version that
+is there: versions differ, always.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.runs import files, names, tags
+from automl_jobs.runs.read import PAGE, find_trial
+from automl_jobs.runs.rows import ModelVersion
+from forestay.errors import InputError
+
+if TYPE_CHECKING:
+    from automl_jobs.runs.store import RunStore
+
+
+def register(store: RunStore, given: str, rank: int, name: str) -> ModelVersion:
+    """See `RunStore.register`. Raises InputError for a trial without a model."""
+    name = name.removeprefix("local:")
+    names.check_model_name(name)
+    job, row = find_trial(store, given, rank)
+    if not row.has_model:
+        raise InputError(
+            f"trial {rank} of {job.job} has no model: {row.error or 'it wrote none'}",
+            where="--rank",
+            fix=f"choose a completed one: forestay job leaderboard {job.job}",
+        )
+    run = store.client.get_run(row.run_id)
+    folder = files.outputs(store, run)
+    with store.writing() as client:
+        before = _versions(client, name, row.run_id)
+        if before:
+            return replace(_found(store, before[0]), existing=True)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        source = "outputs/mlflow-model" if (folder / "mlflow-model").is_dir() else "outputs"
+        made = client.create_model_version(
+            name,
+            source=f"runs:/{row.run_id}/{source}",
+            run_id=row.run_id,
+            tags={
+                tags.JOB: job.job,
+                tags.TRIAL: row.id,
+                tags.RANK: str(row.rank),
+                tags.ALGORITHM: row.algorithm,
+                tags.PRIMARY_METRIC: job.primary_metric,
+                tags.SCORE: repr(row.score),
+            },
+        )
+    return _found(store, made)
+
+
+def _versions(client: Any, name: str | None = None, run_id: str | None = None) -> list[Any]:
+    """Versions that come from our trials, newest first."""
+    terms = [f"name = '{name}'"] if name else []
+    if run_id:
+        terms.append(f"run_id = '{run_id}'")
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(" and ".join(terms) or None, max_results=PAGE, page_token=token)
+        found.extend(page)
+        token = page.token
+        if not token:
+            break
+    ours = [version for version in found if tags.JOB in version.tags]
+    return sorted(ours, key=lambda version: (version.name, -int(version.version)))
+
+
+def _found(store: RunStore, version: Any) -> ModelVersion:
+    run = store.client.get_run(version.run_id)
+    labels = version.tags
+    return ModelVersion(
+        name=version.name,
+        version=str(version.version),
+        job=labels[tags.JOB],
+        trial=labels[tags.TRIAL],
+        path=files.outputs(store, run),
+        rank=int(labels[tags.RANK]),
+        algorithm=labels[tags.ALGORITHM],
+        metric=labels[tags.PRIMARY_METRIC],
+        score=None if labels[tags.SCORE] == "None" else float(labels[tags.SCORE]),
+        created=version.creation_timestamp,
+        run_id=version.run_id,
+    )
+
+
+def model(store: RunStore, given: str, version: str | None = None) -> ModelVersion:
+    """See `RunStore.model`."""
+    name, asked = names.split_model(given)
+    asked = version or asked
+    versions = [] if store.empty else _versions(store.client, name)
+    if not versions:
+        known = [] if store.empty else sorted({found.name for found in _versions(store.client)})
+        raise names.unknown_model(name, known)
+    if asked is None:
+        return _found(store, versions[0])
+    for found in versions:
+        if str(found.version) == asked:
+            return _found(store, found)
+    there = ", ".join(str(found.version) for found in reversed(versions))
+    raise InputError(f"model {name!r} has no version {asked}", fix=f"there are: {there}")
+
+
+def models(store: RunStore) -> list[ModelVersion]:
+    """See `RunStore.models`."""
+    if store.empty:
+        return []
+    return [_found(store, version) for version in _versions(store.client)]

@@ -1,0 +1,267 @@
+"""What the run store takes and gives: frozen rows, and their JSON (see "JSON that scripts rely on" in the docs)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ENDED = ("Completed", "Failed", "Canceled")
+"""The statuses after which nothing changes any more; before them come Queued, Preparing, Running (Azure's names)."""
+
+INTERRUPTED = "interrupted"
+"""The error of a job whose process ended without saying so: killed, or the machine went down."""
+
+
+def finite(value: float | None) -> float | None:
+    """`value`, or None where JSON has no word for it (NaN, infinity)."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def moment(milliseconds: int | None) -> str | None:
+    """A time as ISO 8601 in UTC with seconds."""
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat("T", "seconds")
+
+
+@dataclass(frozen=True)
+class JobStart:
+    """A job about to run.
+
+    Parameters
+    ----------
+    name: the job's name; None has one generated, like `quiet_harbor_x8k2m1`.
+    primary_metric: Azure's run name, such as `AUC_weighted`.
+    spec_text: the job file as text, kept as the artifact `job.yml`.
+    path: where the job file lies, "" when there is none.
+    """
+
+    name: str | None
+    experiment: str
+    task: str
+    primary_metric: str
+    spec_text: str
+    target: str
+    path: str = ""
+    env: str = "local"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial that has ended.
+
+    Parameters
+    ----------
+    id: unique in its job.
+    status: Completed, Failed or Canceled.
+    score: the primary metric; None or NaN counts as failed.
+    artifacts: documents kept as JSON under their key: `confusion_matrix`, `accuracy_table`.
+    duration_seconds: how long the trial took.
+    outputs: the folder with model.pkl and its company; copied whole to `outputs/`.
+    """
+
+    id: str
+    algorithm: str
+    preprocessor: str
+    status: str
+    score: float | None
+    duration_seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+    outputs: Path | None = None
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The first row of a leaderboard, short. `run_id` is MLflow's."""
+
+    id: str
+    algorithm: str
+    preprocessor: str
+    score: float
+    run_id: str
+    rank: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "rank": self.rank,
+            "id": self.id,
+            "algorithm": self.algorithm,
+            "preprocessor": self.preprocessor,
+            "score": self.score,
+            "run_id": self.run_id,
+        }
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job as `job list` shows it. Times are milliseconds since 1970."""
+
+    job: str
+    run_id: str
+    experiment: str
+    env: str
+    status: str
+    task: str
+    primary_metric: str
+    trials: int
+    best: BestTrial | None
+    created: int
+    ended: int | None
+    duration_seconds: float | None
+    error: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "job": self.job,
+            "experiment": self.experiment,
+            "status": self.status,
+            "task": self.task,
+            "best_score": self.best.score if self.best else None,
+            "created": moment(self.created),
+            "primary_metric": self.primary_metric,
+            "trials": self.trials,
+            "duration_seconds": self.duration_seconds,
+            "env": self.env,
+        }
+
+
+@dataclass(frozen=True)
+class JobDetail(JobRow):
+    """A job as `job show` shows it."""
+
+    target: str
+    path: str
+    started: int | None
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    test_metrics: Mapping[str, float | None] | None
+    tags: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "job": self.job,
+            "experiment": self.experiment,
+            "env": self.env,
+            "status": self.status,
+            "task": self.task,
+            "primary_metric": self.primary_metric,
+            "duration_seconds": self.duration_seconds,
+            "trials": self.trials,
+            "best_trial": self.best.as_dict() if self.best else None,
+            "error": self.error,
+            "target": self.target or None,
+            "path": self.path or None,
+            "created": moment(self.created),
+            "started": moment(self.started),
+            "ended": moment(self.ended),
+            "run_id": self.run_id,
+        }
+        if self.test_metrics is not None:
+            document["test_metrics"] = dict(self.test_metrics)
+        return document
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A row of a leaderboard; `rank` is counted from 1, failed trials come last."""
+
+    rank: int
+    id: str
+    run_id: str
+    algorithm: str
+    preprocessor: str
+    score: float | None
+    status: str
+    duration_seconds: float | None
+    metrics: Mapping[str, float]
+    error: str | None
+    has_model: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        document = {
+            "rank": self.rank,
+            "id": self.id,
+            "algorithm": self.algorithm,
+            "preprocessor": self.preprocessor,
+            "score": self.score,
+            "status": self.status,
+            "duration_seconds": self.duration_seconds,
+            "metrics": dict(self.metrics),
+            "run_id": self.run_id,
+        }
+        if self.error is not None:
+            document["error"] = self.error
+        return document
+
+
+@dataclass(frozen=True)
+class TrialDetail:
+    """One trial whole. `outputs` is its folder on this machine, None where the trial has no model."""
+
+    job: str
+    task: str
+    primary_metric: str
+    row: TrialRow
+    parameters: Mapping[str, str]
+    documents: Mapping[str, Any]
+    files: tuple[tuple[str, int], ...]
+    outputs: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "job": self.job,
+            "task": self.task,
+            "primary_metric": self.primary_metric,
+            **self.row.as_dict(),
+            "parameters": dict(self.parameters),
+            "files": [{"path": path, "bytes": size} for path, size in self.files],
+            "path": str(self.outputs) if self.outputs else None,
+            "confusion_matrix": self.documents.get("confusion_matrix"),
+            "accuracy_table": self.documents.get("accuracy_table"),
+        }
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model; `path` is its outputs folder on this machine.
+
+    Attributes
+    ----------
+    rank: the trial's rank when it was registered.
+    existing: the trial had been registered under this name before, and this is that version.
+    """
+
+    name: str
+    version: str
+    job: str
+    trial: str
+    path: Path
+    rank: int | None
+    algorithm: str
+    metric: str
+    score: float | None
+    created: int
+    run_id: str
+    existing: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "version": self.version,
+            "job": self.job,
+            "trial": self.trial,
+            "path": str(self.path),
+            "rank": self.rank,
+            "algorithm": self.algorithm,
+            "metric": self.metric,
+            "score": self.score,
+            "created": moment(self.created),
+            "run_id": self.run_id,
+        }

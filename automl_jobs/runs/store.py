@@ -1,0 +1,295 @@
+"""Opening the run store: where it lies, what protects it, and MLflow's errors told as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from automl_jobs.runs import database as databases
+from forestay import project
+from forestay.errors import ForestayError, InputError, OutsideError
+
+if TYPE_CHECKING:
+    from automl_jobs.runs.rows import JobDetail, JobRow, JobStart, ModelVersion, TrialDetail, TrialRow
+    from automl_jobs.runs.writer import JobWriter
+
+PROBE_SECONDS = (3.05, 5)
+"""To connect, and to answer: a tracking server that takes longer counts as unreachable."""
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # MLflow reports its use to its makers by default
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # of 7, with pauses that double: minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def quiet_mlflow() -> None:
+    """Settings that MLflow reads while it is imported; call this before any `import mlflow`.
+
+    No telemetry, no log lines of its own, and requests that give up within seconds. What the user has set stays.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401  (its import installs the log handler that is silenced next)
+
+    for name in ("mlflow", "alembic", "sqlalchemy.engine"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run store lies.
+
+    Attributes
+    ----------
+    uri: MLflow's tracking URI; may hold credentials: print `shown`.
+    database: the SQLite file, None for a server or another kind of store.
+    folder: for locks, cancel requests and downloaded copies; beside the database where there is one.
+    """
+
+    uri: str
+    database: Path | None
+    folder: Path
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    @property
+    def shown(self) -> str:
+        return redacted(self.uri)
+
+    @property
+    def is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+
+def redacted(text: str) -> str:
+    """`text` without the user and password of any URL in it."""
+    return re.sub(r"(\w+://)[^/@\s]*@", r"\1", text)
+
+
+def place(home: Path | None = None) -> Place:
+    """MLFLOW_TRACKING_URI wins over `.forestay/runs.db`. Raises InputError for a URI that MLflow can't use."""
+    folder = home or project.home()
+    given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if home is not None or not given:
+        return Place(_sqlite_uri(folder / "runs.db"), folder / "runs.db", folder)
+    if given.startswith("sqlite:///"):
+        file = Path(unquote(given.removeprefix("sqlite:///").partition("?")[0])).absolute()
+        return Place(_sqlite_uri(file), file, file.parent)
+    return Place(given, None, folder)
+
+
+def _sqlite_uri(database: Path) -> str:
+    # SQLAlchemy takes the rest of the URI as it is up to a question mark: no quoting.
+    if "?" in str(database):
+        raise InputError("the path of the run store must not hold a question mark", where=str(database))
+    return f"sqlite:///{database}"
+
+
+class RunStore:
+    """The run store of a project, or the one that MLFLOW_TRACKING_URI names.
+
+    Attributes
+    ----------
+    place: where it lies.
+    """
+
+    def __init__(self, place: Place, client: Any | None) -> None:
+        self.place = place
+        self._client = client
+
+    @classmethod
+    def open(cls, home: Path | None = None, create: bool = True) -> RunStore:
+        """Open the store.
+
+        Parameters
+        ----------
+        home: a `.forestay` folder, which then wins over MLFLOW_TRACKING_URI; None looks for the project's.
+        create: make the database if it is missing; False, for reading, leaves the disk as it is.
+
+        Raises InputError for a file that is not a run store or can't be written, OutsideError for a server that can't
+        be reached.
+        """
+        found = place(home)
+        if found.database is None:
+            if found.is_server:
+                _probe(found)
+        elif not databases.exists(found.database):
+            if not create:
+                return cls(found, None)
+            quiet_mlflow()
+            databases.create(found.database, found.artifacts)
+        else:
+            databases.check(found.database)
+        quiet_mlflow()
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        registry = found.uri if found.database else None
+        try:
+            client = MlflowClient(tracking_uri=found.uri, registry_uri=registry)
+        except (MlflowException, ValueError) as error:
+            raise _told(error, found) from error
+        return cls(found, _Client(client, found))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no store yet, so that reading finds nothing."""
+        return self._client is None
+
+    @property
+    def client(self) -> Any:
+        """MlflowClient, whose errors come as ours."""
+        if self._client is None:
+            raise InputError("no job has run here yet", where=self.place.shown, fix="forestay job submit JOB.yml")
+        return self._client
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Any]:
+        """The client, for one write: a lock makes this process the only writer of the database meanwhile."""
+        if self.place.database is None:
+            yield self.client
+            return
+        with project.lock(databases.lock_path(self.place.database), "the run store"):
+            yield self.client
+
+    def start_job(self, start: JobStart) -> JobWriter:
+        """Record a job as Preparing. Raises InputError when its name is taken."""
+        from automl_jobs.runs.writer import start_job
+
+        return start_job(self, start)
+
+    def jobs(self) -> list[JobRow]:
+        """All jobs, newest first."""
+        from automl_jobs.runs.read import jobs
+
+        return jobs(self)
+
+    def job(self, name: str) -> JobDetail:
+        """One job by its name, a unique prefix of it, or `latest`. Raises InputError."""
+        from automl_jobs.runs.read import job
+
+        return job(self, name)
+
+    def leaderboard(self, name: str) -> list[TrialRow]:
+        """The trials of a job, best first, failed ones last."""
+        from automl_jobs.runs.read import leaderboard
+
+        return leaderboard(self, name)[1]
+
+    def trial(self, name: str, rank: int = 1) -> TrialDetail:
+        """One trial of a job with its files. Raises InputError for a rank that is not there."""
+        from automl_jobs.runs.read import trial
+
+        return trial(self, name, rank)
+
+    def cancel(self, name: str) -> tuple[JobDetail, bool]:
+        """Ask a job's writer to stop; the job, and whether there was anything to stop."""
+        from automl_jobs.runs.read import cancel
+
+        return cancel(self, name)
+
+    def register(self, name: str, rank: int, model: str) -> ModelVersion:
+        """Register a trial as the next version of `model`; a trial already registered there gives that version."""
+        from automl_jobs.runs.registry import register
+
+        return register(self, name, rank, model)
+
+    def model(self, name: str, version: str | None = None) -> ModelVersion:
+        """A version of a model, None for the newest; `name` may be `M:3` and `local:M`. Raises InputError."""
+        from automl_jobs.runs.registry import model
+
+        return model(self, name, version)
+
+    def models(self) -> list[ModelVersion]:
+        """All versions of all models, by name, newest version first."""
+        from automl_jobs.runs.registry import models
+
+        return models(self)
+
+
+class _Client:
+    """MlflowClient whose errors are told as ours; a moment's lock by another program is waited out."""
+
+    def __init__(self, client: Any, place: Place) -> None:
+        self._client = client
+        self._place = place
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            from mlflow.exceptions import MlflowException
+
+            for pause in (0.05, 0.2, 0.5, 1.0, None):
+                try:
+                    return method(*args, **kwargs)
+                except MlflowException as error:
+                    if pause is None or "database is locked" not in str(error):
+                        raise _told(error, self._place) from error
+                    time.sleep(pause)
+                except OSError as error:
+                    raise InputError(
+                        f"cannot read or write the run store: {error.strerror or type(error).__name__}",
+                        where=str(error.filename or self._place.shown),
+                        fix="check the rights and the free space there",
+                    ) from error
+            raise AssertionError("unreachable")
+
+        return call
+
+
+def _told(error: Exception, place: Place) -> ForestayError:
+    """An error of MLflow as one for the user."""
+    text = redacted(str(error)).strip().splitlines()[0]
+    if place.database is not None:
+        if "malformed" in text or "not a database" in text:
+            return databases.damaged(place.database, "SQLite finds it malformed")
+        if "out-of-date database schema" in text:
+            return InputError(
+                "the run store was made by an older MLflow",
+                where=str(place.database),
+                fix=f"copy the file, then: mlflow db upgrade {place.shown}",
+            )
+        if "readonly" in text:
+            return InputError("cannot write the run store", where=str(place.database), fix="check the file's rights")
+        return OutsideError(f"the run store refused: {text}", where=str(place.database))
+    if place.is_server:
+        return OutsideError(
+            f"the tracking server refused or did not answer: {text}",
+            where=place.shown,
+            fix="check MLFLOW_TRACKING_URI and the credentials for it",
+        )
+    return InputError(f"MLflow cannot use this run store: {text}", where="MLFLOW_TRACKING_URI", fix="see mlflow's docs")
+
+
+def _probe(place: Place) -> None:
+    """Raise OutsideError within seconds when no server answers; any answer will do, `/health` is MLflow's own."""
+    import requests
+
+    try:
+        requests.get(place.uri.rstrip("/") + "/health", timeout=PROBE_SECONDS)
+    except requests.RequestException as error:
+        reason = "no answer in time" if isinstance(error, requests.Timeout) else "no connection"
+        if isinstance(error, requests.exceptions.SSLError):
+            reason = "its certificate is not trusted"
+        host = urlsplit(place.shown).netloc
+        raise OutsideError(
+            f"cannot reach the tracking server {host}: {reason}",
+            where="MLFLOW_TRACKING_URI",
+            fix="start it, correct the address, or unset MLFLOW_TRACKING_URI to use .forestay/runs.db",
+        ) from error

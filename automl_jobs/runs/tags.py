@@ -1,0 +1,40 @@
+"""The names of the tags that the run store writes; names without a prefix are Azure's or MLflow's own."""
+
+from __future__ import annotations
+
+KIND = "forestay.kind"  # "job" or "trial"
+JOB = "forestay.job"
+TASK = "forestay.task"
+PRIMARY_METRIC = "forestay.primary_metric"
+TARGET = "forestay.target"
+ENV = "forestay.env"
+PATH = "forestay.path"
+STATUS = "forestay.status"
+CREATED = "forestay.created"  # milliseconds since 1970
+STARTED = "forestay.started"  # milliseconds since 1970, when training began
+ERROR = "forestay.error"
+TRIALS = "forestay.trials"  # how many there are so far, failed ones included
+BEST = "forestay.best_trial"  # JSON of the best trial so far, without its rank, which is 1
+TEST_METRICS = "forestay.test_metrics"  # JSON
+CANCEL = "forestay.cancel"  # set from outside, where no file can reach the writer
+
+WRITER_HOST = "forestay.writer.host"
+WRITER_PID = "forestay.writer.pid"
+WRITER_AGE = "forestay.writer.started"  # seconds from the machine's start to the process's
+
+TRIAL = "forestay.trial"
+DURATION = "forestay.duration_seconds"
+OUTPUTS = "forestay.outputs"  # "yes" where the trial has a model
+ORDER = "forestay.order"  # a trial's place in the job, counted from 1
+
+BEST_CHILD = "automl_best_child_run_id"  # Azure's: the run id of the best trial
+ALGORITHM = "run_algorithm"  # Azure's
+PREPROCESSOR = "run_preprocessor"  # Azure's
+
+PARENT = "mlflow.parentRunId"
+USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+
+RANK = "forestay.rank"
+SCORE = "forestay.score"

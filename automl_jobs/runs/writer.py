@@ -1,0 +1,300 @@
+"""Writing a job: one writer, each write whole.
+
+A trial's files are copied first and its run is marked as finished last, so that a kill at any moment leaves either
+the whole trial or none that a reader would use. The parent run carries the best trial so far, which lets a list of
+jobs be one query.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.runs import liveness, names, tags
+from automl_jobs.runs.rows import ENDED, BestTrial, JobStart, TrialResult, finite
+from forestay.errors import InputError
+
+if TYPE_CHECKING:
+    from automl_jobs.runs.store import RunStore
+
+MLFLOW_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+CANCEL_POLL_SECONDS = 0.5
+_BATCH = 100  # MLflow's limit of parameters and tags a request
+_LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
+_KEY = re.compile(r"[^\w.\- :/]")
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def start_job(store: RunStore, start: JobStart) -> JobWriter:
+    """See `RunStore.start_job`."""
+    if start.name is not None:
+        names.check_job_name(start.name)
+    with store.writing() as client:
+        name = start.name or names.new_job_name()
+        experiment = _experiment(store, start.experiment)
+        if _taken(client, name):
+            raise InputError(
+                f"there is a job {name!r} already", where="name", fix="choose another name, or leave it out to get one"
+            )
+        begun = now()
+        run = client.create_run(
+            experiment,
+            start_time=begun,
+            run_name=name,
+            tags={
+                **{_key(key): _short(value) for key, value in start.tags.items()},
+                tags.KIND: "job",
+                tags.JOB: name,
+                tags.TASK: start.task,
+                tags.PRIMARY_METRIC: start.primary_metric,
+                tags.TARGET: start.target,
+                tags.ENV: start.env,
+                tags.PATH: start.path,
+                tags.STATUS: "Preparing",
+                tags.CREATED: str(begun),
+                tags.TRIALS: "0",
+                tags.USER: _user(),
+                tags.SOURCE_NAME: "forestay",
+                tags.SOURCE_TYPE: "LOCAL",
+                **liveness.own_tags(),
+            },
+        )
+        log(client, run.info.run_id, parameters=start.parameters)
+    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric)
+    writer.forget_cancel()
+    store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
+    return writer
+
+
+def _taken(client: Any, name: str) -> bool:
+    from automl_jobs.runs.read import experiment_ids
+
+    return bool(client.search_runs(experiment_ids(client), f"tags.`{tags.JOB}` = '{name}'", max_results=1))
+
+
+def _experiment(store: RunStore, name: str) -> str:
+    """The id of an experiment by its name, made if there is none."""
+    client = store.client
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None
+        if store.place.database is not None:
+            location = (store.place.artifacts / f"{_slug(name)}-{now():x}").as_uri()
+        return str(client.create_experiment(name, artifact_location=location))
+    if found.lifecycle_stage == "deleted":
+        raise InputError(
+            f"the experiment {name!r} was deleted in MLflow",
+            where="experiment_name",
+            fix="choose another name, or restore it: mlflow experiments restore",
+        )
+    return str(found.experiment_id)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "experiment"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def _key(key: str) -> str:
+    """A key that MLflow takes."""
+    return _KEY.sub("_", key)[:250] or "_"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+
+
+def log(
+    client: Any,
+    run_id: str,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    step: int = 0,
+) -> None:
+    """Metrics, parameters and tags in as few requests as MLflow takes; values that are not finite are left out."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    stamp = now()
+    measured = [
+        Metric(_key(key), float(value), stamp, step)
+        for key, value in (metrics or {}).items()
+        if value is not None and math.isfinite(value)
+    ]
+    named = [Param(_key(key), _short(value)) for key, value in (parameters or {}).items()]
+    marks = [RunTag(_key(key), _short(value)) for key, value in (labels or {}).items()]
+    for part in _parts(named, _BATCH):
+        client.log_batch(run_id, params=part)
+    if measured or marks:
+        client.log_batch(run_id, metrics=measured, tags=marks)
+
+
+def _parts(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+class JobWriter:
+    """The one writer of a job; its methods may be called from several threads.
+
+    Attributes
+    ----------
+    job: the job's name.
+    run_id: MLflow's id of the parent run.
+    """
+
+    def __init__(self, store: RunStore, job: str, run_id: str, experiment_id: str, primary_metric: str) -> None:
+        from automl_jobs.spec.metrics import higher_is_better
+
+        self.job = job
+        self.run_id = run_id
+        self._store = store
+        self._experiment_id = experiment_id
+        self._metric = primary_metric
+        self._higher = higher_is_better(primary_metric)
+        self._trials = 0
+        self._best: BestTrial | None = None
+        self._guard = threading.Lock()
+        self._asked = False
+        self._looked = 0.0
+
+    def status(self, status: str) -> None:
+        """Preparing or Running. Running is also when training is said to have started."""
+        values = {tags.STATUS: status}
+        if status == "Running":
+            values[tags.STARTED] = str(now())
+        with self._guard, self._store.writing() as client:
+            log(client, self.run_id, labels=values)
+
+    def log_trial(self, result: TrialResult) -> None:
+        """Record a trial that has ended, its files first. A score that is not a finite number counts as failed."""
+        score = finite(result.score)
+        status, error = result.status, result.error
+        if status == "Completed" and score is None:
+            status, error = "Failed", error or f"no value of {self._metric}"
+        metrics = dict(result.metrics)
+        if score is not None:
+            metrics[self._metric] = score
+        with self._guard:
+            self._trials += 1
+            order = self._trials
+            ended = now()
+            with self._store.writing() as client:
+                run = client.create_run(
+                    self._experiment_id,
+                    start_time=ended - int(result.duration_seconds * 1000),
+                    run_name=result.id,
+                    tags={
+                        tags.PARENT: self.run_id,
+                        tags.KIND: "trial",
+                        tags.TRIAL: result.id,
+                        tags.JOB: self.job,
+                        tags.ORDER: str(order),
+                        tags.ALGORITHM: result.algorithm,
+                        tags.PREPROCESSOR: result.preprocessor,
+                        tags.DURATION: f"{result.duration_seconds:.3f}",
+                        tags.USER: _user(),
+                        tags.SOURCE_NAME: "forestay",
+                        tags.SOURCE_TYPE: "LOCAL",
+                    },
+                )
+            run_id = run.info.run_id
+            if result.outputs is not None:
+                self._store.client.log_artifacts(run_id, str(result.outputs), "outputs")
+            for name, document in result.artifacts.items():
+                self._store.client.log_text(run_id, json.dumps(document, allow_nan=False), name)
+            with self._store.writing() as client:
+                labels = {tags.STATUS: status, tags.OUTPUTS: "yes" if result.outputs is not None else "no"}
+                if error:
+                    labels[tags.ERROR] = error
+                log(client, run_id, metrics=metrics, parameters=result.parameters, labels=labels)
+                client.set_terminated(run_id, MLFLOW_STATUS[status], end_time=ended)
+                better = status == "Completed" and score is not None and self._is_better(score)
+                if better and score is not None:
+                    self._best = BestTrial(result.id, result.algorithm, result.preprocessor, score, run_id)
+                summary = {tags.TRIALS: str(self._trials), **best_tags(self._best)}
+                log(client, self.run_id, metrics=metrics if better else {}, labels=summary, step=order)
+
+    def _is_better(self, score: float) -> bool:
+        if self._best is None:
+            return True
+        return score > self._best.score if self._higher else score < self._best.score
+
+    def finish(
+        self, status: str, error: str | None = None, test_metrics: Mapping[str, float | None] | None = None
+    ) -> None:
+        """Completed, Failed or Canceled, and nothing more after it.
+
+        Parameters
+        ----------
+        error: what went wrong, in one line.
+        test_metrics: the best trial's metrics on the job's test data, under Azure's names.
+        """
+        if status not in ENDED:
+            raise ValueError(f"{status!r} does not end a job")
+        labels = {tags.STATUS: status}
+        metrics: dict[str, float] = {}
+        if error:
+            labels[tags.ERROR] = error
+        if test_metrics is not None:
+            known = {name: finite(value) for name, value in test_metrics.items()}
+            labels[tags.TEST_METRICS] = json.dumps(known)
+            metrics = {f"test_{name}": value for name, value in known.items() if value is not None}
+        with self._guard:
+            with self._store.writing() as client:
+                labels.update(_summary(self._store, client.get_run(self.run_id)))
+                log(client, self.run_id, metrics=metrics, labels=labels)
+                client.set_terminated(self.run_id, MLFLOW_STATUS[status])
+            self.forget_cancel()
+
+    def cancel_requested(self) -> bool:
+        """Whether somebody has asked for this job to stop; looks at most twice a second."""
+        if not self._asked and time.monotonic() - self._looked >= CANCEL_POLL_SECONDS:
+            self._looked = time.monotonic()
+            if self._store.place.database is not None:
+                self._asked = cancel_file(self._store, self.job).exists()
+            else:
+                self._asked = tags.CANCEL in self._store.client.get_run(self.run_id).data.tags
+        return self._asked
+
+    def forget_cancel(self) -> None:
+        """Remove a request to stop this job: it was heard, or was meant for an older job of that name."""
+        if self._store.place.database is not None:
+            cancel_file(self._store, self.job).unlink(missing_ok=True)
+
+
+def cancel_file(store: RunStore, job: str) -> Any:
+    """The file that asks a job on this machine to stop."""
+    return store.place.folder / "cancel" / job
+
+
+def best_tags(best: BestTrial | None) -> dict[str, str]:
+    """The parent run's tags for its best trial."""
+    if best is None:
+        return {}
+    return {tags.BEST: json.dumps(best.as_dict()), tags.BEST_CHILD: best.run_id}
+
+
+def _summary(store: RunStore, parent: Any) -> dict[str, str]:
+    """The parent's summary from the leaderboard as it is, so that ties fall as they do there."""
+    from automl_jobs.runs.read import best_of, trial_rows
+
+    rows = trial_rows(store, parent)
+    return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
