@@ -1,0 +1,205 @@
+"""The types of single values in a job file: what azure-ai-ml's fields take, with messages that say what to write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from automl_jobs.spec.names import refuse, shown, snake, suggest
+
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise refuse("has no value", "give it a value, or remove the line")
+    if isinstance(value, dict | list):
+        raise refuse(f"must be a text, not {kind(value)}", "write `key: text` on one line")
+    raise refuse(f"must be a text; YAML reads {shown(value)} as {kind(value)}", "put the value in quotes")
+
+
+def _name(value: Any) -> str:
+    text = _text(value)
+    if not text.strip():
+        raise refuse("is empty", "give it a value, or remove the line")
+    return text
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise refuse(f"must be a number, not {shown(value)!r}", "write a number, such as 0.5") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise refuse(f"must be a number, not {kind(value)}", "write a number, such as 0.5")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise refuse("must be a finite number", "write a number, such as 0.5")
+    return number
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = float(value) if abs(value) < 2**63 else math.inf
+    else:
+        number = _number(value)
+    if not number.is_integer() or abs(number) >= 2**63:
+        raise refuse(f"must be a whole number, not {shown(value)}", "write a whole number, such as 5")
+    return int(value) if isinstance(value, int) else int(number)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).lower() if isinstance(value, str | int) else ""
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise refuse(f"must be true or false, not {shown(value)}", "write true or false")
+
+
+def kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true/false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return f"the text {shown(value)!r}"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "a mapping"
+    return f"a {type(value).__name__}"
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    if value is None:
+        raise refuse("has no value", "give it a list, such as [a, b], or remove the line")
+    raise refuse(
+        f"must be a list, not {kind(value)}", f"write [{shown(value)}]" if isinstance(value, str) else "write [a, b]"
+    )
+
+
+def _mapping(value: Any) -> Any:
+    if value is None:
+        raise refuse("has no value", "give it keys, or remove the line")
+    if not isinstance(value, Mapping):
+        raise refuse(
+            f"must be a mapping (`key: value` lines), not {kind(value)}", "write one `key: value` on each line"
+        )
+    return value
+
+
+def one_of(*names: str) -> Callable[[Any], str]:
+    """A check for a value out of a fixed set, CamelCase or snake_case; gives the snake_case."""
+
+    def check(value: Any) -> str:
+        if isinstance(value, str) and snake(value) in names:
+            return snake(value)
+        if isinstance(value, str):
+            raise refuse(f"{shown(value)!r} is not known", suggest(value, names))
+        raise refuse(f"must be one of {', '.join(names)}, not {kind(value)}", f"valid: {', '.join(names)}")
+
+    return check
+
+
+def auto_or(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A check for `auto`, in any case, or what `check` takes."""
+
+    def either(value: Any) -> Any:
+        if isinstance(value, str) and value.lower() == "auto":
+            return "auto"
+        return check(value)
+
+    return either
+
+
+def whole_from(least: int) -> Callable[[Any], int]:
+    """A check for a whole number not below `least`."""
+
+    def check(value: Any) -> int:
+        number = _whole(value)
+        if number < least:
+            raise refuse(f"must be at least {least}, not {number}", f"allowed: {least} or more")
+        return number
+
+    return check
+
+
+def names_or_one(value: Any) -> Any:
+    """One name or a list of names, as a list."""
+    return [value] if isinstance(value, str) else _list(value)
+
+
+def cores(value: Any) -> int:
+    """Threads of one trial: -1 for all, or a number of them."""
+    number = _whole(value)
+    if number != -1 and number < 1:
+        raise refuse(f"must be -1 or at least 1, not {number}", "allowed: -1 (all cores), or 1 or more")
+    return number
+
+
+def between_0_and_1(value: Any) -> float:
+    """A share of the rows, both ends excluded."""
+    number = _number(value)
+    if not 0 < number < 1:
+        raise refuse(
+            f"must be between 0 and 1, not {shown(value)}", "allowed: more than 0, less than 1; 0.2 is a fifth"
+        )
+    return number
+
+
+def scalar(value: Any) -> float | str | None:
+    """One value of any kind, such as a parameter of a transformer."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise refuse(f"must be a number or a text, not {kind(value)}", "write one value, such as most_frequent")
+
+
+def lags(value: Any) -> Any:
+    """`auto`, a number of periods, or a list of them; a list in the end."""
+    positive = whole_from(1)
+    return [positive(item) for item in value] if isinstance(value, list) else positive(value)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Name = Annotated[str, BeforeValidator(_name)]
+Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, BeforeValidator(whole_from(1))]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Fraction = Annotated[float, BeforeValidator(between_0_and_1)]
+Scalar = Annotated[float | str | None, BeforeValidator(scalar)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_list)]
+NameOrNames = Annotated[tuple[Name, ...], BeforeValidator(names_or_one)]
+AutoOrCount = Annotated[int | str, BeforeValidator(auto_or(whole_from(1)))]
+AutoOrLags = Annotated[int | str | tuple[int, ...], BeforeValidator(auto_or(lags))]
+FreeMap = Annotated[dict[str, Any], BeforeValidator(_mapping)]
+TextMap = Annotated[dict[str, Text], BeforeValidator(_mapping)]
+TextOrNone = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
+TextOrNoneMap = Annotated[dict[str, TextOrNone], BeforeValidator(_mapping)]
+AsList = BeforeValidator(_list)
+AsMapping = BeforeValidator(_mapping)
+
+
+def _foreign(_: Any) -> None:
+    raise refuse("is not a key of this task", "remove it")
+
+
+# Marks a key that other tasks have: it keeps its default here, and a file that gives it is refused.
+FOREIGN = BeforeValidator(_foreign)
