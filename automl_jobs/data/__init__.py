@@ -1,0 +1,18 @@
+"""Data, from a path to a typed table: MLTable folders, delimited text, Parquet, JSON Lines.
+
+In the order in which things happen:
+
+load       a path -> a Table; picks the reader
+mltable    an MLTable file -> its paths and steps, each with its line
+encoding   bytes -> which encoding, where it breaks
+dialect    the first lines -> the delimiter
+delimited  delimited text -> Arrow columns of text
+records    Parquet and JSON Lines -> Arrow columns
+numbers, dates, infer   text columns -> typed columns
+describe   typed columns -> Column: missing, distinct, examples, warnings
+"""
+
+from automl_jobs.data.load import load_table
+from automl_jobs.data.table import Column, ColumnType, Reading, ReadOptions, Table
+
+__all__ = ["Column", "ColumnType", "ReadOptions", "Reading", "Table", "load_table"]
