@@ -1,0 +1,50 @@
+# Two commands for a fresh machine with Python 3.11 and make:
+#   make demo    sets up, then ships the example from data to an answering endpoint
+#   make test    sets up, then runs linters and every test
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE := examples/categorize_transactions
+
+.PHONY: help setup setup-dev demo lint test format bench clean
+help:
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+# The locks carry hashes: what is installed is what was tested.
+$(VENV)/.core: requirements.lock requirements-build.lock pyproject.toml
+	@echo "== setting up: core"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-build.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.core
+	@echo "== setting up: extras and tests"
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.core ## make .venv, where forestay lies
+setup-dev: $(VENV)/.dev ## the same with every extra and the test tools
+
+demo: setup ## ship the example: data -> trials -> model -> proof -> endpoint -> prediction
+	$(BIN)/forestay ship $(EXAMPLE)/job.yml --model CategorizeTransactions --endpoint categorize-transactions
+
+lint: setup-dev ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup-dev ## let ruff write
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## every test
+	$(BIN)/pytest
+
+bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what set-up and tests made
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis
