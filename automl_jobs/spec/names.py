@@ -48,7 +48,8 @@ def refuse(message: str, fix: str) -> PydanticCustomError:
 
 
 def shown(value: object) -> str:
-    """A value from a file as it is put into a message: one short line."""
+    """A value from a file as it is put into a message: one short line, what doesn't print escaped."""
     text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
-    text = " ".join(text.split())
+    if not text.isprintable():
+        text = repr(text)[1:-1]
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,146 @@
+"""`prepare`: read a job's data and look at it with the job's eyes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from automl_jobs.data import Table, load_table
+from automl_jobs.prepare import checks
+from automl_jobs.prepare.findings import Findings
+from automl_jobs.prepare.plan import ValidationPlan, plan_validation
+from automl_jobs.prepare.uses import ColumnUse, as_typed, column_uses
+from automl_jobs.spec import LoadedJob
+from automl_jobs.spec.common import DataInput
+from automl_jobs.spec.names import closest, shown
+from forestay.errors import InputError, OutsideError, Problem
+
+# The tasks whose data is a table of rows with a target, so that it can be looked at here.
+TABLES = ("classification", "regression", "forecasting", "text_classification")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job and its data, checked.
+
+    Attributes
+    ----------
+    train, validation, test: the tables, columns in their final types, rows without a target left out. None when the
+        job has none, when it can't be reached from here, or when the task's data is no table.
+    columns: what becomes of each column of the training data.
+    plan: how models are validated.
+    warnings: what doesn't stop the job but may not be meant.
+    rows: rows of the training data as read; None when it can't be reached.
+    unreachable: the keys of the inputs that lie elsewhere, such as training_data, with their paths.
+    """
+
+    loaded: LoadedJob
+    train: Table | None
+    validation: Table | None
+    test: Table | None
+    columns: tuple[ColumnUse, ...]
+    plan: ValidationPlan
+    warnings: tuple[Problem, ...] = ()
+    rows: int | None = None
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    def require_local(self) -> Table:
+        """The training table. Raises OutsideError when a table of the job can't be reached from this machine."""
+        if self.train is None or self.unreachable:
+            problems = [
+                Problem(
+                    self.loaded.where(f"{key}.path"),
+                    f"`{key}` is {shown(path)}, which can't be read from this machine",
+                    f"download it and give its folder: --set {key}.path=./folder",
+                )
+                for key, path in self.unreachable.items()
+            ]
+            raise OutsideError.of(
+                problems or [Problem(self.loaded.where("task"), "the data of this task can't be read on this machine")]
+            )
+        return self.train
+
+
+def prepare(loaded: LoadedJob) -> Prepared:
+    """Read the data of a job and check it against the job; nothing is trained.
+
+    Data in Azure or on the web is not read: its table is None, and the job is still right.
+    Raises InputError with everything that is wrong.
+    """
+    spec = loaded.spec
+    findings = Findings(loaded)
+    if spec.task not in TABLES:
+        return Prepared(loaded, None, None, None, (), plan_validation(spec, None), loaded.warnings)
+    unreachable: dict[str, str] = {}
+    tables = {key: _read(key, data, findings, unreachable) for key, data in spec.inputs().items()}
+    train, validation, test = (tables.get(key) for key in ("training_data", "validation_data", "test_data"))
+    uses: tuple[ColumnUse, ...] = ()
+    rows = None if train is None else len(train.frame)
+    plan = plan_validation(spec, rows)
+    if train is not None:
+        checks.names_in_data(spec, train, findings)
+        if findings.problems:
+            raise InputError.of(findings.problems)
+        train = checks.labelled(train, spec.target_column_name, findings, "target_column_name")
+        uses = column_uses(spec, train.columns)
+        train = as_typed(train, {use.name: use.type for use in uses}, findings, "featurization.column_name_and_types")
+        plan = plan_validation(spec, len(train.frame))
+        if train.frame[spec.target_column_name].notna().any():
+            checks.target_values(spec, train, plan, findings)
+        checks.weights(spec, train.frame, findings)
+        checks.fold_marks(spec, train.frame, findings)
+        checks.row_count(len(train.frame), plan, findings)
+        checks.features(spec, uses, findings)
+        checks.series_columns(spec, train, findings)
+        if validation is not None:
+            validation = checks.same_columns("validation_data", spec, validation, train, uses, findings)
+        if test is not None:
+            test = checks.same_columns("test_data", spec, test, train, uses, findings)
+    if findings.problems:
+        raise InputError.of(findings.problems)
+    warnings = (*loaded.warnings, *findings.warnings)
+    return Prepared(loaded, train, validation, test, uses, plan, warnings, rows, unreachable)
+
+
+def _read(key: str, data: DataInput, findings: Findings, unreachable: dict[str, str]) -> Table | None:
+    """The table of one input, or None: it lies elsewhere, or it is wrong and `findings` says why."""
+    path = data.local(findings.loaded.folder)
+    if path is None:
+        unreachable[key] = data.path
+        findings.warn(
+            f"{key}.path", f"`{key}` is {shown(data.path)}, out of this machine's reach: it was not looked at"
+        )
+        return None
+    if not path.exists():
+        findings.error(
+            f"{key}.path", f"`{key}`: there is no {shown(data.path)} beside the job file", _nearby(path, data.path)
+        )
+        return None
+    if path.is_file() or not (path / "MLTable").is_file():
+        findings.warn(
+            f"{key}.path",
+            f"`{key}` is {shown(data.path)}, not a folder with an MLTable: it is read here, and refused by Azure",
+            "`forestay job new` writes an MLTable for a file",
+        )
+    try:
+        return load_table(path)
+    except OutsideError as error:
+        unreachable[key] = data.path
+        findings.warnings.extend(error.problems)
+    except InputError as error:
+        findings.problems.extend(error.problems)
+    return None
+
+
+def _nearby(path: Path, written: str) -> str:
+    """The nearest names in the first folder above the path that is there."""
+    folder, name = path.parent, path.name
+    while not folder.is_dir() and folder != folder.parent:
+        folder, name = folder.parent, folder.name
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        names = []
+    near = closest(name, names, cutoff=0.4)
+    there = ", ".join(shown(other) for other in near or names[:5])
+    return f"{'nearest' if near else 'there is'}: {there}" if there else f"put the data at {shown(written)}"
