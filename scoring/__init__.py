@@ -1,0 +1,13 @@
+"""From a registered model to a proven scoring folder, and from there to a target.
+
+schema        model_schema.json and golden.json, as the training engine wrote them
+folder        a scoring folder: its files, their hashes, its proof
+environment   conda_env.yaml -> requirements.lock -> a clean virtual environment
+requests      requests made from the schema: samples, the three forms, ones that must be refused
+openapi       the service's interface as a document
+generate      model version -> scoring folder
+server        the real Azure ML inference server, started and stopped
+verify        scoring folder -> proof
+proofs        the proofs kept under .forestay, by model version and hash of the folder
+targets       where a proven folder can be deployed to
+"""

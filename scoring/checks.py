@@ -1,0 +1,153 @@
+"""What must hold of a served scoring folder. Each function asks a running server and returns a Check.
+
+Labels must be equal, and of the same JSON type. Numbers and probabilities may differ by RELATIVE (or, near zero, by
+ABSOLUTE): the same versions of the same packages give the same bits, but summing in another order does not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scoring import requests, server
+from scoring.proofs import Check
+from scoring.schema import Golden, ModelSchema
+
+RELATIVE = 1e-9
+ABSOLUTE = 1e-12
+SHOWN = 3  # how many differing rows a detail shows
+TIMED_REQUESTS = 30
+_AGAIN = "if the model is right, generate the folder again: forestay score generate"
+
+
+def health(url: str) -> Check:
+    healthy = server.is_healthy(url)
+    return Check("health", healthy, "GET / says Healthy" if healthy else "GET / does not say Healthy")
+
+
+def openapi(url: str, schema: ModelSchema) -> Check:
+    """The server publishes an OpenAPI whose rows have the model's columns."""
+    expected = {column.name for column in schema.used}
+    for query in ("", "?version=3"):
+        answer = server.ask(url, "GET", f"/swagger.json{query}")
+        document = answer.json
+        if answer.status != 200 or not isinstance(document, dict):
+            return Check("openapi", False, f"GET /swagger.json{query} answers {answer.status}")
+    try:
+        rows = document["components"]["schemas"]["ServiceInput"]["properties"]["data"]["items"]["properties"]
+    except (KeyError, TypeError):
+        return Check("openapi", False, 'the OpenAPI does not describe the rows of "data"')
+    if rows.keys() != expected:
+        differing = sorted(rows.keys() ^ expected)
+        return Check("openapi", False, f"the OpenAPI has other columns than the model: {_shown(differing[0])}")
+    return Check("openapi", True, f"served, with {len(expected)} columns")
+
+
+def sample_request(url: str, path: Path) -> Check:
+    """The request that the folder offers as a sample is answered."""
+    answer = server.ask(url, "POST", "/score", path.read_bytes(), headers={"Content-Type": "application/json"})
+    results = answer.json.get("Results") if isinstance(answer.json, dict) else None
+    if answer.status != 200 or not isinstance(results, list) or len(results) != 1:
+        return Check("sample_request", False, f"sample_request.json gets {answer.status}: {_body(answer)}")
+    return Check("sample_request", True, f"answered with {_shown(results[0])}")
+
+
+def golden(url: str, form: str, rows: Golden) -> Check:
+    """The golden rows, sent in one form of a request, come back as the training process predicted them."""
+    name = f"golden_{form.lower()}"
+    differing: list[str] = []
+    for method, expected in _expectations(rows):
+        answer = server.post(url, requests.request(form, rows.rows, method))
+        results = answer.json.get("Results") if isinstance(answer.json, dict) else None
+        if answer.status != 200 or not isinstance(results, list):
+            return Check(name, False, f"{method} gets {answer.status}: {_body(answer)}; {_AGAIN}")
+        if len(results) != len(expected):
+            return Check(name, False, f"{method} gives {len(results)} results for {len(expected)} rows; {_AGAIN}")
+        differing += _differences(expected, results)
+    if differing:
+        return Check(name, False, f"{_listed(differing)}; {_AGAIN}")
+    methods = " and ".join(method for method, _ in _expectations(rows))
+    return Check(name, True, f"{len(rows.rows)} rows, {methods} as in training")
+
+
+def bad_requests(url: str, schema: ModelSchema) -> Check:
+    """Requests that don't fit get a 4xx that names the column, and the server goes on."""
+    wrong = []
+    sent = 0
+    for bad in requests.bad_requests(schema):
+        sent += 1
+        answer = server.ask(url, "POST", "/score", bad.body, headers={"Content-Type": bad.content_type})
+        if not 400 <= answer.status < 500:
+            wrong.append(f"{bad.what}: gets {answer.status}, not a 4xx")
+        elif bad.column is not None and bad.column not in _columns_named(answer):
+            wrong.append(f"{bad.what}: the answer does not name the column {_shown(bad.column)}")
+    if wrong:
+        return Check("bad_requests", False, _listed(wrong))
+    return Check("bad_requests", True, f"{sent} requests that don't fit get a 4xx")
+
+
+def latency(url: str, rows: Golden) -> tuple[float, float]:
+    """Milliseconds for one row as a client sees them: the median, and the 99th percentile of a few requests."""
+    taken = []
+    for number in range(TIMED_REQUESTS):
+        started = time.perf_counter()
+        server.post(url, requests.request("data", [rows.rows[number % len(rows.rows)]]))
+        taken.append((time.perf_counter() - started) * 1000)
+    return statistics.median(taken), statistics.quantiles(taken, n=100, method="inclusive")[98]
+
+
+def _expectations(rows: Golden) -> list[tuple[str, Sequence[Any]]]:
+    found: list[tuple[str, Sequence[Any]]] = [("predict", rows.predictions)]
+    if rows.probabilities is not None:
+        names = [label if isinstance(label, str) else json.dumps(label) for label in rows.classes or ()]
+        named = [dict(zip(names, values, strict=True)) for values in rows.probabilities]
+        found.append(("predict_proba", named))
+    return found
+
+
+def _differences(expected: Sequence[Any], results: Sequence[Any]) -> list[str]:
+    lines = []
+    for number, (want, got) in enumerate(zip(expected, results, strict=True)):
+        if isinstance(want, dict) and isinstance(got, dict) and want.keys() == got.keys():
+            lines += [
+                f"row {number}, class {_shown(key)}: golden.json has {want[key]!r}, the server answers {got[key]!r}"
+                for key in want
+                if not same(want[key], got[key])
+            ]
+        elif not same(want, got):
+            lines.append(f"row {number}: golden.json has {_shown(want)}, the server answers {_shown(got)}")
+    return lines
+
+
+def same(want: Any, got: Any) -> bool:
+    """Whether a served value is the recorded one: numbers within the tolerance, all else equal and of one type."""
+    if isinstance(want, float) or isinstance(got, float):
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (want, got))
+        return numbers and math.isclose(want, got, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return type(want) is type(got) and bool(want == got)
+
+
+def _columns_named(answer: server.Answer) -> set[Any]:
+    try:
+        return {detail["column"] for detail in answer.json["error"]["details"]}
+    except (KeyError, TypeError):
+        return set()
+
+
+def _listed(lines: list[str]) -> str:
+    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "; ".join(lines[:SHOWN]) + more
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _body(answer: server.Answer) -> str:
+    return answer.body.decode("utf-8", "replace")[:300]

@@ -1,0 +1,132 @@
+"""Write a scoring folder for a model version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import templates
+from forestay import __version__, project
+from forestay.errors import InputError
+from scoring import environment, openapi, requests
+from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
+from scoring.schema import MODEL_FILES, ModelSchema, ModelSource, read_golden, read_schema
+
+
+def default_folder(home: Path, model: str, version: str) -> Path:
+    """Where a scoring folder lies when nobody says otherwise."""
+    return home / "scoring" / f"{safe_name(model)}-{version}"
+
+
+def safe_name(model: str) -> str:
+    """A model's name as part of a file name: letters, digits, dot, hyphen, underscore; two models never share one."""
+    clean = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in model).lstrip(".")
+    return clean if clean == model else f"{clean}-{hashlib.sha256(model.encode()).hexdigest()[:6]}"
+
+
+def generate(
+    source: ModelSource, to: Path, *, home: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> ScoringFolder:
+    """Write the scoring folder of a model version, whole or not at all.
+
+    Parameters
+    ----------
+    source: the model version; its outputs folder holds model.pkl, model_schema.json, golden.json.
+    to: where to; must not exist, be empty, or be a scoring folder already, which is then replaced. When nothing would
+        change, it is left alone and keeps its proof.
+    home: the `.forestay` folder, where the lock is kept.
+    say: told of each stage.
+
+    Raises
+    ------
+    InputError: the model's files are missing or not those recorded, or `to` holds something else.
+    OutsideError: the package registry can't be reached and no earlier lock fits.
+    """
+    home = home or project.home()
+    to = to.absolute()
+    check_target(to)
+    schema = check_model(source.path)
+    read_golden(source.path)
+    conda_env = environment.conda_env(schema)
+    pins = environment.read_pins(conda_env, "conda_env.yaml")
+    lock = environment.lock(pins, home, say)
+    say("writing the scoring folder")
+    texts = {**_texts(source, schema), "conda_env.yaml": conda_env, "requirements.lock": lock}
+    with project.new_folder(to) as scratch:
+        (scratch / "model").mkdir()
+        for name in MODEL_FILES:
+            shutil.copyfile(source.path / name, scratch / "model" / name)
+        shutil.copyfile(source.path / "golden.json", scratch / "golden.json")
+        for name, text in texts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
+        files = {name: project.sha256(scratch / name) for name in present_files(scratch)}
+        made = ScoringFolder(scratch, source.name, source.version, source.job, source.trial, __version__, files, None)
+        proof = _same_proof(to, made)
+        project.write_json(scratch / RECORD, {**made.record(), "proof": proof})
+    return open_folder(to)
+
+
+def check_model(outputs: Path) -> ModelSchema:
+    """The schema of a trial's outputs folder, after checking that its files are the recorded ones."""
+    schema = read_schema(outputs)
+    if not schema.used:
+        raise InputError("the model uses no column", where=str(outputs / "model_schema.json"), fix="train again")
+    for name in ("model.pkl", "forestay_transformers.py"):
+        path = outputs / name
+        if not path.is_file():
+            raise InputError("the file is missing", where=str(path), fix="register the trial again, or train again")
+        if project.sha256(path) != schema.files.get(name):
+            raise InputError(
+                "the file is not the one that training recorded in model_schema.json",
+                where=str(path),
+                fix="register the trial again, or train again",
+            )
+    return schema
+
+
+def check_target(to: Path) -> None:
+    """Refuse a folder that holds something else than a scoring folder."""
+    if not to.exists():
+        return
+    if not to.is_dir():
+        raise InputError("is a file, not a folder", where=str(to), fix="choose a new folder with --to")
+    if any(to.iterdir()) and not is_ours(to):
+        raise InputError(
+            "the folder is not empty and was not written by forestay score generate",
+            where=str(to),
+            fix="choose a new or empty folder with --to",
+        )
+
+
+def _texts(source: ModelSource, schema: ModelSchema) -> dict[str, str]:
+    row = requests.sample_row(schema)
+    return {
+        "score.py": templates.render("scoring/score.py.j2", task=schema.task),
+        "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),
+        "README.md": templates.render(
+            "scoring/README.md.j2",
+            model=source.name,
+            version=source.version,
+            task=schema.task,
+            classifies=schema.classifies,
+            columns=schema.columns,
+        ),
+        "sample_request.json": _json(requests.request("data", [row])),
+        "openapi.json": _json(openapi.document(schema, source.name, source.version)),
+    }
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _same_proof(to: Path, made: ScoringFolder) -> dict[str, Any] | None:
+    """The proof of the folder at `to`, when what was made now equals it to the byte."""
+    if not (to / RECORD).is_file():
+        return None
+    old = open_folder(to)
+    return old.proof if old.hash() == made.hash() else None

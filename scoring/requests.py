@@ -1,0 +1,132 @@
+"""Requests made from a model's schema, never from real rows: a sample, the three forms, and ones to be refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scoring.schema import ColumnSchema, ModelSchema
+
+MAX_ROWS = 10_000  # as in templates/scoring/score.py.j2
+FORMS = ("data", "Inputs", "input_data")
+
+
+def sample_value(column: ColumnSchema) -> Any:
+    """A value that the column could hold: the middle of its range, its first category, or a word."""
+    low, high = column.minimum, column.maximum
+    if column.type == "numeric":
+        known = isinstance(low, int | float) and isinstance(high, int | float)
+        middle = float(low) / 2 + float(high) / 2 if known and low is not None and high is not None else 0.0
+        return round(middle) if column.integer else middle
+    if column.type == "boolean":
+        return True
+    if column.type == "datetime":
+        return low if isinstance(low, str) else "2024-01-31T00:00:00"
+    return column.values[0] if column.values else "example"
+
+
+def sample_row(schema: ModelSchema) -> dict[str, Any]:
+    """One row with every column that must be sent."""
+    return {column.name: sample_value(column) for column in schema.used}
+
+
+def request(form: str, rows: Sequence[dict[str, Any]], method: str = "predict") -> dict[str, Any]:
+    """The body of a request in one of the three FORMS. Column names are those of the first row for `input_data`."""
+    parameters: dict[str, Any] = {} if method == "predict" else {"GlobalParameters": {"method": method}}
+    if form == "data":
+        return {"data": list(rows), **parameters}
+    if form == "Inputs":
+        return {"Inputs": {"data": list(rows)}, "GlobalParameters": {"method": method}}
+    columns = list(rows[0])
+    split = {
+        "columns": columns,
+        "index": list(range(len(rows))),
+        "data": [[row[name] for name in columns] for row in rows],
+    }
+    return {"input_data": split, **parameters}
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """A request that must be refused with a 4xx.
+
+    Attributes
+    ----------
+    what: what is wrong with it.
+    body: as sent.
+    column: the column that the answer must name; None where no single one is at fault.
+    content_type: as sent.
+    """
+
+    what: str
+    body: bytes
+    column: str | None = None
+    content_type: str = "application/json"
+
+
+def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
+    """Requests that a careful server refuses: of each kind one, for each column type the first column."""
+    row = sample_row(schema)
+
+    def body(what: str, document: Any, column: str | None = None) -> BadRequest:
+        return BadRequest(what, json.dumps(document).encode(), column)
+
+    def with_value(what: str, column: ColumnSchema, value: Any) -> BadRequest:
+        return body(f"{column.type} column, {what}", {"data": [{**row, column.name: value}]}, column.name)
+
+    yield BadRequest("not JSON", b"{")
+    yield BadRequest("nothing sent", b"")
+    yield BadRequest("form data", b"data=1", content_type="application/x-www-form-urlencoded")
+    yield body("no rows", {"data": []})
+    yield body("rows not a list", {"data": row})
+    yield body("a row not an object", {"data": [1]})
+    yield body("no form", {})
+    yield body("two forms", {"data": [row], "input_data": request("input_data", [row])["input_data"]})
+    yield body("unknown key beside the form", {"data": [row], "method": "predict"})
+    yield body("unknown method", request("data", [row], "__class__"))
+    yield body("too many rows", {"data": [row] * (MAX_ROWS + 1)})
+    split = request("input_data", [row])
+    longer = copy.deepcopy(split)
+    longer["input_data"]["index"].append(1)
+    yield body("index longer than data", longer)
+    shorter = copy.deepcopy(split)
+    shorter["input_data"]["data"][0].pop()
+    yield body("a row shorter than the columns", shorter)
+    unknown = "no such column"
+    while unknown in row:
+        unknown += "?"
+    yield body("unknown column", {"data": [{**row, unknown: 1}]}, unknown)
+    first = schema.used[0].name
+    yield body("missing column", {"data": [{key: row[key] for key in row if key != first}]}, first)
+    renamed = {(unknown if key == first else key): value for key, value in row.items()}
+    yield body("renamed column", {"data": [renamed]}, first)
+    for column in _first_of_each_type(schema):
+        yield from (with_value(what, column, value) for what, value in _wrong_values(column))
+
+
+def _first_of_each_type(schema: ModelSchema) -> list[ColumnSchema]:
+    first: dict[tuple[str, bool], ColumnSchema] = {}
+    for column in schema.used:
+        first.setdefault((column.type, column.integer), column)
+    return list(first.values())
+
+
+def _wrong_values(column: ColumnSchema) -> list[tuple[str, Any]]:
+    nested: list[tuple[str, Any]] = [("a list", [1]), ("an object", {"a": 1})]
+    if column.type == "numeric":
+        values: list[tuple[str, Any]] = [
+            ("text", "7"),
+            ("a boolean", True),
+            ("NaN", float("nan")),
+            ("Infinity", float("inf")),
+            ("2**70", 2**70),
+        ]
+        return [*values, *([("a fraction", 3.7)] if column.integer else []), *nested]
+    if column.type == "boolean":
+        return [("text", "false"), ("a number", 0), *nested]
+    if column.type == "datetime":
+        return [("epoch", 1700000000000), ("day first", "31/01/2024"), ("no such day", "2024-02-30"), *nested]
+    return [("a number", 1), ("a boolean", False), ("half a surrogate pair", "\ud800"), *nested]

@@ -1,0 +1,208 @@
+"""The real Azure ML inference server on 127.0.0.1: started from a clean environment, asked, and stopped.
+
+`azmlinfsrv` always listens on every address, so gunicorn is started on the same application with a socket of ours. The
+socket is bound before the server starts, so a port that is taken is known at once and nobody can take it in between.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forestay.errors import InputError, OutsideError, RunFailed
+from scoring import process
+
+HOST = "127.0.0.1"
+START_SECONDS = 90.0
+ANSWER_SECONDS = 60.0
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b:")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said: the HTTP status, the body, and the body as JSON or None where it is not."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass
+class Server:
+    """A server that was started here.
+
+    Attributes
+    ----------
+    process: gunicorn's master.
+    port: where it listens on 127.0.0.1.
+    log: the file that it writes to.
+    start_seconds: from start to the first healthy answer.
+    """
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    start_seconds: float = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def stop(self) -> None:
+        process.stop(self.process)
+
+
+def listen(port: int = 0) -> socket.socket:
+    """A bound socket on 127.0.0.1; port 0 takes a free one. Raises InputError when the port is taken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        raise InputError(
+            f"port {port} can't be used: {error.strerror}",
+            where="--port",
+            fix="choose another with --port, or leave it out",
+        ) from error
+    return bound
+
+
+def command(python: Path, fd: int, tag: str) -> list[str]:
+    """The server's command line. `tag` does nothing but to make its process known again.
+
+    -I: nothing of the caller's Python gets in. -B: no bytecode is written into the folder served.
+    """
+    return [
+        str(python), "-I", "-B", "-m", "gunicorn", "--bind", f"fd://{fd}", "--no-control-socket", "--workers", "1",
+        "--timeout", "300", "--name", tag, "azureml_inference_server_http.server.entry:app",
+    ]  # fmt: skip
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """All the environment variables of the server: nothing of ours but what the system needs to start a program."""
+    kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "TMPDIR", "TZ") if key in os.environ}
+    return {
+        **kept,
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "AML_APP_ROOT": str(folder),
+        "AZUREML_ENTRY_SCRIPT": "score.py",
+        "AZUREML_MODEL_DIR": str(folder / "model"),
+    }
+
+
+def start(
+    python: Path, folder: Path, bound: socket.socket, *, log: Path, work: Path, tag: str, detached: bool = False
+) -> Server:
+    """Start a server without waiting for it; takes over the socket.
+
+    Parameters
+    ----------
+    python: the interpreter of a clean environment.
+    folder: the scoring folder to serve, absolute.
+    bound: from listen(); closed here.
+    log: what the server writes is added to it.
+    work: an empty folder that is its current one (gunicorn reads settings from there, and imports).
+    tag: see command().
+    detached: it lives on after us.
+    """
+    port = int(bound.getsockname()[1])
+    with bound, log.open("ab") as output:
+        running = process.start(
+            command(python, bound.fileno(), tag),
+            environment=variables(folder),
+            folder=work,
+            output=output,
+            keep=[bound.fileno()],
+            bound=not detached,
+        )
+    return Server(running, port, log)
+
+
+def wait_healthy(server: Server) -> None:
+    """Wait until the server answers. Raises RunFailed, with the end of its log, when it ends or takes too long."""
+    started = time.monotonic()
+    while time.monotonic() - started < START_SECONDS:
+        if server.process.poll() is not None:
+            raise RunFailed(
+                f"the server ended while starting (exit code {server.process.returncode}): {why(server.log)}",
+                where=str(server.log),
+                fix="the log says more; a model that was changed must be generated again",
+            )
+        if is_healthy(server.url, seconds=5.0):
+            server.start_seconds = time.monotonic() - started
+            return
+        time.sleep(0.05)
+    raise RunFailed(
+        f"the server did not answer within {START_SECONDS:.0f} s", where=str(server.log), fix="read its log"
+    )
+
+
+def is_healthy(url: str, seconds: float = 2.0) -> bool:
+    try:
+        return ask(url, "GET", "/", seconds=seconds).body == b"Healthy"
+    except OutsideError:
+        return False
+
+
+def ask(
+    url: str,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = ANSWER_SECONDS,
+) -> Answer:
+    """One HTTP request to a server on this machine; no proxy is asked. Raises OutsideError when nothing answers."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(response.status, response.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise OutsideError(
+            f"nothing answers at {url}: {error or type(error).__name__}", fix="see whether the server runs, and its log"
+        ) from error
+    finally:
+        connection.close()
+
+
+def post(url: str, document: Any) -> Answer:
+    """POST a JSON document to /score."""
+    return ask(url, "POST", "/score", json.dumps(document).encode(), headers={"Content-Type": "application/json"})
+
+
+def log_tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a server's log."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def why(log: Path) -> str:
+    """The line of a log that tells why a server ended: the last exception's, else the last one."""
+    found = [line.strip() for line in log_tail(log, 400).splitlines() if line.strip()]
+    errors = [line for line in found if _EXCEPTION.match(line)]
+    ours = [line for line in errors if "UserScript" not in line]
+    chosen = (ours or errors or found or ["it wrote nothing"])[-1]
+    return chosen[:400]

@@ -1,0 +1,220 @@
+"""Prove a scoring folder: a clean environment, the real server, and the predictions of the training process.
+
+What is proven is a copy, taken at the start: nothing that changes in the folder meanwhile gets into the proof. Stages:
+the files and their hashes -> the lock -> the environment -> the server -> health, OpenAPI, sample, golden rows through
+every form of a request, requests that must be refused -> the proof, into the folder and under `.forestay`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from forestay import project
+from forestay.errors import InputError, RunFailed
+from scoring import checks, environment, proofs, requests, server
+from scoring.folder import ScoringFolder, open_folder
+from scoring.proofs import Check, Proof
+from scoring.schema import Golden, ModelSchema, ModelSource, read_golden, read_schema
+
+Say = Callable[[str], None]
+
+
+def verify(
+    path: Path,
+    *,
+    home: Path | None = None,
+    say: Say = lambda _: None,
+    registered: ModelSource | None = None,
+) -> Proof:
+    """Prove the scoring folder at `path` and record the result.
+
+    Parameters
+    ----------
+    home: the `.forestay` folder, for environments and proofs.
+    say: told of each stage.
+    registered: the model version as the registry has it, to compare the model's hash with; None where there is none.
+
+    Raises
+    ------
+    InputError: `path` is not a scoring folder.
+    OutsideError: packages for the environment can't be fetched.
+    """
+    home = home or project.home()
+    started = time.monotonic()
+    original = open_folder(path.absolute())
+    with _snapshot(original, home, say) as folder:
+        folder_hash = folder.hash()
+        proof = Proof(
+            path=str(original.path),
+            model=original.model,
+            version=original.version,
+            folder_hash=folder_hash,
+            verified=False,
+            checks=(),
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            duration_seconds=0.0,
+        )
+        proof = _prove(folder, proof, home, say, registered)
+    if open_folder(original.path).hash() != folder_hash:
+        changed = Check("unchanged", False, "files in the folder changed while it was being verified; run this again")
+        return replace(proof, verified=False, checks=(*proof.checks, changed))
+    proof = replace(proof, verified=not proof.failed, duration_seconds=round(time.monotonic() - started, 3))
+    proofs.keep(proof, home)
+    original.write_proof(proof.as_dict())
+    return proof
+
+
+def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered: ModelSource | None) -> Proof:
+    """The checks, in order. A check that fails ends them only where the next can't run without it."""
+    say("checking files and hashes")
+    done = [_files(folder), _registered(folder, registered)]
+    try:
+        schema, golden = read_schema(folder.path / "model"), read_golden(folder.path)
+        pins = environment.read_pins(_text(folder, "conda_env.yaml"), "conda_env.yaml")
+        lock = _text(folder, "requirements.lock")
+    except InputError as error:
+        return replace(proof, checks=(*done, Check("readable", False, "; ".join(error.lines()))))
+    done.append(_lock(schema, pins, lock))
+    if not done[-1].passed:
+        return replace(proof, checks=tuple(done))
+    made = environment.ensure(lock, pins.python, home, say)
+    done.append(_environment(made, lock))
+    if not done[-1].passed:
+        return replace(proof, checks=tuple(done))
+    say("starting the Azure ML inference server")
+    work = folder.path.parent / "work"
+    work.mkdir()
+    log = folder.path.parent / "server.log"
+    running = server.start(made.python, folder.path, server.listen(), log=log, work=work, tag="forestay:verify")
+    try:
+        try:
+            server.wait_healthy(running)
+        except RunFailed as error:
+            problem = error.problems[0]
+            return replace(proof, checks=(*done, Check("start", False, f"{problem.message}; {problem.fix}")))
+        seconds = running.start_seconds
+        done.append(Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
+        return _ask(folder, running, replace(proof, startup_seconds=round(seconds, 3)), done, schema, golden, say)
+    finally:
+        running.stop()
+
+
+def _ask(
+    folder: ScoringFolder,
+    running: server.Server,
+    proof: Proof,
+    done: list[Check],
+    schema: ModelSchema,
+    golden: Golden,
+    say: Say,
+) -> Proof:
+    url = running.url
+    done += [checks.health(url), checks.openapi(url, schema)]
+    done.append(checks.sample_request(url, folder.path / "sample_request.json"))
+    say(f"replaying {len(golden.rows)} golden rows through {len(requests.FORMS)} forms of a request")
+    done += [checks.golden(url, form, golden) for form in requests.FORMS]
+    say("sending requests that must be refused")
+    done.append(checks.bad_requests(url, schema))
+    p50, p99 = checks.latency(url, golden)
+    return replace(
+        proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=_memory(running.process.pid)
+    )
+
+
+def _files(folder: ScoringFolder) -> Check:
+    changes = folder.changes()
+    if changes:
+        return Check("files", False, "; ".join(changes) + "; generate the folder again: forestay score generate")
+    return Check("files", True, f"{len(folder.files)} files are as they were generated")
+
+
+def _registered(folder: ScoringFolder, registered: ModelSource | None) -> Check:
+    """The model in the folder is the one that the registry has under this name and version."""
+    name = "registered_model"
+    if registered is None:
+        return Check(name, True, f"{folder.model} {folder.version} is not in this registry: nothing to compare with")
+    try:
+        recorded = read_schema(registered.path).files
+    except InputError as error:
+        return Check(name, False, "; ".join(error.lines()))
+    for file, expected in recorded.items():
+        path = folder.path / "model" / file
+        if not path.is_file() or project.sha256(path) != expected:
+            detail = f"model/{file} is not the one registered as {folder.model} {folder.version}"
+            return Check(name, False, f"{detail}; generate the folder again: forestay score generate")
+    return Check(name, True, f"the model is {folder.model} {folder.version} of the registry")
+
+
+def _lock(schema: ModelSchema, pins: environment.Pins, lock: str) -> Check:
+    """The lock meets conda_env.yaml, and conda_env.yaml names what trained the model."""
+    trained = environment.Pins(schema.python, tuple(f"{name}=={version}" for name, version in schema.packages.items()))
+    unmet = environment.unmet_pins(pins, lock)
+    pinned = pins.versions()
+    unmet += [
+        f"{name}: the model was trained with {version}, conda_env.yaml has {pinned.get(name, 'nothing')}"
+        for name, version in trained.versions().items()
+        if pinned.get(name) != version
+    ]
+    if pins.python != trained.python:
+        unmet.append(f"the model was trained with Python {trained.python}, conda_env.yaml has {pins.python}")
+    if unmet:
+        return Check("lock", False, "; ".join(unmet) + "; generate the folder again: forestay score generate")
+    return Check("lock", True, f"requirements.lock meets all {len(pinned)} pins of conda_env.yaml")
+
+
+def _environment(made: environment.Environment, lock: str) -> Check:
+    """The environment has what the lock names, nothing in another version, and no forestay."""
+    installed, has_forestay = environment.installed_versions(made)
+    wanted = environment.locked_versions(lock)
+    if installed != wanted or has_forestay:
+        differing = sorted(name for name in installed.keys() | wanted.keys() if installed.get(name) != wanted.get(name))
+        return Check(
+            "environment",
+            False,
+            f"it is not what requirements.lock names: {', '.join(differing) or 'forestay can be imported'}; "
+            f"remove {made.python.parent.parent} and run this again",
+        )
+    kind = "built now" if made.built else "kept from an earlier proof"
+    return Check("environment", True, f"{len(wanted)} packages as locked, without forestay; {kind}")
+
+
+def _memory(pid: int) -> float:
+    """The resident memory of the server's processes, in MB."""
+    main = psutil.Process(pid)
+    return round(sum(one.memory_info().rss for one in [main, *main.children(recursive=True)]) / 1e6, 1)
+
+
+def _text(folder: ScoringFolder, name: str) -> str:
+    try:
+        return (folder.path / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot read", where=name, fix="generate the folder again: forestay score generate") from error
+
+
+@contextlib.contextmanager
+def _snapshot(original: ScoringFolder, home: Path, say: Say) -> Iterator[ScoringFolder]:
+    """A copy of the folder under `.forestay/verifying`; gone at the end, or after a kill when the next verify comes."""
+    place = project.ensure_folder(home / "verifying")
+    for left in place.iterdir():
+        owner = left.name.split("-")[0]
+        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+            say("removing what an interrupted verification left")
+            shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f"{os.getpid()}-"))
+    try:
+        copy = scratch / "folder"
+        copy.mkdir()
+        original.copy_to(copy)
+        yield open_folder(copy)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,225 @@
+"""Outputs folders as a training engine leaves them: small scikit-learn pipelines on made-up data."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import forestay_transformers
+from forestay_transformers import CategoryCodes, DateParts, InputFrame
+
+PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "joblib")
+ROWS = 200
+GOLDEN = 12
+
+HOSTILE_COLUMNS = {
+    "quotes": 'it\'s a "column"',
+    "lines": "two\nlines\r\nand\ta tab",
+    "template": "{{ 7 * 7 }}{% raw %}",
+    "proto": "__proto__",
+    "emoji": "price 💶 é",
+    "script": "<script>alert(1)</script>",
+    "long": "x" * 3000,
+    "code": "'); import os; os.system('true') #",
+    "backslash": "C:\\new\\table",
+    "markdown": "```\n# heading | `tick`",
+    "empty": " ",
+}
+HOSTILE_LABELS = ["{{ yes }}", "no\n\"'</script>", "__proto__"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a registry gives of a model version."""
+
+    name: str
+    version: str
+    job: str
+    trial: str
+    path: Path
+
+
+def bank_frame() -> pd.DataFrame:
+    """A column of each type; gaps in some."""
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "age": random.integers(18, 90, ROWS),
+            "balance": random.normal(1000, 300, ROWS).round(2),
+            "job": pd.array(random.choice(["admin", "baker", "clerk"], ROWS), dtype="str"),
+            "note": pd.array(random.choice(["pays late", "good client", "new account"], ROWS), dtype="str"),
+            "opened": (np.datetime64("2020-01-01") + random.integers(0, 900, ROWS).astype("timedelta64[D]")).astype(
+                "datetime64[us]"
+            ),
+            "active": pd.array(random.integers(0, 2, ROWS).astype(bool), dtype="boolean"),
+            "id": pd.array([f"c{number:05d}" for number in range(ROWS)], dtype="str"),
+        }
+    )
+    frame.loc[::17, "balance"] = np.nan
+    frame.loc[::19, "job"] = np.nan
+    return frame
+
+
+BANK_TYPES = {
+    "age": "numeric",
+    "balance": "numeric",
+    "job": "categorical",
+    "note": "text",
+    "opened": "datetime",
+    "active": "boolean",
+    "id": "identifier",
+}
+
+
+def bank(folder: Path, labels: list[Any] | None = None, **known: str) -> Model:
+    """A classifier with a column of each type; `labels` are its two classes."""
+    frame = bank_frame()
+    classes = labels or ["no", "yes"]
+    high = (frame["age"] + frame["balance"].fillna(1000) / 40 + np.where(frame["job"] == "baker", 20, 0)) > 75
+    target = np.array(classes)[high.astype(int)]
+    return write(folder, frame, BANK_TYPES, target, "classification", **known)
+
+
+def regression(folder: Path) -> Model:
+    frame = bank_frame().drop(columns=["note", "id"])
+    target = frame["age"] * 2.5 + frame["balance"].fillna(0) / 7
+    return write(
+        folder, frame, {name: BANK_TYPES[name] for name in frame}, target.to_numpy(), "regression", name="Price"
+    )
+
+
+def hostile(folder: Path) -> Model:
+    """A classifier whose column names and labels try to break out of every file that they get into."""
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({name: random.normal(size=ROWS) for name in list(HOSTILE_COLUMNS.values())[:6]})
+    kinds = dict.fromkeys(frame, "numeric")
+    for name in list(HOSTILE_COLUMNS.values())[6:]:
+        frame[name] = pd.array(random.choice(["{{ a }}", "</td>", 'q"'], ROWS), dtype="str")
+        kinds[name] = "categorical"
+    position = (frame.iloc[:, 0] + 1.2).clip(0, 2.4).astype(int)
+    return write(folder, frame, kinds, np.array(HOSTILE_LABELS)[position], "classification", name='{{ M }} <b>"x"')
+
+
+def write(
+    folder: Path,
+    frame: pd.DataFrame,
+    kinds: dict[str, str],
+    target: np.ndarray,
+    task: str,
+    name: str = "Bank",
+    version: str = "1",
+) -> Model:
+    """Fit a pipeline and write model.pkl, model_schema.json, golden.json and the transformers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    used = {column: kind for column, kind in kinds.items() if kind != "identifier"}
+    pipeline = _pipeline(used, task).fit(frame, target)
+    joblib.dump(pipeline, folder / "model.pkl")
+    shutil.copyfile(forestay_transformers.__file__, folder / "forestay_transformers.py")
+    classes = pipeline.classes_.tolist() if task == "classification" else None
+    types: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    schema = {
+        "schema_version": 1,
+        "task": task,
+        "target": "y",
+        "target_type": types[type(target.tolist()[0])],
+        "classes": classes,
+        "columns": [_column(frame[column], column, kind) for column, kind in kinds.items()],
+        "algorithm": "LogisticRegression" if classes else "ElasticNet",
+        "preprocessor": "InputFrame",
+        "python": platform.python_version(),
+        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "files": {file: _hash(folder / file) for file in ("model.pkl", "forestay_transformers.py")},
+    }
+    _write_json(folder / "model_schema.json", schema)
+    golden = frame.sample(GOLDEN, random_state=1).reset_index(drop=True)
+    golden.loc[0, list(used)] = None
+    _write_json(
+        folder / "golden.json",
+        {
+            "rows": [{column: _cell(value) for column, value in row.items()} for row in golden.to_dict("records")],
+            "predictions": pipeline.predict(golden).tolist(),
+            "probabilities": pipeline.predict_proba(golden).tolist() if classes else None,
+            "classes": classes,
+        },
+    )
+    return Model(name, version, "calm_reed", "calm_reed_0", folder)
+
+
+def change_weight(outputs: Path) -> None:
+    """Move one coefficient of a bank model's pipeline."""
+    pipeline = joblib.load(outputs / "model.pkl")
+    pipeline[-1].coef_.flat[0] += 0.25
+    joblib.dump(pipeline, outputs / "model.pkl")
+
+
+def rehash(outputs: Path) -> None:
+    """Write the hash of the model that lies in `outputs` into its schema."""
+    schema = json.loads((outputs / "model_schema.json").read_text())
+    schema["files"]["model.pkl"] = _hash(outputs / "model.pkl")
+    _write_json(outputs / "model_schema.json", schema)
+
+
+def _pipeline(used: dict[str, str], task: str) -> Pipeline:
+    def of(kind: str) -> list[str]:
+        return [column for column, found in used.items() if found == kind]
+
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    parts: list[Any] = [("numbers", numbers, of("numeric") + of("boolean"))]
+    if of("categorical"):
+        parts.append(("categories", make_pipeline(CategoryCodes(), SimpleImputer()), of("categorical")))
+    if of("datetime"):
+        parts.append(("dates", make_pipeline(DateParts(), SimpleImputer(), StandardScaler()), of("datetime")))
+    parts += [(f"text {column}", TfidfVectorizer(), column) for column in of("text")]
+    final = LogisticRegression(max_iter=300) if task == "classification" else Ridge()
+    return Pipeline(
+        [("input", InputFrame(list(used.items()))), ("features", ColumnTransformer(parts)), ("model", final)]
+    )
+
+
+def _column(series: pd.Series, name: str, kind: str) -> dict[str, Any]:
+    column: dict[str, Any] = {
+        "name": name,
+        "type": kind,
+        "used": kind != "identifier",
+        "integer": series.dtype.kind == "i",
+        "nullable": bool(series.isna().any()),
+        "minimum": None,
+        "maximum": None,
+        "values": sorted(series.dropna().unique().tolist()) if kind == "categorical" else None,
+        "max_length": int(series.str.len().max()) if kind in ("text", "categorical", "identifier") else None,
+    }
+    if kind in ("numeric", "datetime"):
+        column["minimum"], column["maximum"] = _cell(series.min()), _cell(series.max())
+    return column
+
+
+def _cell(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_json(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
