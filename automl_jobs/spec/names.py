@@ -47,9 +47,9 @@ def refuse(message: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("forestay", "{message}", {"message": message, "fix": fix})
 
 
-def shown(value: object) -> str:
-    """A value from a file as it is put into a message: one short line, what doesn't print escaped."""
+def shown(value: object, longest: int = 60) -> str:
+    """A value from a file as it is put into a message: one line of `longest` characters, what doesn't print escaped."""
     text = value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
     if not text.isprintable():
         text = repr(text)[1:-1]
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -99,9 +99,8 @@ def _mapping(value: Any) -> Any:
     if value is None:
         raise refuse("has no value", "give it keys, or remove the line")
     if not isinstance(value, Mapping):
-        raise refuse(
-            f"must be a mapping (`key: value` lines), not {kind(value)}", "write one `key: value` on each line"
-        )
+        hint = ", with a colon instead of =" if isinstance(value, str) and "=" in value else ""
+        raise refuse(f"must be a mapping, not {kind(value)}", f"write one `key: value` on each line{hint}")
     return value
 
 
