@@ -11,7 +11,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from forestay import project
 from forestay.errors import InputError
@@ -72,22 +75,22 @@ def _build(database: Path, artifacts: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@contextlib.contextmanager
+def opened(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading the database; SQLite's complaints come as InputError. No file is made."""
+    uri = f"file:{quote(str(database))}?mode=rw"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=20, isolation_level=None)) as connection:
+            connection.execute("PRAGMA query_only = 1")
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise told(database, str(error)) from error
+
+
 def check(database: Path) -> None:
     """Raise InputError unless the file is a database that MLflow made with a schema that this version knows."""
-    try:
-        with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "no such table" in text:
-            raise InputError(
-                "this database was not made by MLflow",
-                where=str(database),
-                fix="name another file, or move it away: a new run store is made in its place",
-            ) from error
-        if "unable to open" in text or "readonly" in text or "permission" in text:
-            raise _unreadable(database, text) from error
-        raise damaged(database, text) from error
+    with opened(database) as connection:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     revision = str(found[0]) if found else ""
     if not _knows(revision):
         raise InputError(
@@ -99,25 +102,31 @@ def check(database: Path) -> None:
 
 def _knows(revision: str) -> bool:
     """Whether the installed MLflow has the migration `revision`: its file's name starts with it."""
-    from importlib.util import find_spec
-
     spec = find_spec("mlflow")
     folder = Path(str(spec.origin)).parent / "store" / "db_migrations" / "versions" if spec else Path()
-    return bool(revision) and any(folder.glob(f"{revision}_*.py"))
+    return bool(revision) and any(file.name.startswith(f"{revision}_") for file in folder.glob("*.py"))
 
 
-def damaged(database: Path, text: str) -> InputError:
-    """The error for a file that SQLite can't read."""
+def told(database: Path, text: str) -> InputError:
+    """What SQLite says about a file, as an error for the user."""
+    if "no such table" in text:
+        return InputError(
+            "this database was not made by MLflow",
+            where=str(database),
+            fix="name another file, or move it away: a new run store is made in its place",
+        )
+    if any(word in text for word in ("unable to open", "readonly", "permission", "locked", "disk I/O", "disk is full")):
+        return _unreadable(database, text)
     return InputError(
         f"the run store is damaged: {text}",
         where=str(database),
-        fix="nothing was changed: put back a copy of it, or move it away to begin anew (trained files stay in artifacts/)",
+        fix="nothing was changed: put back a copy, or move it away to begin anew (trained files stay in artifacts/)",
     )
 
 
 def _unreadable(database: Path, text: str) -> InputError:
     return InputError(
-        f"cannot open the run store: {text}",
+        f"cannot use the run store: {text}",
         where=str(database),
-        fix="check the rights of this file and its folder (both must be writable), or set FORESTAY_HOME",
+        fix="check the space and the rights there (the file and its folder must be writable), or set FORESTAY_HOME",
     )

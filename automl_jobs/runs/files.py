@@ -13,16 +13,17 @@ from forestay import project
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.runs.source import Run
     from automl_jobs.runs.store import RunStore
 
 
-def _local(store: RunStore, run: Any) -> Path | None:
+def _local(store: RunStore, run: Run) -> Path | None:
     """The folder of a run's artifacts; None where they lie on a server.
 
     A project that was moved or copied has the old path in its database: the last three parts of it
     (experiment, run, `artifacts`) are then looked for under this store's own folder.
     """
-    uri = urlsplit(run.info.artifact_uri)
+    uri = urlsplit(run.artifact_uri)
     if uri.scheme not in ("", "file"):
         return None
     written = Path(unquote(uri.path))
@@ -32,7 +33,7 @@ def _local(store: RunStore, run: Any) -> Path | None:
     return written
 
 
-def outputs(store: RunStore, run: Any) -> Path:
+def outputs(store: RunStore, run: Run) -> Path:
     """The folder `outputs/` of a trial. Raises InputError when it was removed."""
     folder = _local(store, run)
     if folder is not None:
@@ -42,10 +43,10 @@ def outputs(store: RunStore, run: Any) -> Path:
                 "the files of this trial are gone", where=str(found), fix="train again: forestay job submit"
             )
         return found
-    kept = store.place.folder / "cache" / run.info.run_id / "outputs"
+    kept = store.place.folder / "cache" / run.run_id / "outputs"
     if not kept.is_dir():
         with project.new_folder(kept) as scratch:
-            store.client.download_artifacts(run.info.run_id, "outputs", dst_path=str(scratch))
+            store.client.download_artifacts(run.run_id, "outputs", dst_path=str(scratch))
             inner = scratch / "outputs"
             for item in inner.iterdir():
                 item.rename(scratch / item.name)
@@ -53,18 +54,18 @@ def outputs(store: RunStore, run: Any) -> Path:
     return kept
 
 
-def document(store: RunStore, run: Any, name: str) -> Any | None:
+def document(store: RunStore, run: Run, name: str) -> Any | None:
     """A JSON artifact; None where the run has none."""
     folder = _local(store, run)
     if folder is not None:
         with contextlib.suppress(FileNotFoundError):
             return json.loads((folder / name).read_text(encoding="utf-8"))
         return None
-    if not any(item.path == name for item in store.client.list_artifacts(run.info.run_id)):
+    if not any(item.path == name for item in store.client.list_artifacts(run.run_id)):
         return None
-    kept = store.place.folder / "cache" / run.info.run_id / "documents"
+    kept = store.place.folder / "cache" / run.run_id / "documents"
     project.ensure_folder(kept)
-    path = Path(store.client.download_artifacts(run.info.run_id, name, dst_path=str(kept)))
+    path = Path(store.client.download_artifacts(run.run_id, name, dst_path=str(kept)))
     return json.loads(path.read_text(encoding="utf-8"))
 
 

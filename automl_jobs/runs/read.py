@@ -1,145 +1,120 @@
-"""Reading jobs and trials. A list of jobs is one query; a leaderboard another."""
+"""Reading jobs and trials: rows from runs, ranks, and the end of jobs whose process is gone."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, liveness, names, tags
 from automl_jobs.runs.rows import ENDED, INTERRUPTED, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
-from automl_jobs.runs.writer import MLFLOW_STATUS, best_tags, cancel_file, log, now
-from automl_jobs.spec.metrics import higher_is_better
+from automl_jobs.runs.writer import MLFLOW_STATUS, TEST, best_tags, cancel_file, log, now
 from forestay import project
 from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-PAGE = 1000
 DOCUMENTS = ("confusion_matrix", "accuracy_table")
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
-def _search(client: Any, experiments: list[str], query: str) -> list[Any]:
-    """All runs that fit, over as many pages as it takes, newest first."""
-    found: list[Any] = []
-    token: str | None = None
-    while experiments:
-        page = client.search_runs(experiments, query, max_results=PAGE, page_token=token)
-        found.extend(page)
-        token = page.token
-        if not token:
-            break
-    return found
+def _parents(store: RunStore) -> list[Run]:
+    """The parent runs of all jobs, newest first."""
+    runs = store.source.runs(tags.KIND, "job") if store.source else []
+    newest_first = sorted(runs, key=lambda run: int(run.tags[tags.CREATED]), reverse=True)
+    return [_settled(store, run) for run in newest_first]
 
 
-def _parents(store: RunStore, job: str | None = None) -> list[Any]:
-    """The parent runs of all jobs, or of the one with exactly this name; newest first."""
-    if store.empty:
-        return []
-    client = store.client
-    query = f"tags.`{tags.KIND}` = 'job'"
-    if job is not None:
-        query += f" and tags.`{tags.JOB}` = '{job}'"
-    runs = _search(client, experiment_ids(client), query)
-    return sorted(runs, key=lambda run: int(run.data.tags[tags.CREATED]), reverse=True)
-
-
-def experiment_ids(client: Any) -> list[str]:
-    """The ids of all experiments."""
-    found: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        found.extend(str(experiment.experiment_id) for experiment in page)
-        token = page.token
-        if not token:
-            return found
-
-
-def _parent(store: RunStore, given: str) -> Any:
+def _parent(store: RunStore, given: str) -> Run:
     """The parent run that a user means. Raises InputError."""
-    if names.is_job_name(given):
-        exact = _parents(store, given)
+    if store.source and names.is_job_name(given):
+        exact = store.source.runs(tags.JOB, given)
         if exact:
-            return exact[0]
+            return _settled(store, exact[0])
     runs = _parents(store)
-    found = names.find_job(given, [run.data.tags[tags.JOB] for run in runs])
-    return next(run for run in runs if run.data.tags[tags.JOB] == found)
+    found = names.find_job(given, [run.tags[tags.JOB] for run in runs])
+    return next(run for run in runs if run.tags[tags.JOB] == found)
+
+
+def _settled(store: RunStore, run: Run) -> Run:
+    """The run as it is, or closed where its process is gone without having done so.
+
+    The end is also recorded, unless the store can't be written now: the next reader comes to the same.
+    """
+    source = store.source
+    if source is None or run.ended is not None or not liveness.is_dead(run.tags):
+        return run
+    run = source.run(run.run_id) or run  # it may have ended between our reading and its process's end
+    if run.ended is not None:
+        return run
+    children = _children(source, run)
+    ended = max([int(run.tags[tags.CREATED]), *(child.ended or 0 for child in children)])
+    rows = _ranked(children, run.tags)
+    labels = {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
+    status = _status(run)
+    if status not in ENDED:
+        status = "Failed"
+        labels |= {tags.STATUS: status, tags.ERROR: INTERRUPTED}
+    with contextlib.suppress(ForestayError), store.writing() as client:
+        for child in children:
+            if child.ended is None:
+                log(client, child.run_id, labels={tags.STATUS: "Failed", tags.ERROR: INTERRUPTED})
+                client.set_terminated(child.run_id, "FAILED", end_time=ended)
+        log(client, run.run_id, labels=labels)
+        client.set_terminated(run.run_id, MLFLOW_STATUS[status], end_time=ended)
+    return replace(run, status=MLFLOW_STATUS[status], ended=ended, tags={**run.tags, **labels})
 
 
 def jobs(store: RunStore) -> list[JobRow]:
     """See `RunStore.jobs`."""
-    experiments = _Experiments(store)
-    return [_row(store, run, experiments) for run in _parents(store)]
+    return [_row(run) for run in _parents(store)]
 
 
 def job(store: RunStore, given: str) -> JobDetail:
     """See `RunStore.job`."""
     run = _parent(store, given)
-    row = _row(store, run, _Experiments(store))
-    labels, data = run.data.tags, run.data
-    tested = labels.get(tags.TEST_METRICS)
+    row = _row(run)
+    labels = run.tags
+    tested = {name.removeprefix(TEST): value for name, value in run.metrics.items() if name.startswith(TEST)}
     started = labels.get(tags.STARTED)
     return JobDetail(
         **{field.name: getattr(row, field.name) for field in fields(row)},
         target=labels.get(tags.TARGET, ""),
         path=labels.get(tags.PATH, ""),
         started=int(started) if started else None,
-        parameters=dict(data.params),
-        metrics=finite_metrics(data.metrics),
-        test_metrics=json.loads(tested) if tested else None,
+        parameters=dict(run.params),
+        test_metrics=tested if tags.TESTED in labels else None,
         tags={key: value for key, value in labels.items() if not key.startswith(("mlflow.", "forestay."))},
     )
 
 
-class _Experiments:
-    """The names of experiments by their id, looked up at the first use and all at once."""
-
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
-        self._names: dict[str, str] = {}
-
-    def name(self, identity: str) -> str:
-        if identity not in self._names:
-            self._names[identity] = str(self._store.client.get_experiment(identity).name)
-        return self._names[identity]
-
-
-def _row(store: RunStore, run: Any, experiments: _Experiments) -> JobRow:
-    labels = run.data.tags
+def _row(run: Run) -> JobRow:
+    labels = run.tags
     created = int(labels[tags.CREATED])
-    status, error, ended = _status(run), labels.get(tags.ERROR), run.info.end_time
-    count, best = int(labels.get(tags.TRIALS, 0)), _best(labels)
-    if ended is None and liveness.is_dead(labels):
-        rows, ended = _record_end(store, run, status)
-        count, best = len(rows), best_of(rows)
-        if status not in ENDED:
-            status, error = "Failed", INTERRUPTED
     return JobRow(
         job=labels[tags.JOB],
-        run_id=run.info.run_id,
-        experiment=experiments.name(run.info.experiment_id),
+        run_id=run.run_id,
+        experiment=run.experiment,
         env=labels.get(tags.ENV, "local"),
-        status=status,
+        status=_status(run),
         task=labels.get(tags.TASK, ""),
         primary_metric=labels[tags.PRIMARY_METRIC],
-        trials=count,
-        best=best,
+        trials=int(labels.get(tags.TRIALS, 0)),
+        best=_best(labels),
         created=created,
-        ended=ended,
-        duration_seconds=round(((ended or now()) - created) / 1000, 3),
-        error=error,
+        ended=run.ended,
+        duration_seconds=round(((run.ended or now()) - created) / 1000, 3),
+        error=labels.get(tags.ERROR),
     )
 
 
-def _status(run: Any) -> str:
+def _status(run: Run) -> str:
     """MLflow's word for a run that has ended, else the writer's."""
-    return _ENDED.get(run.info.status) or str(run.data.tags.get(tags.STATUS, "Running"))
+    return _ENDED.get(run.status) or str(run.tags.get(tags.STATUS, "Running"))
 
 
 def _best(labels: Mapping[str, str]) -> BestTrial | None:
@@ -147,48 +122,25 @@ def _best(labels: Mapping[str, str]) -> BestTrial | None:
     return BestTrial(**json.loads(kept)) if kept else None
 
 
-def _record_end(store: RunStore, run: Any, status: str) -> tuple[list[TrialRow], int]:
-    """Close a job whose process is gone, and what it left open: the leaderboard, and when the job was last heard of.
-
-    A store that can't be written now is read all the same: the next reader comes to the same rows.
-    """
-    labels = run.data.tags
-    children = _children(store, run)
-    ended = max([int(labels[tags.CREATED]), *(child.info.end_time or 0 for child in children)])
-    rows = _ranked(children, labels[tags.PRIMARY_METRIC])
-    with contextlib.suppress(ForestayError), store.writing() as client:
-        current = client.get_run(run.info.run_id)
-        if current.info.end_time is not None:
-            return rows, current.info.end_time
-        for child in children:
-            if child.info.end_time is None:
-                log(client, child.info.run_id, labels={tags.STATUS: "Failed", tags.ERROR: INTERRUPTED})
-                client.set_terminated(child.info.run_id, "FAILED", end_time=ended)
-        summary = {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
-        if status not in ENDED:
-            summary |= {tags.STATUS: "Failed", tags.ERROR: INTERRUPTED}
-        log(client, run.info.run_id, labels=summary)
-        client.set_terminated(run.info.run_id, MLFLOW_STATUS.get(status, "FAILED"), end_time=ended)
-    return rows, ended
+def _children(source: Source | None, parent: Run) -> list[Run]:
+    found = source.runs(tags.PARENT, parent.run_id) if source else []
+    return [child for child in found if tags.TRIAL in child.tags]
 
 
-def _children(store: RunStore, run: Any) -> list[Any]:
-    return _search(store.client, [run.info.experiment_id], f"tags.`{tags.PARENT}` = '{run.info.run_id}'")
-
-
-def trial_rows(store: RunStore, parent: Any) -> list[TrialRow]:
+def trial_rows(source: Source | None, parent: Run) -> list[TrialRow]:
     """The leaderboard of a parent run; a trial that is being written now is not in it yet."""
-    children = _children(store, parent)
-    if parent.info.end_time is None and not liveness.is_dead(parent.data.tags):
-        children = [child for child in children if child.info.end_time is not None]
-    return _ranked(children, parent.data.tags[tags.PRIMARY_METRIC])
+    children = _children(source, parent)
+    if parent.ended is None:
+        children = [child for child in children if child.ended is not None]
+    return _ranked(children, parent.tags)
 
 
-def _ranked(children: list[Any], metric: str) -> list[TrialRow]:
+def _ranked(children: list[Run], job_tags: Mapping[str, str]) -> list[TrialRow]:
     """Best first: by score, then the quicker, then the earlier one. Failed ones last, in the order they came."""
-    direction = -1.0 if higher_is_better(metric) else 1.0
+    metric = job_tags[tags.PRIMARY_METRIC]
+    direction = -1.0 if job_tags[tags.DIRECTION] == "maximize" else 1.0
     rows = sorted(
-        ((_trial_row(child, metric), int(child.data.tags.get(tags.ORDER, 0))) for child in children),
+        ((_trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children),
         key=lambda pair: _place(pair[0], pair[1], direction),
     )
     return [replace(row, rank=rank) for rank, (row, _) in enumerate(rows, start=1)]
@@ -200,17 +152,17 @@ def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, fl
     return (False, direction * row.score, row.duration_seconds or 0.0, order)
 
 
-def _trial_row(run: Any, metric: str) -> TrialRow:
-    labels = run.data.tags
-    metrics = finite_metrics(run.data.metrics)
+def _trial_row(run: Run, metric: str) -> TrialRow:
+    labels = run.tags
+    metrics = run.metrics
     status, error = _status(run), labels.get(tags.ERROR)
-    if status not in ENDED or run.info.end_time is None:
+    if status not in ENDED or run.ended is None:
         status, error = "Failed", INTERRUPTED
     duration = labels.get(tags.DURATION)
     return TrialRow(
         rank=0,
         id=labels[tags.TRIAL],
-        run_id=run.info.run_id,
+        run_id=run.run_id,
         algorithm=labels.get(tags.ALGORITHM, ""),
         preprocessor=labels.get(tags.PREPROCESSOR, ""),
         score=metrics.get(metric) if status == "Completed" else None,
@@ -220,11 +172,6 @@ def _trial_row(run: Any, metric: str) -> TrialRow:
         error=error if status == "Completed" else error or "no reason given",
         has_model=status == "Completed" and labels.get(tags.OUTPUTS) == "yes",
     )
-
-
-def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics without what JSON can't say; by name."""
-    return {name: value for name, value in sorted(metrics.items()) if math.isfinite(value)}
 
 
 def best_of(rows: list[TrialRow]) -> BestTrial | None:
@@ -238,7 +185,7 @@ def best_of(rows: list[TrialRow]) -> BestTrial | None:
 def leaderboard(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]:
     """A job and its trials; see `RunStore.leaderboard`."""
     parent = _parent(store, given)
-    return _row(store, parent, _Experiments(store)), trial_rows(store, parent)
+    return _row(parent), trial_rows(store.source, parent)
 
 
 def find_trial(store: RunStore, given: str, rank: int) -> tuple[JobRow, TrialRow]:
@@ -255,17 +202,25 @@ def find_trial(store: RunStore, given: str, rank: int) -> tuple[JobRow, TrialRow
     return found, rows[rank - 1]
 
 
+def trial_run(store: RunStore, row: TrialRow) -> Run:
+    """The run of a trial that was just read from this store."""
+    run = store.source.run(row.run_id) if store.source else None
+    if run is None:
+        raise InputError("this trial was deleted while it was read", where=row.id)
+    return run
+
+
 def trial(store: RunStore, given: str, rank: int) -> TrialDetail:
     """See `RunStore.trial`."""
     found, row = find_trial(store, given, rank)
-    run = store.client.get_run(row.run_id)
+    run = trial_run(store, row)
     outputs = files.outputs(store, run) if row.has_model else None
     return TrialDetail(
         job=found.job,
         task=found.task,
         primary_metric=found.primary_metric,
         row=row,
-        parameters=dict(sorted(run.data.params.items())),
+        parameters=dict(sorted(run.params.items())),
         documents={name: files.document(store, run, name) for name in DOCUMENTS},
         files=files.listed(outputs) if outputs else (),
         outputs=outputs,

@@ -8,14 +8,15 @@ is there: versions differ, always.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, names, tags
-from automl_jobs.runs.read import PAGE, find_trial
+from automl_jobs.runs.read import find_trial, trial_run
 from automl_jobs.runs.rows import ModelVersion
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.runs.source import Version
     from automl_jobs.runs.store import RunStore
 
 
@@ -30,10 +31,10 @@ def register(store: RunStore, given: str, rank: int, name: str) -> ModelVersion:
             where="--rank",
             fix=f"choose a completed one: forestay job leaderboard {job.job}",
         )
-    run = store.client.get_run(row.run_id)
+    run = trial_run(store, row)
     folder = files.outputs(store, run)
     with store.writing() as client:
-        before = _versions(client, name, row.run_id)
+        before = [version for version in _versions(store, name) if version.run_id == row.run_id]
         if before:
             return replace(_found(store, before[0]), existing=True)
         if not client.search_registered_models(f"name = '{name}'"):
@@ -52,40 +53,35 @@ def register(store: RunStore, given: str, rank: int, name: str) -> ModelVersion:
                 tags.SCORE: repr(row.score),
             },
         )
-    return _found(store, made)
+    return model(store, name, str(made.version))
 
 
-def _versions(client: Any, name: str | None = None, run_id: str | None = None) -> list[Any]:
-    """Versions that come from our trials, newest first."""
-    terms = [f"name = '{name}'"] if name else []
-    if run_id:
-        terms.append(f"run_id = '{run_id}'")
-    found: list[Any] = []
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(" and ".join(terms) or None, max_results=PAGE, page_token=token)
-        found.extend(page)
-        token = page.token
-        if not token:
-            break
-    ours = [version for version in found if tags.JOB in version.tags]
+def _versions(store: RunStore, name: str | None = None) -> list[Version]:
+    """Versions that come from our trials, by name, newest first."""
+    found = store.source.versions(name) if store.source else []
+    ours = [version for version in found if tags.TRIAL in version.tags]
     return sorted(ours, key=lambda version: (version.name, -int(version.version)))
 
 
-def _found(store: RunStore, version: Any) -> ModelVersion:
-    run = store.client.get_run(version.run_id)
+def _found(store: RunStore, version: Version) -> ModelVersion:
+    run = store.source.run(version.run_id) if store.source else None
+    if run is None:
+        raise InputError(
+            f"the run of model {version.name}:{version.version} was deleted in MLflow",
+            fix=f"restore it: mlflow runs restore --run-id {version.run_id}",
+        )
     labels = version.tags
     return ModelVersion(
         name=version.name,
-        version=str(version.version),
+        version=version.version,
         job=labels[tags.JOB],
         trial=labels[tags.TRIAL],
         path=files.outputs(store, run),
         rank=int(labels[tags.RANK]),
         algorithm=labels[tags.ALGORITHM],
         metric=labels[tags.PRIMARY_METRIC],
-        score=None if labels[tags.SCORE] == "None" else float(labels[tags.SCORE]),
-        created=version.creation_timestamp,
+        score=float(labels[tags.SCORE]),
+        created=version.created,
         run_id=version.run_id,
     )
 
@@ -94,21 +90,18 @@ def model(store: RunStore, given: str, version: str | None = None) -> ModelVersi
     """See `RunStore.model`."""
     name, asked = names.split_model(given)
     asked = version or asked
-    versions = [] if store.empty else _versions(store.client, name)
+    versions = _versions(store, name)
     if not versions:
-        known = [] if store.empty else sorted({found.name for found in _versions(store.client)})
-        raise names.unknown_model(name, known)
+        raise names.unknown_model(name, sorted({found.name for found in _versions(store)}))
     if asked is None:
         return _found(store, versions[0])
     for found in versions:
-        if str(found.version) == asked:
+        if found.version == asked:
             return _found(store, found)
-    there = ", ".join(str(found.version) for found in reversed(versions))
+    there = ", ".join(found.version for found in reversed(versions))
     raise InputError(f"model {name!r} has no version {asked}", fix=f"there are: {there}")
 
 
 def models(store: RunStore) -> list[ModelVersion]:
     """See `RunStore.models`."""
-    if store.empty:
-        return []
-    return [_found(store, version) for version in _versions(store.client)]
+    return [_found(store, version) for version in _versions(store)]

@@ -134,14 +134,13 @@ class JobRow:
 
 @dataclass(frozen=True)
 class JobDetail(JobRow):
-    """A job as `job show` shows it."""
+    """A job as `job show` shows it; `tags` are the user's and Azure's."""
 
     target: str
     path: str
     started: int | None
     parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    test_metrics: Mapping[str, float | None] | None
+    test_metrics: Mapping[str, float] | None
     tags: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,6 +161,8 @@ class JobDetail(JobRow):
             "started": moment(self.started),
             "ended": moment(self.ended),
             "run_id": self.run_id,
+            "parameters": dict(self.parameters),
+            "tags": dict(self.tags),
         }
         if self.test_metrics is not None:
             document["test_metrics"] = dict(self.test_metrics)

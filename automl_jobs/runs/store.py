@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from automl_jobs.runs import database as databases
+from automl_jobs.runs.source import ClientSource, Source, SqliteSource
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError
 
@@ -107,9 +108,8 @@ class RunStore:
     place: where it lies.
     """
 
-    def __init__(self, place: Place, client: Any | None) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
-        self._client = client
 
     @classmethod
     def open(cls, home: Path | None = None, create: bool = True) -> RunStore:
@@ -123,39 +123,39 @@ class RunStore:
         Raises InputError for a file that is not a run store or can't be written, OutsideError for a server that can't
         be reached.
         """
-        found = place(home)
-        if found.database is None:
-            if found.is_server:
-                _probe(found)
-        elif not databases.exists(found.database):
-            if not create:
-                return cls(found, None)
+        store = cls(place(home))
+        database = store.place.database
+        if database is None:
+            if store.place.is_server:
+                _probe(store.place)
+        elif databases.exists(database):
+            databases.check(database)
+        elif create:
             quiet_mlflow()
-            databases.create(found.database, found.artifacts)
-        else:
-            databases.check(found.database)
+            databases.create(database, store.place.artifacts)
+        return store
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """MlflowClient, whose errors come as ours; made at the first use, since it takes two seconds to import."""
         quiet_mlflow()
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
-        registry = found.uri if found.database else None
+        registry = self.place.uri if self.place.database else None
         try:
-            client = MlflowClient(tracking_uri=found.uri, registry_uri=registry)
+            return _Client(MlflowClient(tracking_uri=self.place.uri, registry_uri=registry), self.place)
         except (MlflowException, ValueError) as error:
-            raise _told(error, found) from error
-        return cls(found, _Client(client, found))
+            raise _told(error, self.place) from error
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is no store yet, so that reading finds nothing."""
-        return self._client is None
-
-    @property
-    def client(self) -> Any:
-        """MlflowClient, whose errors come as ours."""
-        if self._client is None:
-            raise InputError("no job has run here yet", where=self.place.shown, fix="forestay job submit JOB.yml")
-        return self._client
+    @functools.cached_property
+    def source(self) -> Source | None:
+        """What rows are read from; None while there is no database."""
+        if self.place.database is None:
+            return ClientSource(self.client)
+        if not databases.exists(self.place.database):
+            return None
+        return SqliteSource(self.place.database)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Any]:
@@ -163,8 +163,12 @@ class RunStore:
         if self.place.database is None:
             yield self.client
             return
-        with project.lock(databases.lock_path(self.place.database), "the run store"):
-            yield self.client
+        client = self.client
+        try:
+            with project.lock(databases.lock_path(self.place.database), "the run store"):
+                yield client
+        except OSError as error:
+            raise _disk(error, self.place) from error
 
     def start_job(self, start: JobStart) -> JobWriter:
         """Record a job as Preparing. Raises InputError when its name is taken."""
@@ -243,14 +247,18 @@ class _Client:
                         raise _told(error, self._place) from error
                     time.sleep(pause)
                 except OSError as error:
-                    raise InputError(
-                        f"cannot read or write the run store: {error.strerror or type(error).__name__}",
-                        where=str(error.filename or self._place.shown),
-                        fix="check the rights and the free space there",
-                    ) from error
+                    raise _disk(error, self._place) from error
             raise AssertionError("unreachable")
 
         return call
+
+
+def _disk(error: OSError, place: Place) -> InputError:
+    return InputError(
+        f"cannot read or write the run store: {error.strerror or type(error).__name__}",
+        where=str(error.filename or place.shown),
+        fix="check the rights and the free space there",
+    )
 
 
 def _told(error: Exception, place: Place) -> ForestayError:
@@ -258,7 +266,7 @@ def _told(error: Exception, place: Place) -> ForestayError:
     text = redacted(str(error)).strip().splitlines()[0]
     if place.database is not None:
         if "malformed" in text or "not a database" in text:
-            return databases.damaged(place.database, "SQLite finds it malformed")
+            return databases.told(place.database, "SQLite finds it malformed")
         if "out-of-date database schema" in text:
             return InputError(
                 "the run store was made by an older MLflow",
@@ -266,7 +274,7 @@ def _told(error: Exception, place: Place) -> ForestayError:
                 fix=f"copy the file, then: mlflow db upgrade {place.shown}",
             )
         if "readonly" in text:
-            return InputError("cannot write the run store", where=str(place.database), fix="check the file's rights")
+            return databases.told(place.database, "readonly database")
         return OutsideError(f"the run store refused: {text}", where=str(place.database))
     if place.is_server:
         return OutsideError(

@@ -6,6 +6,7 @@ KIND = "forestay.kind"  # "job" or "trial"
 JOB = "forestay.job"
 TASK = "forestay.task"
 PRIMARY_METRIC = "forestay.primary_metric"
+DIRECTION = "forestay.direction"  # "maximize" or "minimize": which way the primary metric is better
 TARGET = "forestay.target"
 ENV = "forestay.env"
 PATH = "forestay.path"
@@ -15,7 +16,7 @@ STARTED = "forestay.started"  # milliseconds since 1970, when training began
 ERROR = "forestay.error"
 TRIALS = "forestay.trials"  # how many there are so far, failed ones included
 BEST = "forestay.best_trial"  # JSON of the best trial so far, without its rank, which is 1
-TEST_METRICS = "forestay.test_metrics"  # JSON
+TESTED = "forestay.tested"  # there where the job has metrics on its test data: those that start with "test_"
 CANCEL = "forestay.cancel"  # set from outside, where no file can reach the writer
 
 WRITER_HOST = "forestay.writer.host"
@@ -23,6 +24,7 @@ WRITER_PID = "forestay.writer.pid"
 WRITER_AGE = "forestay.writer.started"  # seconds from the machine's start to the process's
 
 TRIAL = "forestay.trial"
+OF_JOB = "forestay.of_job"
 DURATION = "forestay.duration_seconds"
 OUTPUTS = "forestay.outputs"  # "yes" where the trial has a model
 ORDER = "forestay.order"  # a trial's place in the job, counted from 1

@@ -7,6 +7,7 @@ jobs be one query.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import math
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import liveness, names, tags
 from automl_jobs.runs.rows import ENDED, BestTrial, JobStart, TrialResult, finite
-from forestay.errors import InputError
+from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
     from automl_jobs.runs.store import RunStore
 
 MLFLOW_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+TEST = "test_"
+"""Before the name of a metric on the job's test data, in the parent run."""
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
@@ -37,12 +40,15 @@ def now() -> int:
 
 def start_job(store: RunStore, start: JobStart) -> JobWriter:
     """See `RunStore.start_job`."""
+    from automl_jobs.spec.metrics import higher_is_better
+
+    higher = higher_is_better(start.primary_metric)
     if start.name is not None:
         names.check_job_name(start.name)
     with store.writing() as client:
         name = start.name or names.new_job_name()
         experiment = _experiment(store, start.experiment)
-        if _taken(client, name):
+        if store.source is not None and store.source.runs(tags.JOB, name):
             raise InputError(
                 f"there is a job {name!r} already", where="name", fix="choose another name, or leave it out to get one"
             )
@@ -57,29 +63,22 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
                 tags.JOB: name,
                 tags.TASK: start.task,
                 tags.PRIMARY_METRIC: start.primary_metric,
+                tags.DIRECTION: "maximize" if higher else "minimize",
                 tags.TARGET: start.target,
                 tags.ENV: start.env,
                 tags.PATH: start.path,
                 tags.STATUS: "Preparing",
                 tags.CREATED: str(begun),
                 tags.TRIALS: "0",
-                tags.USER: _user(),
-                tags.SOURCE_NAME: "forestay",
-                tags.SOURCE_TYPE: "LOCAL",
+                **_origin(),
                 **liveness.own_tags(),
             },
         )
         log(client, run.info.run_id, parameters=start.parameters)
-    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric)
+    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric, higher)
     writer.forget_cancel()
     store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
     return writer
-
-
-def _taken(client: Any, name: str) -> bool:
-    from automl_jobs.runs.read import experiment_ids
-
-    return bool(client.search_runs(experiment_ids(client), f"tags.`{tags.JOB}` = '{name}'", max_results=1))
 
 
 def _experiment(store: RunStore, name: str) -> str:
@@ -104,11 +103,13 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "experiment"
 
 
-def _user() -> str:
+def _origin() -> dict[str, str]:
+    """MLflow's own tags for who ran what."""
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
+        user = "unknown"
+    return {tags.USER: user, tags.SOURCE_NAME: "forestay", tags.SOURCE_TYPE: "LOCAL"}
 
 
 def _key(key: str) -> str:
@@ -160,15 +161,15 @@ class JobWriter:
     run_id: MLflow's id of the parent run.
     """
 
-    def __init__(self, store: RunStore, job: str, run_id: str, experiment_id: str, primary_metric: str) -> None:
-        from automl_jobs.spec.metrics import higher_is_better
-
+    def __init__(
+        self, store: RunStore, job: str, run_id: str, experiment_id: str, primary_metric: str, higher: bool
+    ) -> None:
         self.job = job
         self.run_id = run_id
         self._store = store
         self._experiment_id = experiment_id
         self._metric = primary_metric
-        self._higher = higher_is_better(primary_metric)
+        self._higher = higher
         self._trials = 0
         self._best: BestTrial | None = None
         self._guard = threading.Lock()
@@ -184,62 +185,75 @@ class JobWriter:
             log(client, self.run_id, labels=values)
 
     def log_trial(self, result: TrialResult) -> None:
-        """Record a trial that has ended, its files first. A score that is not a finite number counts as failed."""
+        """Record a trial that has ended, its files first. A score that is not a finite number counts as failed.
+
+        Raises InputError when the files can't be copied; the trial is then there as failed.
+        """
         score = finite(result.score)
         status, error = result.status, result.error
         if status == "Completed" and score is None:
             status, error = "Failed", error or f"no value of {self._metric}"
+        with self._guard:
+            self._trials += 1
+            run_id = self._begin(result)
+            try:
+                self._copy(run_id, result)
+            except BaseException as problem:
+                message = f"its files could not be kept: {type(problem).__name__}"
+                with contextlib.suppress(ForestayError):
+                    self._end(run_id, result, "Failed", None, message)
+                raise
+            self._end(run_id, result, status, score, error)
+
+    def _begin(self, result: TrialResult) -> str:
+        with self._store.writing() as client:
+            run = client.create_run(
+                self._experiment_id,
+                start_time=now() - int(result.duration_seconds * 1000),
+                run_name=result.id,
+                tags={
+                    tags.PARENT: self.run_id,
+                    tags.KIND: "trial",
+                    tags.TRIAL: result.id,
+                    tags.OF_JOB: self.job,
+                    tags.ORDER: str(self._trials),
+                    tags.ALGORITHM: result.algorithm,
+                    tags.PREPROCESSOR: _short(result.preprocessor),
+                    tags.DURATION: f"{result.duration_seconds:.3f}",
+                    **_origin(),
+                },
+            )
+        return str(run.info.run_id)
+
+    def _copy(self, run_id: str, result: TrialResult) -> None:
+        client = self._store.client
+        if result.outputs is not None:
+            client.log_artifacts(run_id, str(result.outputs), "outputs")
+        for name, document in result.artifacts.items():
+            client.log_text(run_id, json.dumps(document, allow_nan=False), name)
+
+    def _end(self, run_id: str, result: TrialResult, status: str, score: float | None, error: str | None) -> None:
+        labels = {tags.STATUS: status, tags.OUTPUTS: "no" if result.outputs is None else "yes"}
+        if error:
+            labels[tags.ERROR] = error
         metrics = dict(result.metrics)
         if score is not None:
             metrics[self._metric] = score
-        with self._guard:
-            self._trials += 1
-            order = self._trials
-            ended = now()
-            with self._store.writing() as client:
-                run = client.create_run(
-                    self._experiment_id,
-                    start_time=ended - int(result.duration_seconds * 1000),
-                    run_name=result.id,
-                    tags={
-                        tags.PARENT: self.run_id,
-                        tags.KIND: "trial",
-                        tags.TRIAL: result.id,
-                        tags.JOB: self.job,
-                        tags.ORDER: str(order),
-                        tags.ALGORITHM: result.algorithm,
-                        tags.PREPROCESSOR: result.preprocessor,
-                        tags.DURATION: f"{result.duration_seconds:.3f}",
-                        tags.USER: _user(),
-                        tags.SOURCE_NAME: "forestay",
-                        tags.SOURCE_TYPE: "LOCAL",
-                    },
-                )
-            run_id = run.info.run_id
-            if result.outputs is not None:
-                self._store.client.log_artifacts(run_id, str(result.outputs), "outputs")
-            for name, document in result.artifacts.items():
-                self._store.client.log_text(run_id, json.dumps(document, allow_nan=False), name)
-            with self._store.writing() as client:
-                labels = {tags.STATUS: status, tags.OUTPUTS: "yes" if result.outputs is not None else "no"}
-                if error:
-                    labels[tags.ERROR] = error
-                log(client, run_id, metrics=metrics, parameters=result.parameters, labels=labels)
-                client.set_terminated(run_id, MLFLOW_STATUS[status], end_time=ended)
-                better = status == "Completed" and score is not None and self._is_better(score)
-                if better and score is not None:
-                    self._best = BestTrial(result.id, result.algorithm, result.preprocessor, score, run_id)
-                summary = {tags.TRIALS: str(self._trials), **best_tags(self._best)}
-                log(client, self.run_id, metrics=metrics if better else {}, labels=summary, step=order)
+        better = status == "Completed" and score is not None and self._is_better(score)
+        if better and score is not None:
+            self._best = BestTrial(result.id, result.algorithm, _short(result.preprocessor), score, run_id)
+        summary = {tags.TRIALS: str(self._trials), **best_tags(self._best)}
+        with self._store.writing() as client:
+            log(client, run_id, metrics=metrics, parameters=result.parameters, labels=labels)
+            client.set_terminated(run_id, MLFLOW_STATUS[status])
+            log(client, self.run_id, metrics=metrics if better else {}, labels=summary, step=self._trials)
 
     def _is_better(self, score: float) -> bool:
         if self._best is None:
             return True
         return score > self._best.score if self._higher else score < self._best.score
 
-    def finish(
-        self, status: str, error: str | None = None, test_metrics: Mapping[str, float | None] | None = None
-    ) -> None:
+    def finish(self, status: str, error: str | None = None, test_metrics: Mapping[str, float] | None = None) -> None:
         """Completed, Failed or Canceled, and nothing more after it.
 
         Parameters
@@ -254,15 +268,23 @@ class JobWriter:
         if error:
             labels[tags.ERROR] = error
         if test_metrics is not None:
-            known = {name: finite(value) for name, value in test_metrics.items()}
-            labels[tags.TEST_METRICS] = json.dumps(known)
-            metrics = {f"test_{name}": value for name, value in known.items() if value is not None}
+            labels[tags.TESTED] = "yes"
+            metrics = {TEST + name: value for name, value in test_metrics.items()}
         with self._guard:
             with self._store.writing() as client:
-                labels.update(_summary(self._store, client.get_run(self.run_id)))
+                labels.update(self._summary())
                 log(client, self.run_id, metrics=metrics, labels=labels)
                 client.set_terminated(self.run_id, MLFLOW_STATUS[status])
             self.forget_cancel()
+
+    def _summary(self) -> dict[str, str]:
+        """The parent's summary from the leaderboard as it is, so that ties fall as they do there."""
+        from automl_jobs.runs.read import best_of, trial_rows
+
+        source = self._store.source
+        parent = source.run(self.run_id) if source else None
+        rows = trial_rows(source, parent) if parent else []
+        return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
 
     def cancel_requested(self) -> bool:
         """Whether somebody has asked for this job to stop; looks at most twice a second."""
@@ -290,11 +312,3 @@ def best_tags(best: BestTrial | None) -> dict[str, str]:
     if best is None:
         return {}
     return {tags.BEST: json.dumps(best.as_dict()), tags.BEST_CHILD: best.run_id}
-
-
-def _summary(store: RunStore, parent: Any) -> dict[str, str]:
-    """The parent's summary from the leaderboard as it is, so that ties fall as they do there."""
-    from automl_jobs.runs.read import best_of, trial_rows
-
-    rows = trial_rows(store, parent)
-    return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
