@@ -8,7 +8,8 @@ encoding   bytes -> which encoding, where it breaks
 dialect    the first lines -> the delimiter
 delimited  delimited text -> Arrow columns of text
 records    Parquet and JSON Lines -> Arrow columns
-numbers, dates, infer   text columns -> typed columns
+steps      an MLTable's files read, its steps applied
+infer      all columns -> typed columns: look (one column of text), numbers, dates, kinds
 describe   typed columns -> Column: missing, distinct, examples, warnings
 """
 

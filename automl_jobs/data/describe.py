@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from automl_jobs.data.infer import Typed
+from automl_jobs.data.kinds import Typed
 from automl_jobs.data.table import Column, ColumnType
 
 if TYPE_CHECKING:

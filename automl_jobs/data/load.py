@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -60,7 +59,8 @@ def load_table(path: Path | str, read: ReadOptions | None = None, base: Path | N
 
 def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, packed: bool) -> Table:
     from automl_jobs.data import delimited, dialect, encoding
-    from automl_jobs.data.infer import Inference, listed
+    from automl_jobs.data.infer import infer
+    from automl_jobs.data.kinds import listed
 
     encoding.refuse_binary(data, source)
     notes: list[str] = []
@@ -75,6 +75,7 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
     if not options.delimiter and delimiter != ("\t" if suffix == ".tsv" else ","):
         notes.append(f"{dialect.NAMES[delimiter]} between fields: --delimiter sets another")
     raw = delimited.parse(text, delimiter, source)
+    del data, text  # the columns hold their own copy
     if options.header:
         names = delimited.header(raw, source)
         blank = delimited.blank_names(raw)
@@ -88,14 +89,16 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
         names = [f"Column{index}" for index in range(1, raw.num_columns + 1)]
     if not len(raw):
         raise InputError("has a header but no rows", where=source, fix="give a file with rows, or say --no-header")
+    multi_line = delimited.has_line_breaks(raw)
     columns = dict(zip(names, raw.columns, strict=True))
-    inferred = Inference(options, european=delimiter == ";").run(columns)
+    del raw
+    inferred = infer(columns, options, european=delimiter == ";")
     reading = Reading(
         "read_delimited",
         delimiter,
         name,
         options.header,
-        delimited.has_line_breaks(raw),
+        multi_line,
         MappingProxyType({column: typed.formats for column, typed in inferred.columns.items() if typed.formats}),
         (*unusual, *inferred.unusual),
     )
@@ -104,15 +107,15 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
 
 def _parquet(data: bytes, source: str, options: ReadOptions) -> Table:
     from automl_jobs.data import records
-    from automl_jobs.data.infer import Inference
+    from automl_jobs.data.infer import infer
 
-    inferred = Inference(options, text="none").run(_columns(records.parquet(data, source), source))
+    inferred = infer(_columns(records.parquet(data, source), source), options, text="none")
     return _table(inferred, source, [], Reading("read_parquet"))
 
 
 def _json(data: bytes, source: str, options: ReadOptions, packed: bool) -> Table:
     from automl_jobs.data import encoding, records
-    from automl_jobs.data.infer import Inference
+    from automl_jobs.data.infer import infer
 
     unusual = ["gzip"] if packed else []
     name = (encoding.known(options.encoding) or options.encoding) if options.encoding else encoding.detect(data, source)
@@ -120,7 +123,7 @@ def _json(data: bytes, source: str, options: ReadOptions, packed: bool) -> Table
     if text.lstrip()[:1] == b"[":
         unusual.append("a JSON array")
         text = _as_lines(text, source)
-    inferred = Inference(options, text="dates").run(_columns(records.json_lines(text, source), source))
+    inferred = infer(_columns(records.json_lines(text, source), source), options, text="dates")
     formats = {column: typed.formats for column, typed in inferred.columns.items() if typed.formats}
     reading = Reading(
         "read_json_lines", encoding=name, formats=MappingProxyType(formats), unusual=(*unusual, *inferred.unusual)
@@ -137,7 +140,7 @@ def _as_lines(text: bytes, source: str) -> bytes:
         raise InputError(f"not valid JSON: {error}", where=source, fix="one JSON object a line") from error
 
 
-def _columns(raw: pa.Table, source: str) -> Mapping[str, pa.ChunkedArray]:
+def _columns(raw: pa.Table, source: str) -> dict[str, pa.ChunkedArray]:
     names = raw.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -149,7 +152,7 @@ def _columns(raw: pa.Table, source: str) -> Mapping[str, pa.ChunkedArray]:
 
 def _mltable(path: Path, source: str, options: ReadOptions) -> Table:
     from automl_jobs.data import mltable, steps
-    from automl_jobs.data.infer import Inference
+    from automl_jobs.data.infer import infer
 
     where = source if Path(source).name == MLTABLE else str(Path(source) / MLTABLE)
     said = [
@@ -168,8 +171,7 @@ def _mltable(path: Path, source: str, options: ReadOptions) -> Table:
     table = mltable.parse(path, where)
     columns = steps.run(table)
     text = {"read_delimited": "all", "read_parquet": "none", "read_json_lines": "dates"}[table.reader.kind]
-    inference = Inference(options, text, table.reader.delimiter == ";", frozenset(columns.said))
-    inferred = inference.run(columns.values)
+    inferred = infer(columns.values, options, text, table.reader.delimiter == ";", frozenset(columns.said))
     warned = {
         name: dataclasses.replace(typed, warnings=(*typed.warnings, *columns.warnings.get(name, ())))
         for name, typed in inferred.columns.items()

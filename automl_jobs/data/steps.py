@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import dates, delimited, encoding, numbers, records
-from automl_jobs.data.infer import show, unknown_column
+from automl_jobs.data.kinds import as_text, show, unknown_column
 from automl_jobs.data.mltable import Conversion, MLTable, PathEntry, Reader, Step
 from forestay.errors import InputError, OutsideError
 
@@ -138,8 +138,6 @@ def _stack(name: str, parts: Sequence[pa.Table], table: MLTable) -> pa.ChunkedAr
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from automl_jobs.data.infer import as_text
-
     types = {part.column(name).type for part in parts if name in part.column_names}
     kind = types.pop() if len(types) == 1 else None
     if kind is None:
@@ -239,8 +237,6 @@ def _apply(step: Step, columns: Columns, file: str) -> None:
 def _convert(name: str, conversion: Conversion, columns: Columns, where: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
-
-    from automl_jobs.data.infer import as_text
 
     values = columns.values[name]
     columns.said.discard(name)
