@@ -9,6 +9,7 @@ Cheap to import: MLflow is loaded when a store is opened.
 
 from __future__ import annotations
 
+from automl_jobs.runs.files import copy as copy_files
 from automl_jobs.runs.rows import (
     BestTrial,
     JobDetail,
@@ -33,5 +34,6 @@ __all__ = [
     "TrialDetail",
     "TrialResult",
     "TrialRow",
+    "copy_files",
     "quiet_mlflow",
 ]

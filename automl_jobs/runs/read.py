@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, liveness, names, tags
@@ -182,15 +183,15 @@ def best_of(rows: list[TrialRow]) -> BestTrial | None:
     return BestTrial(first.id, first.algorithm, first.preprocessor, rows[0].score, first.run_id)
 
 
-def leaderboard(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]:
-    """A job and its trials; see `RunStore.leaderboard`."""
+def job_and_trials(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]:
+    """See `RunStore.job_and_trials`."""
     parent = _parent(store, given)
     return _row(parent), trial_rows(store.source, parent)
 
 
 def find_trial(store: RunStore, given: str, rank: int) -> tuple[JobRow, TrialRow]:
     """A job and its trial of that rank. Raises InputError naming the ranks there are."""
-    found, rows = leaderboard(store, given)
+    found, rows = job_and_trials(store, given)
     if not rows:
         raise InputError(f"{found.job} has no trials", fix=f"forestay job show {found.job}")
     if not 1 <= rank <= len(rows):
@@ -224,6 +225,23 @@ def trial(store: RunStore, given: str, rank: int) -> TrialDetail:
         documents={name: files.document(store, run, name) for name in DOCUMENTS},
         files=files.listed(outputs) if outputs else (),
         outputs=outputs,
+    )
+
+
+def download(store: RunStore, given: str, rank: int, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
+    """See `RunStore.download`."""
+    found = trial(store, given, rank)
+    if found.outputs is None:
+        raise no_model(found.job, found.row)
+    return found, files.copy(found.outputs, to)
+
+
+def no_model(job: str, row: TrialRow) -> InputError:
+    """The error for a trial that has nothing to register or download."""
+    return InputError(
+        f"trial {row.rank} of {job} has no model: {row.error or 'none was kept'}",
+        where="--rank",
+        fix=f"choose a completed one: forestay job leaderboard {job}",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, names, tags
-from automl_jobs.runs.read import find_trial, trial_run
+from automl_jobs.runs.read import find_trial, no_model, trial_run
 from automl_jobs.runs.rows import ModelVersion
 from forestay.errors import InputError
 
@@ -26,11 +26,7 @@ def register(store: RunStore, given: str, rank: int, name: str) -> ModelVersion:
     names.check_model_name(name)
     job, row = find_trial(store, given, rank)
     if not row.has_model:
-        raise InputError(
-            f"trial {rank} of {job.job} has no model: {row.error or 'it wrote none'}",
-            where="--rank",
-            fix=f"choose a completed one: forestay job leaderboard {job.job}",
-        )
+        raise no_model(job.job, row)
     run = trial_run(store, row)
     folder = files.outputs(store, run)
     with store.writing() as client:

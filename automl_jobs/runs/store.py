@@ -190,15 +190,25 @@ class RunStore:
 
     def leaderboard(self, name: str) -> list[TrialRow]:
         """The trials of a job, best first, failed ones last."""
-        from automl_jobs.runs.read import leaderboard
+        return self.job_and_trials(name)[1]
 
-        return leaderboard(self, name)[1]
+    def job_and_trials(self, name: str) -> tuple[JobRow, list[TrialRow]]:
+        """A job and its leaderboard."""
+        from automl_jobs.runs.read import job_and_trials
+
+        return job_and_trials(self, name)
 
     def trial(self, name: str, rank: int = 1) -> TrialDetail:
         """One trial of a job with its files. Raises InputError for a rank that is not there."""
         from automl_jobs.runs.read import trial
 
         return trial(self, name, rank)
+
+    def download(self, name: str, rank: int, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
+        """Copy a trial's outputs to the new folder `to`; the trial, and the files copied. Raises InputError."""
+        from automl_jobs.runs.read import download
+
+        return download(self, name, rank, to)
 
     def cancel(self, name: str) -> tuple[JobDetail, bool]:
         """Ask a job's writer to stop; the job, and whether there was anything to stop."""

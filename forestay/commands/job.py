@@ -1,0 +1,301 @@
+"""`forestay job list|show|leaderboard|trial|download|cancel`: what ran, what came of it, and stopping it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forestay.cli import Command, console
+from forestay.console import table
+
+if TYPE_CHECKING:
+    from automl_jobs.runs import JobDetail, TrialDetail, TrialRow
+
+MATRIX_CLASSES = 12
+"""A confusion matrix of more classes does not fit a terminal; it is in the JSON."""
+
+job_argument = click.argument("job")
+rank_option = click.option("--rank", type=int, default=1, show_default=True, help="Which trial, the best being 1.")
+
+
+@click.command("list", cls=Command)
+@click.pass_context
+def list_jobs(context: click.Context) -> None:
+    """The jobs, newest first.
+
+    Example: forestay job list
+    """
+    from automl_jobs.runs import RunStore
+
+    rows = RunStore.open(create=False).jobs()
+    shown = console(context)
+    if not rows:
+        shown.note("no job has run here yet; forestay job submit JOB.yml starts one")
+    columns = ("job", "experiment", "status", "task", "trials", "metric", "best", "took", "created (UTC)")
+    shown.emit(
+        [row.as_dict() for row in rows],
+        lambda: (
+            [
+                table(
+                    columns,
+                    (
+                        (
+                            row.job,
+                            row.experiment,
+                            row.status,
+                            row.task,
+                            row.trials,
+                            row.primary_metric,
+                            number(row.best.score if row.best else None),
+                            duration(row.duration_seconds),
+                            when(row.as_dict()["created"]),
+                        )
+                        for row in rows
+                    ),
+                    right=("trials", "best", "took"),
+                )
+            ]
+            if rows
+            else []
+        ),
+    )
+
+
+@click.command(cls=Command)
+@job_argument
+@click.pass_context
+def show(context: click.Context, job: str) -> None:
+    """One job: status, best trial, metrics.
+
+    JOB is a job's name, the beginning of only one name, or `latest`.
+
+    Example: forestay job show latest
+    """
+    from automl_jobs.runs import RunStore
+
+    found = RunStore.open(create=False).job(job)
+    console(context).emit(found.as_dict(), lambda: job_view(found))
+
+
+@click.command(cls=Command)
+@job_argument
+@click.pass_context
+def leaderboard(context: click.Context, job: str) -> None:
+    """The trials of a job, best first.
+
+    JOB is a job's name, the beginning of only one name, or `latest`.
+
+    Example: forestay job leaderboard latest
+    """
+    from automl_jobs.runs import RunStore
+
+    found, rows = RunStore.open(create=False).job_and_trials(job)
+    document = {
+        "job": found.job,
+        "primary_metric": found.primary_metric,
+        "status": found.status,
+        "trials": [row.as_dict() for row in rows],
+    }
+    console(context).emit(
+        document, lambda: leaderboard_view(rows, found.primary_metric, f"{found.job} · {found.status}")
+    )
+
+
+@click.command(cls=Command)
+@job_argument
+@rank_option
+@click.pass_context
+def trial(context: click.Context, job: str, rank: int) -> None:
+    """One trial: parameters, metrics, files.
+
+    Example: forestay job trial latest --rank 2
+    """
+    from automl_jobs.runs import RunStore
+
+    found = RunStore.open(create=False).trial(job, rank)
+    console(context).emit(found.as_dict(), lambda: trial_view(found))
+
+
+@click.command(cls=Command)
+@job_argument
+@rank_option
+@click.option("--to", "to", type=click.Path(path_type=Path), required=True, help="A new folder, or an empty one.")
+@click.pass_context
+def download(context: click.Context, job: str, rank: int, to: Path) -> None:
+    """Copy a trial's files, model.pkl among them.
+
+    Example: forestay job download latest --rank 1 --to model/
+    """
+    from automl_jobs.runs import RunStore
+
+    found, names = RunStore.open(create=False).download(job, rank, to)
+    document = {
+        "path": str(to.absolute()),
+        "job": found.job,
+        "rank": found.row.rank,
+        "trial": found.row.id,
+        "files": list(names),
+    }
+    console(context).emit(document, lambda: [f"{len(names)} files of trial {found.row.id} are in {to}"])
+
+
+@click.command(cls=Command)
+@job_argument
+@click.pass_context
+def cancel(context: click.Context, job: str) -> None:
+    """Stop a running job. Its finished trials stay.
+
+    The job stops within seconds, between two trials or by stopping the one that runs. A job that has ended is left
+    as it is.
+
+    Example: forestay job cancel latest
+    """
+    from automl_jobs.runs import RunStore
+
+    found, asked = RunStore.open(create=False).cancel(job)
+    if asked:
+        text = f"{found.job} was asked to stop; forestay job show {found.job} says when it has"
+    elif found.error == "interrupted":
+        text = f"{found.job} is not running: its process is gone, and it is marked {found.status} (interrupted)"
+    else:
+        text = f"{found.job} has ended already: {found.status}"
+    console(context).emit({"job": found.job, "status": found.status, "requested": asked}, lambda: [text])
+
+
+def job_view(found: JobDetail) -> Iterable[Any]:
+    """A job for a person."""
+    best = found.best
+    pairs: list[tuple[str, Any]] = [
+        ("job", found.job),
+        ("experiment", found.experiment),
+        ("status", found.status),
+        ("error", found.error),
+        ("task", f"{found.task}, target {found.target}" if found.target else found.task),
+        ("job file", found.path or None),
+        ("created", when(found.as_dict()["created"]) + " UTC"),
+        ("took", duration(found.duration_seconds)),
+        ("trials", found.trials),
+        ("primary metric", found.primary_metric),
+    ]
+    if best is not None:
+        pairs.append(("best trial", f"{best.algorithm}, {best.preprocessor}" if best.preprocessor else best.algorithm))
+        pairs.append(("its score", number(best.score)))
+    yield facts(pairs)
+    if found.test_metrics:
+        yield table(("test metric", "value"), _metric_rows(found.test_metrics), right=("value",))
+    if found.tags:
+        yield table(("tag", "value"), sorted(found.tags.items()))
+
+
+def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[Any]:
+    """A leaderboard for a person; the best trial is marked, and why failed ones failed is said below."""
+    if not rows:
+        yield f"{title}: no trial has ended yet"
+        return
+    yield table(
+        ("rank", "algorithm", "preprocessor", metric, "took", "status", "id"),
+        (
+            (
+                f"* {row.rank}" if row.rank == 1 and row.score is not None else row.rank,
+                row.algorithm,
+                row.preprocessor or None,
+                number(row.score),
+                duration(row.duration_seconds),
+                row.status,
+                row.id,
+            )
+            for row in rows
+        ),
+        title=title,
+        right=("rank", metric, "took"),
+    )
+    for row in rows:
+        if row.error:
+            yield f"{row.rank}: {row.error}"
+
+
+def trial_view(found: TrialDetail) -> Iterable[Any]:
+    """A trial for a person."""
+    row = found.row
+    yield facts(
+        [
+            ("job", found.job),
+            ("trial", f"{row.id}, rank {row.rank}"),
+            ("algorithm", row.algorithm),
+            ("preprocessor", row.preprocessor or None),
+            ("status", row.status),
+            ("error", row.error),
+            (found.primary_metric, number(row.score)),
+            ("took", duration(row.duration_seconds)),
+            ("files in", found.outputs),
+        ]
+    )
+    if found.parameters:
+        yield table(("parameter", "value"), found.parameters.items())
+    if row.metrics:
+        yield table(("metric", "value"), _metric_rows(row.metrics), right=("value",))
+    matrix = matrix_view(found.documents.get("confusion_matrix"))
+    if matrix is not None:
+        yield matrix
+    if found.files:
+        yield table(("file", "bytes"), ((path, f"{size:,}") for path, size in found.files), right=("bytes",))
+
+
+def matrix_view(document: Any) -> Any | None:
+    """Azure's confusion matrix document as a small table; None where there is none, or it is too wide."""
+    data = document.get("data", {}) if isinstance(document, dict) else {}
+    labels, matrix = data.get("class_labels"), data.get("matrix")
+    if not labels or not matrix or len(labels) > MATRIX_CLASSES:
+        return None
+    names = [str(label) for label in labels]
+    return table(
+        ("true \\ predicted", *names),
+        ((name, *counts) for name, counts in zip(names, matrix, strict=True)),
+        title="confusion matrix",
+        right=names,
+    )
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Any:
+    """Names and values below each other; what is None is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        if value is not None:
+            view.add_row(Text(name, style="dim"), Text(str(value)))
+    return view
+
+
+def _metric_rows(metrics: Any) -> Iterable[tuple[str, str | None]]:
+    return ((name, number(value)) for name, value in metrics.items())
+
+
+def number(value: float | None) -> str | None:
+    """A score with the digits that matter."""
+    if value is None:
+        return None
+    return f"{value:.5f}" if abs(value) < 100 else f"{value:,.2f}"
+
+
+def duration(seconds: float | None) -> str | None:
+    """Seconds as a person says them: 0.8 s, 42 s, 3 min 05 s, 2 h 10 min."""
+    if seconds is None:
+        return None
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def when(moment: str) -> str:
+    """An ISO moment in UTC, short."""
+    return moment.replace("T", " ").removesuffix("+00:00")
