@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 NUMBERS = ("numeric", "boolean")
@@ -136,9 +136,7 @@ class DateParts(TransformerMixin, BaseEstimator):
             parts |= {"month": month, "weekday": weekday, "hour": hour}
             parts["year"] = dates.dt.year.to_numpy(dtype="float64")
             parts["day_of_year"] = dates.dt.day_of_year.to_numpy(dtype="float64")
-        for values in parts.values():
-            values[missing] = np.nan
-        return parts
+        return {part: np.where(missing, np.nan, values) for part, values in parts.items()}
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> DateParts:
         self.feature_names_in_ = np.array(X.columns, dtype=object)
@@ -201,22 +199,37 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
         return self.feature_names_in_
 
 
+class Dense(TransformerMixin, BaseEstimator):
+    """Makes a dense array (n, m) of a sparse matrix (n, m), for estimators that need one."""
+
+    def fit(self, X: Any, y: Any = None) -> Dense:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        return X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        return input_features
+
+
 class LabelledClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier fitted on class numbers 0..k-1, answering with the labels of the training data.
+    """A fitted classifier that knows classes as numbers, answering with the labels of the training data.
 
     Parameters
     ----------
-    estimator: a fitted classifier with `predict_proba` whose classes are numbers into `classes`.
-    classes: the k labels, sorted, in their own type.
+    estimator: a fitted classifier with `predict_proba` whose classes are 0..m-1.
+    classes: all k labels, sorted, in their own type.
+    positions: which of `classes` the estimator's m classes are; a label that it never saw has probability zero.
 
-    `predict_proba` gives float64 (n, k) in the order of `classes_`, each row summing to one; a class that the estimator
-    never saw has probability zero. `predict` is the most probable label, the first one at a tie, as Azure's
-    classifiers do.
+    `predict_proba` gives float64 (n, k) in the order of `classes_`, each row summing to one. `predict` is the most
+    probable label, the first one at a tie, as Azure's classifiers do. Fitting is done before: see `fit`.
     """
 
-    def __init__(self, estimator: Any, classes: Sequence[Any]) -> None:
+    def __init__(self, estimator: Any, classes: Sequence[Any], positions: Sequence[int]) -> None:
         self.estimator = estimator
         self.classes = classes
+        self.positions = positions
 
     @property
     def classes_(self) -> np.ndarray:
@@ -226,22 +239,24 @@ class LabelledClassifier(ClassifierMixin, BaseEstimator):
         return True
 
     def fit(self, X: Any, y: Any, **parameters: Any) -> LabelledClassifier:
-        self.classes = list(np.unique(y))
-        self.estimator.fit(X, np.searchsorted(self.classes, y), **parameters)
+        """Fit a new copy of the estimator on labels `y`."""
+        labels = np.asarray(y)
+        self.classes = np.unique(labels).tolist()
+        self.positions = list(range(len(self.classes)))
+        self.estimator = clone(self.estimator).fit(X, np.searchsorted(self.classes_, labels), **parameters)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        return full_probabilities(self.estimator, X, len(self.classes))
+        return full_probabilities(self.estimator, X, len(self.classes), self.positions)
 
     def predict(self, X: Any) -> np.ndarray:
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def full_probabilities(estimator: Any, X: Any, count: int) -> np.ndarray:
-    """Probabilities (n, count) of a classifier whose classes are some of the numbers 0..count-1."""
-    seen = np.asarray(estimator.predict_proba(X), dtype="float64")
-    full = np.zeros((seen.shape[0], count))
-    full[:, np.asarray(estimator.classes_).astype(int)] = seen
+def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[int]) -> np.ndarray:
+    """Probabilities (n, count) of a classifier whose classes are `positions` among 0..count-1."""
+    full = np.zeros((X.shape[0], count))
+    full[:, list(positions)] = estimator.predict_proba(X)
     # Averaged and single-precision probabilities don't sum to one exactly.
     total = full.sum(axis=1, keepdims=True)
     return np.divide(full, total, out=np.full_like(full, 1.0 / count), where=total > 0)

@@ -1,0 +1,393 @@
+"""The algorithms: Azure's name, its kin here, a short portfolio of settings that win often, and a space to search.
+
+The portfolio's order and values come from measurement (see benchmarks/): a low learning rate with early stopping first,
+then settings unlike each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.engine.features import COUNTS, LINEAR, TREE
+
+if TYPE_CHECKING:
+    import optuna
+
+Parameters = dict[str, Any]
+MAX_ROUNDS = 3000
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Build:
+    """What an estimator is made for: `classes` is 0 for regression; `categorical` are positions of category codes."""
+
+    classes: int
+    threads: int
+    seed: int
+    categorical: tuple[int, ...] = ()
+    rounds: int = MAX_ROUNDS
+    early_stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One of Azure's algorithms and how it is made here.
+
+    Attributes
+    ----------
+    name: Azure's run name.
+    layout: the feature layout that it learns from.
+    make: (parameters, build) -> unfitted estimator.
+    portfolio: settings to try first, cheapest first.
+    space: draws further settings from an Optuna trial; None where there is nothing worth searching.
+    rank: place in the order of first tries; cheap and strong algorithms come early.
+    boosted: takes evaluation rows and stops early.
+    weights: takes `sample_weight`.
+    max_rows: not tried on more rows than this: its cost grows faster than its worth.
+    packages: distributions that its models need beside scikit-learn.
+    """
+
+    name: str
+    layout: str
+    make: Callable[[Parameters, Build], Any]
+    portfolio: tuple[Parameters, ...]
+    rank: int
+    space: Callable[[optuna.Trial], Parameters] | None = None
+    boosted: bool = False
+    weights: bool = True
+    max_rows: int | None = None
+    packages: tuple[str, ...] = ()
+
+
+def _lightgbm(parameters: Parameters, build: Build) -> Any:
+    import lightgbm
+
+    settings = {
+        "n_estimators": build.rounds,
+        "subsample_freq": 1,
+        "n_jobs": build.threads,
+        "random_state": build.seed,
+        "verbose": -1,
+        "deterministic": True,
+        "force_col_wise": True,
+        **parameters,
+    }
+    return lightgbm.LGBMClassifier(**settings) if build.classes else lightgbm.LGBMRegressor(**settings)
+
+
+def _xgboost(parameters: Parameters, build: Build) -> Any:
+    import xgboost
+
+    settings = {
+        "n_estimators": build.rounds,
+        "n_jobs": build.threads,
+        "random_state": build.seed,
+        "tree_method": "hist",
+        "early_stopping_rounds": PATIENCE if build.early_stopping else None,
+        **parameters,
+    }
+    return xgboost.XGBClassifier(**settings) if build.classes else xgboost.XGBRegressor(**settings)
+
+
+def _histogram_boosting(parameters: Parameters, build: Build) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    settings = {
+        "max_iter": build.rounds,
+        "early_stopping": build.early_stopping,
+        "n_iter_no_change": PATIENCE // 2,
+        "categorical_features": list(build.categorical) or None,
+        "random_state": build.seed,
+        **parameters,
+    }
+    kind = HistGradientBoostingClassifier if build.classes else HistGradientBoostingRegressor
+    return kind(**settings)
+
+
+def _forest(extra: bool) -> Callable[[Parameters, Build], Any]:
+    def make(parameters: Parameters, build: Build) -> Any:
+        from sklearn import ensemble
+
+        family = "ExtraTrees" if extra else "RandomForest"
+        kind = getattr(ensemble, family + ("Classifier" if build.classes else "Regressor"))
+        return _filled(kind(n_estimators=100, n_jobs=build.threads, random_state=build.seed, **parameters))
+
+    return make
+
+
+def _filled(estimator: Any) -> Any:
+    """An estimator that can't take missing values, behind a median imputer."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), estimator)
+
+
+def _tree(parameters: Parameters, build: Build) -> Any:
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    kind = DecisionTreeClassifier if build.classes else DecisionTreeRegressor
+    return _filled(kind(random_state=build.seed, **parameters))
+
+
+def _logistic(parameters: Parameters, build: Build) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=500, tol=1e-3, random_state=build.seed, **parameters)
+
+
+def _elastic_net(parameters: Parameters, build: Build) -> Any:
+    from sklearn.linear_model import ElasticNet
+
+    return _scaled_target(ElasticNet(max_iter=3000, random_state=build.seed, **parameters))
+
+
+def _lasso_lars(parameters: Parameters, build: Build) -> Any:
+    from sklearn.linear_model import LassoLars
+    from sklearn.pipeline import make_pipeline
+
+    from forestay_transformers import Dense
+
+    # LARS solves on a dense matrix.
+    return _scaled_target(make_pipeline(Dense(), LassoLars(random_state=build.seed, **parameters)))
+
+
+def _scaled_target(estimator: Any) -> Any:
+    """A regressor that sees the target at unit scale, so that a penalty means the same on every table."""
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.preprocessing import StandardScaler
+
+    return TransformedTargetRegressor(estimator, transformer=StandardScaler())
+
+
+def _linear_svm(parameters: Parameters, build: Build) -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.svm import LinearSVC
+
+    # A margin is no probability: sigmoid calibration inside the training rows gives one.
+    return CalibratedClassifierCV(LinearSVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
+
+
+def _svm(parameters: Parameters, build: Build) -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.svm import SVC
+
+    return CalibratedClassifierCV(SVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
+
+
+def _sgd(parameters: Parameters, build: Build) -> Any:
+    from sklearn.linear_model import SGDClassifier, SGDRegressor
+
+    if build.classes:
+        return SGDClassifier(loss="log_loss", random_state=build.seed, n_jobs=build.threads, **parameters)
+    return _scaled_target(SGDRegressor(random_state=build.seed, **parameters))
+
+
+def _neighbours(parameters: Parameters, build: Build) -> Any:
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+    kind = KNeighborsClassifier if build.classes else KNeighborsRegressor
+    return kind(n_jobs=build.threads, **parameters)
+
+
+def _bayes(kind_name: str) -> Callable[[Parameters, Build], Any]:
+    def make(parameters: Parameters, build: Build) -> Any:
+        from sklearn import naive_bayes
+
+        return getattr(naive_bayes, kind_name)(**parameters)
+
+    return make
+
+
+def _lightgbm_space(trial: optuna.Trial) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+        "num_leaves": trial.suggest_int("num_leaves", 4, 128, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 3, 80, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-2, 20.0, log=True),
+        "extra_trees": trial.suggest_categorical("extra_trees", [False, True]),
+    }
+
+
+def _xgboost_space(trial: optuna.Trial) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+        "max_depth": trial.suggest_int("max_depth", 2, 9),
+        "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 20.0, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-2, 20.0, log=True),
+    }
+
+
+def _histogram_space(trial: optuna.Trial) -> Parameters:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 96, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 3, 80, log=True),
+        "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 20.0, log=True),
+    }
+
+
+def _forest_space(trial: optuna.Trial) -> Parameters:
+    return {
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 20, log=True),
+        "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+    }
+
+
+def _log(name: str, low: float, high: float) -> Callable[[optuna.Trial], Parameters]:
+    """A space of one number on a logarithmic scale."""
+
+    def space(trial: optuna.Trial) -> Parameters:
+        return {name: trial.suggest_float(name, low, high, log=True)}
+
+    return space
+
+
+def _elastic_net_space(trial: optuna.Trial) -> Parameters:
+    return {
+        "alpha": trial.suggest_float("alpha", 1e-4, 1.0, log=True),
+        "l1_ratio": trial.suggest_float("l1_ratio", 0.05, 1.0),
+    }
+
+
+_LGB_BASE = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_child_samples": 20,
+    "subsample": 0.9,
+    "colsample_bytree": 0.9,
+}
+_LGB_EXTRA = {
+    "extra_trees": True,
+    "learning_rate": 0.06,
+    "num_leaves": 31,
+    "min_child_samples": 10,
+    "colsample_bytree": 0.8,
+}
+_LGB_SMALL = {
+    "learning_rate": 0.04,
+    "num_leaves": 8,
+    "min_child_samples": 15,
+    "subsample": 0.7,
+    "colsample_bytree": 0.4,
+    "reg_lambda": 3.0,
+}
+_LGB_BINS = {
+    "learning_rate": 0.03,
+    "num_leaves": 128,
+    "min_child_samples": 10,
+    "colsample_bytree": 0.4,
+    "max_bin": 1023,
+}
+_XGB_D4 = {
+    "learning_rate": 0.05,
+    "max_depth": 4,
+    "min_child_weight": 5,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+    "reg_lambda": 4.0,
+}
+_XGB_D6 = {
+    "learning_rate": 0.05,
+    "max_depth": 6,
+    "min_child_weight": 2,
+    "subsample": 0.8,
+    "colsample_bytree": 0.7,
+}
+_HGB = {"learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 15, "max_features": 0.6}
+
+_LIGHTGBM = Algorithm(
+    "LightGBM",
+    TREE,
+    _lightgbm,
+    (_LGB_BASE, _LGB_SMALL, _LGB_EXTRA, _LGB_BINS),
+    rank=2,
+    space=_lightgbm_space,
+    boosted=True,
+    packages=("lightgbm",),
+)
+_BOOSTING = Algorithm(
+    "GradientBoosting", TREE, _histogram_boosting, (_HGB,), rank=6, space=_histogram_space, boosted=True
+)
+_RANDOM_FOREST = Algorithm(
+    "RandomForest", TREE, _forest(extra=False), ({"min_samples_leaf": 4},), rank=7, space=_forest_space
+)
+_EXTRA_TREES = Algorithm(
+    "ExtremeRandomTrees", TREE, _forest(extra=True), ({"min_samples_leaf": 4},), rank=8, space=_forest_space
+)
+_DECISION_TREE = Algorithm("DecisionTree", TREE, _tree, ({"min_samples_leaf": 10, "max_depth": 12},), rank=9)
+_NEIGHBOURS = Algorithm(
+    "KNN", LINEAR, _neighbours, ({"n_neighbors": 15, "weights": "distance"},), rank=11, weights=False, max_rows=50_000
+)
+
+CLASSIFIERS = (
+    Algorithm("LogisticRegression", LINEAR, _logistic, ({"C": 1.0}, {"C": 5.0}), rank=1, space=_log("C", 1e-2, 50.0)),
+    _LIGHTGBM,
+    Algorithm(
+        "XGBoostClassifier",
+        TREE,
+        _xgboost,
+        (_XGB_D4, _XGB_D6),
+        rank=5,
+        space=_xgboost_space,
+        boosted=True,
+        packages=("xgboost-cpu",),
+    ),
+    _BOOSTING,
+    Algorithm("LinearSVM", LINEAR, _linear_svm, ({"C": 0.3},), rank=4, space=_log("C", 1e-2, 20.0), max_rows=200_000),
+    _RANDOM_FOREST,
+    _EXTRA_TREES,
+    _DECISION_TREE,
+    Algorithm("SGD", LINEAR, _sgd, ({"alpha": 1e-4},), rank=4, space=_log("alpha", 1e-6, 1e-2)),
+    Algorithm("MultinomialNaiveBayes", COUNTS, _bayes("MultinomialNB"), ({"alpha": 0.3},), rank=3),
+    Algorithm("BernoulliNaiveBayes", COUNTS, _bayes("BernoulliNB"), ({"alpha": 0.3},), rank=3),
+    _NEIGHBOURS,
+    Algorithm("SVM", LINEAR, _svm, ({"C": 1.0},), rank=12, space=_log("C", 0.1, 20.0), max_rows=5_000),
+)
+
+REGRESSORS = (
+    Algorithm(
+        "ElasticNet",
+        LINEAR,
+        _elastic_net,
+        ({"alpha": 1e-3, "l1_ratio": 0.5},),
+        rank=1,
+        space=_elastic_net_space,
+    ),
+    _LIGHTGBM,
+    Algorithm(
+        "XGBoostRegressor",
+        TREE,
+        _xgboost,
+        (_XGB_D4, _XGB_D6),
+        rank=5,
+        space=_xgboost_space,
+        boosted=True,
+        packages=("xgboost-cpu",),
+    ),
+    _BOOSTING,
+    _RANDOM_FOREST,
+    _EXTRA_TREES,
+    Algorithm("LassoLars", LINEAR, _lasso_lars, ({"alpha": 1e-3},), rank=3, weights=False, max_rows=20_000),
+    _DECISION_TREE,
+    Algorithm("SGD", LINEAR, _sgd, ({"alpha": 1e-4},), rank=4),
+    _NEIGHBOURS,
+)
+
+
+def for_task(classification: bool) -> tuple[Algorithm, ...]:
+    """Every algorithm that this machine has for the task."""
+    return CLASSIFIERS if classification else REGRESSORS
+
+
+def by_name(name: str, classification: bool) -> Algorithm:
+    """The algorithm of Azure's name `name`. Raises KeyError when this machine has no kin of it."""
+    return {algorithm.name: algorithm for algorithm in for_task(classification)}[name]

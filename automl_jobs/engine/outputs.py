@@ -1,0 +1,105 @@
+"""A trial's files, under Azure's names: model, schema, environment, scoring file, golden predictions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import forestay_transformers
+import templates
+from automl_jobs.engine import golden
+from automl_jobs.engine.problem import Problem
+from forestay.project import sha256, write_json
+
+MODEL = "model.pkl"
+SCHEMA = "model_schema.json"
+GOLDEN = "golden.json"
+CONDA = "conda_env_v_1_0_0.yml"
+SCORING = "scoring_file_v_2_0_0.py"
+MLFLOW = "mlflow-model"
+COMPRESSION = 3
+# What loading and calling any of our pipelines imports, as distributions.
+SERVED_ALWAYS = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+def write(
+    folder: Path,
+    problem: Problem,
+    steps: list[tuple[str, Any]],
+    algorithm: str,
+    preprocessor: str,
+    packages: tuple[str, ...],
+) -> Path:
+    """Write the outputs folder of a trial.
+
+    Parameters
+    ----------
+    folder: made here.
+    steps: fitted steps of the final pipeline; its input is a raw frame.
+    packages: distributions that this model needs beside those that every model needs.
+
+    Returns `folder`. Golden rows are predicted here, by the fitted objects themselves.
+    """
+    import joblib
+    from sklearn.pipeline import Pipeline
+
+    folder.mkdir(parents=True)
+    pipeline = Pipeline(steps)
+    joblib.dump(pipeline, folder / MODEL, compress=COMPRESSION)
+    code = Path(forestay_transformers.__file__)
+    shutil.copyfile(code, folder / code.name)
+    versions = {name: importlib.metadata.version(name) for name in sorted((*SERVED_ALWAYS, *packages))}
+    schema = {
+        **problem.schema,
+        "algorithm": algorithm,
+        "preprocessor": preprocessor,
+        "python": platform.python_version(),
+        "packages": versions,
+        "files": {name: sha256(folder / name) for name in (MODEL, code.name)},
+    }
+    write_json(folder / SCHEMA, schema)
+    write_json(folder / GOLDEN, _golden(problem, pipeline))
+    (folder / CONDA).write_text(
+        templates.render("scoring/conda_env.yaml.j2", python=schema["python"], packages=versions), encoding="utf-8"
+    )
+    (folder / SCORING).write_text(templates.render("scoring/score.py.j2", task=problem.task), encoding="utf-8")
+    _write_mlflow(folder / MLFLOW, pipeline, code, versions)
+    return folder
+
+
+def _golden(problem: Problem, pipeline: Any) -> dict[str, Any]:
+    frame = golden.to_frame(problem.schema["columns"], problem.golden_rows)
+    predictions = [_plain(value) for value in pipeline.predict(frame)]
+    probabilities = None if problem.classes is None else pipeline.predict_proba(frame).tolist()
+    return {
+        "rows": problem.golden_rows,
+        "predictions": predictions,
+        "probabilities": probabilities,
+        "classes": problem.classes,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _write_mlflow(folder: Path, pipeline: Any, code: Path, versions: dict[str, str]) -> None:
+    """The same model in MLflow's format, for tools that take one."""
+    import mlflow.sklearn
+
+    with warnings.catch_warnings():
+        # It warns that pickles run code when they are loaded, and of integer columns; both are known here.
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(folder),
+            serialization_format="cloudpickle",
+            code_paths=[str(code)],
+            pip_requirements=[f"{name}=={version}" for name, version in versions.items()],
+        )

@@ -1,0 +1,288 @@
+"""One trial: fit on each split, score, fit the final model, write its outputs. Runs in a worker process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from automl_jobs.engine import algorithms, features, metrics, outputs
+from automl_jobs.engine.problem import Problem
+from forestay_transformers import InputFrame, LabelledClassifier, full_probabilities
+
+BASELINE = "Baseline"
+NO_FEATURES = "none"
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What to try.
+
+    Attributes
+    ----------
+    id: the trial's number in its job, as text.
+    algorithm: Azure's name, or "Baseline".
+    parameters: settings of the algorithm.
+    """
+
+    id: str
+    algorithm: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What came of a plan that ran to its end.
+
+    `folds` holds the primary metric of each split; `outputs` is the folder with the trial's files.
+    """
+
+    plan: TrialPlan
+    preprocessor: str
+    score: float
+    folds: list[float]
+    metrics: dict[str, float]
+    artifacts: dict[str, Any]
+    parameters: dict[str, str]
+    duration_seconds: float
+    outputs: Path
+
+
+@dataclass
+class _Fitted:
+    """An estimator and, for classification, which of the problem's classes it knows."""
+
+    estimator: Any
+    positions: list[int]
+    rounds: int | None = None
+
+    def predict(self, rows: Any, classes: int) -> np.ndarray:
+        """Probabilities (n, k), or values (n,) for regression."""
+        if classes:
+            return full_probabilities(self.estimator, rows, classes, self.positions)
+        return np.asarray(self.estimator.predict(rows), dtype="float64")
+
+
+class Trainer:
+    """Trains trials of one problem; features are fitted once per layout and shared by all trials.
+
+    Parameters
+    ----------
+    problem: the training problem.
+    threads: how many threads an algorithm may use.
+    """
+
+    def __init__(self, problem: Problem, threads: int) -> None:
+        self.problem = problem
+        self.threads = threads
+        self._layouts: dict[str, tuple[Any, Any]] = {}
+        self._input: tuple[InputFrame, pd.DataFrame] | None = None
+
+    @property
+    def _classes(self) -> int:
+        return len(self.problem.classes) if self.problem.classes is not None else 0
+
+    def _typed(self) -> tuple[InputFrame, pd.DataFrame]:
+        if self._input is None:
+            reader = InputFrame(list(self.problem.settings.columns)).fit(self.problem.frame)
+            self._input = reader, reader.transform(self.problem.frame)
+        return self._input
+
+    def _features(self, layout: str) -> tuple[Any, Any]:
+        """The fitted transformer of a layout and the features of all rows.
+
+        They are fitted without the target, on the training rows of a single split or else on all rows.
+        """
+        if layout not in self._layouts:
+            _, frame = self._typed()
+            if layout == NO_FEATURES:
+                self._layouts[layout] = (None, np.zeros((len(frame), 1)))
+            else:
+                rows = self.problem.fit_rows()
+                transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[rows])
+                matrix = transformer.transform(frame)
+                self._layouts[layout] = (transformer, matrix.tocsr() if hasattr(matrix, "tocsr") else matrix)
+        return self._layouts[layout]
+
+    def _fit(
+        self,
+        algorithm: algorithms.Algorithm,
+        parameters: dict[str, Any],
+        matrix: Any,
+        train: np.ndarray,
+        valid: np.ndarray | None,
+        rounds: int | None = None,
+    ) -> _Fitted:
+        """Fit on rows `train`; a booster stops early on rows `valid`, or runs `rounds` rounds."""
+        problem = self.problem
+        target = problem.target[train]
+        positions = np.unique(target) if problem.classification else np.array([], dtype=int)
+        if problem.classification:
+            target = np.searchsorted(positions, target)
+        # A booster can't be scored on a class that it was not trained on.
+        if valid is not None and problem.classification:
+            valid = valid[np.isin(problem.target[valid], positions)]
+        stops = algorithm.boosted and valid is not None and len(valid) > 0
+        build = algorithms.Build(
+            classes=len(positions),
+            threads=self.threads,
+            seed=problem.seed,
+            categorical=tuple(features.categorical_positions(problem.settings, algorithm.layout)),
+            rounds=rounds or algorithms.MAX_ROUNDS,
+            early_stopping=stops,
+        )
+        estimator = algorithm.make(parameters, build)
+        extra: dict[str, Any] = {}
+        if problem.weights is not None and algorithm.weights:
+            extra |= _routed(estimator, problem.weights[train])
+        if algorithm.boosted:
+            held = None
+            if stops and valid is not None:
+                truth = problem.target[valid]
+                truth = np.searchsorted(positions, truth) if problem.classification else truth
+                held = (matrix[valid], truth)
+            extra |= _boosting_arguments(algorithm.name, build, held)
+        estimator.fit(matrix[train], target, **extra)
+        return _Fitted(estimator, positions.tolist(), _rounds_used(algorithm.name, estimator) if stops else None)
+
+    def _score(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        problem = self.problem
+        truth = problem.target[rows]
+        weights = None if problem.weights is None else problem.weights[rows]
+        if problem.classification:
+            return metrics.classification(truth, predicted, weights, problem.positive)
+        return metrics.regression(truth, predicted, *problem.span, weights)
+
+    def _charts(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+        truth = self.problem.target[rows]
+        if self.problem.classes is not None:
+            return {
+                "confusion_matrix": metrics.confusion_matrix(truth, predicted, self.problem.classes),
+                "accuracy_table": metrics.accuracy_table(truth, predicted, self.problem.classes),
+            }
+        return {
+            "residuals": metrics.residuals(truth, predicted),
+            "predicted_true": metrics.predicted_true(truth, predicted),
+        }
+
+    def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
+        """Train and score `plan`, and write its files to `folder`/outputs.
+
+        Raises ValueError when the primary metric is not defined on the validation rows; whatever an algorithm raises
+        passes through.
+        """
+        started = time.monotonic()
+        problem = self.problem
+        algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
+        transformer, matrix = self._features(algorithm.layout)
+        parts: list[tuple[np.ndarray, np.ndarray, dict[str, float]]] = []
+        rounds: list[int] = []
+        fitted: _Fitted | None = None
+        for train, valid in problem.splits:
+            fitted = self._fit(algorithm, plan.parameters, matrix, train, valid)
+            predicted = fitted.predict(matrix[valid], self._classes)
+            parts.append((valid, predicted, self._score(valid, predicted)))
+            if fitted.rounds:
+                rounds.append(fitted.rounds)
+        values = metrics.average([scores for _, _, scores in parts])
+        if problem.metric not in values:
+            raise ValueError(f"{problem.metric} is not defined on the validation rows")
+        if problem.refit:
+            typical = round(float(np.mean(rounds))) if rounds else None
+            fitted = self._fit(algorithm, plan.parameters, matrix, np.arange(len(problem.target)), None, typical)
+        assert fitted is not None
+        model: Any = fitted.estimator
+        if problem.classes is not None:
+            model = LabelledClassifier(model, problem.classes, fitted.positions)
+        preprocessor = _describe(problem, algorithm)
+        steps = [("input", self._typed()[0]), ("features", transformer or "passthrough"), ("model", model)]
+        packed = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
+        rows = np.concatenate([valid for valid, _, _ in parts])
+        parameters = {name: str(value) for name, value in plan.parameters.items()}
+        if fitted.rounds or rounds:
+            parameters["rounds"] = str(round(float(np.mean(rounds))))
+        return TrialOutcome(
+            plan=plan,
+            preprocessor=preprocessor,
+            score=values[problem.metric],
+            folds=[scores[problem.metric] for _, _, scores in parts],
+            metrics=values,
+            artifacts=self._charts(rows, np.concatenate([predicted for _, predicted, _ in parts])),
+            parameters=parameters,
+            duration_seconds=time.monotonic() - started,
+            outputs=packed,
+        )
+
+
+def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
+    """The metrics of the model in an outputs folder on the job's test data."""
+    import joblib
+
+    if problem.test is None:
+        raise ValueError("the job has no test data")
+    frame, truth = problem.test
+    model = joblib.load(folder / "model.pkl")
+    if problem.classes is None:
+        return metrics.regression(truth, np.asarray(model.predict(frame), dtype="float64"), *problem.span)
+    probabilities = model.predict_proba(frame)
+    unseen = truth < 0
+    if unseen.any():
+        # A label that training never saw is one more class, always given probability zero.
+        probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
+        truth = np.where(unseen, probabilities.shape[1] - 1, truth)
+    return metrics.classification(truth, probabilities, None, problem.positive)
+
+
+def _baseline() -> algorithms.Algorithm:
+    """Majority class or mean: what a model must beat."""
+
+    def make(_: dict[str, Any], build: algorithms.Build) -> Any:
+        from sklearn.dummy import DummyClassifier, DummyRegressor
+
+        return DummyClassifier(strategy="prior") if build.classes else DummyRegressor(strategy="mean")
+
+    return algorithms.Algorithm(BASELINE, NO_FEATURES, make, ({},), rank=0)
+
+
+def _describe(problem: Problem, algorithm: algorithms.Algorithm) -> str:
+    if algorithm.layout == NO_FEATURES:
+        return "MajorityClass" if problem.classification else "Mean"
+    return features.describe(problem.settings, algorithm.layout)
+
+
+def _routed(estimator: Any, weights: np.ndarray) -> dict[str, Any]:
+    """`sample_weight` for an estimator, or for the last step of a pipeline."""
+    steps = getattr(estimator, "steps", None)
+    return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weights}
+
+
+def _boosting_arguments(name: str, build: algorithms.Build, held: tuple[Any, np.ndarray] | None) -> dict[str, Any]:
+    """What a booster's `fit` is told beside rows: categories, and the rows that stop it."""
+    if name == "LightGBM":
+        import lightgbm
+
+        arguments: dict[str, Any] = {"categorical_feature": list(build.categorical) or "auto"}
+        if held:
+            arguments |= {
+                "eval_X": held[0],
+                "eval_y": held[1],
+                "callbacks": [lightgbm.early_stopping(algorithms.PATIENCE, verbose=False)],
+            }
+        return arguments
+    if held is None:
+        return {"verbose": False} if name.startswith("XGBoost") else {}
+    if name.startswith("XGBoost"):
+        return {"eval_set": [held], "verbose": False}
+    return {"X_val": held[0], "y_val": held[1]}
+
+
+def _rounds_used(name: str, estimator: Any) -> int:
+    if name == "LightGBM":
+        return int(estimator.best_iteration_)
+    if name.startswith("XGBoost"):
+        return int(estimator.best_iteration) + 1
+    return int(estimator.n_iter_)

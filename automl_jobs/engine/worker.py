@@ -1,0 +1,195 @@
+"""Trials run in processes of their own: one can be stopped at any moment or crash, and the job goes on.
+
+A worker loads the problem once, then answers plan by plan over a pipe. It ends when the pipe closes or its parent dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from automl_jobs.engine.trial import TrialOutcome, TrialPlan
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+STOP_GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """A request for the metrics on test data of the model in an outputs folder."""
+
+    outputs: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request came to nothing, in one line; `details` is for the log."""
+
+    error: str
+    details: str = ""
+
+
+@contextlib.contextmanager
+def _environment_of_child(threads: int) -> Iterator[None]:
+    """What a new process inherits: its share of threads, and deafness to Ctrl-C, which is its parent's to answer."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
+    try:
+        yield
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class Worker:
+    """One process that runs trials of one problem.
+
+    Parameters
+    ----------
+    problem_file: where the problem was saved.
+    folder: scratch space; the worker writes its log and its trials' outputs there.
+    threads: how many threads its algorithms may use.
+    """
+
+    def __init__(self, problem_file: Path, folder: Path, threads: int) -> None:
+        self.problem_file = problem_file
+        self.folder = folder
+        self.threads = threads
+        self.request: TrialPlan | TestScore | None = None
+        self.started = 0.0
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start the process; again after `kill`."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        with _environment_of_child(self.threads):
+            process = context.Process(
+                target=_serve, args=(theirs, self.problem_file, self.folder, self.threads), daemon=True
+            )
+            process.start()
+        theirs.close()
+        self._process, self._pipe = process, ours
+
+    @property
+    def pipe(self) -> Connection:
+        assert self._pipe is not None
+        return self._pipe
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def busy(self) -> bool:
+        return self.request is not None
+
+    def ask(self, request: TrialPlan | TestScore) -> None:
+        """Send a request; the answer makes `pipe` readable."""
+        self.request, self.started = request, time.monotonic()
+        # A process that died meanwhile is found when its answer is read.
+        with contextlib.suppress(OSError):
+            self.pipe.send(request)
+
+    def answer(self) -> TrialOutcome | dict[str, float] | Failure:
+        """The answer to the last request. A process that died is replaced, and its death is the answer."""
+        try:
+            answer: Any = self.pipe.recv()
+        except (EOFError, OSError):
+            code = self._reap()
+            self.start()
+            answer = Failure(_death(code))
+        self.request = None
+        return answer
+
+    def kill(self) -> None:
+        """Stop at once, whatever it is doing; `start` makes a new one."""
+        if self._process is not None:
+            self._process.kill()
+        self._reap()
+        self.request = None
+
+    def _reap(self) -> int | None:
+        process, self._process = self._process, None
+        code = None
+        if process is not None:
+            process.join(STOP_GRACE_SECONDS)
+            code = process.exitcode
+            if code is None:
+                process.kill()
+                process.join()
+                code = process.exitcode
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        return code
+
+
+def _death(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return "the training process was killed (out of memory?)"
+    return f"the training process ended unexpectedly (exit code {code})"
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone, even in the middle of a fit."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # What libraries print belongs in the job's log, not on the user's screen.
+    log = os.open(folder / "training.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+    from automl_jobs.engine import trial
+    from automl_jobs.engine.problem import Problem
+
+    problem = Problem.load(problem_file)
+    trainer = trial.Trainer(problem, threads)
+    while True:
+        try:
+            request = pipe.recv()
+        except EOFError:
+            return
+        answer: Any
+        try:
+            if isinstance(request, TestScore):
+                answer = trial.test_metrics(problem, request.outputs)
+            else:
+                answer = trainer.run(request, folder / request.id)
+        except MemoryError:
+            answer = Failure("out of memory")
+        except Exception as error:  # noqa: BLE001 - a trial may fail in any way; the job goes on
+            first = (str(error).strip() or "no message").splitlines()[0]
+            answer = Failure(f"{type(error).__name__}: {first}", traceback.format_exc())
+            print(answer.details, flush=True)  # into training.log
+        pipe.send(answer)

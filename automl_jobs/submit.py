@@ -1,0 +1,112 @@
+"""A job file to a finished local run: what `job submit` and `ship` share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forestay.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.run import Listener
+    from automl_jobs.prepare import Prepared
+    from automl_jobs.spec import LoadedJob
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+DEFAULT_SEED = 0
+SHORTEST_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What a submit may add to its job file.
+
+    Attributes
+    ----------
+    overrides: dotted keys of the job file to values, as `--set` takes them.
+    time_budget: seconds for the whole run, over the file's `limits.timeout_minutes`.
+    seed: of everything random.
+    env: "local", or a stack's name for Azure.
+    """
+
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    time_budget: float | None = None
+    seed: int | None = None
+    env: str = "local"
+
+
+def seconds(text: str, where: str = "--time-budget") -> float:
+    """A duration as people write it: `90`, `30s`, `5m`, `1.5h`. Raises InputError naming `where`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if match is None or float(match[1]) * UNITS[match[2]] < SHORTEST_SECONDS:
+        raise InputError(f"{text!r} is no duration", where=where, fix="write it as 90, 30s, 5m or 1.5h; at least 1s")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def budget(loaded: LoadedJob, options: SubmitOptions) -> float:
+    """Seconds that the run may take: the flag, the property `forestay.time_budget`, or the file's time limit."""
+    if options.time_budget is not None:
+        return options.time_budget
+    written = loaded.spec.properties.get("forestay.time_budget")
+    if written is not None:
+        return seconds(str(written), "properties: forestay.time_budget")
+    return loaded.spec.limits.timeout_minutes * 60.0
+
+
+def seed(loaded: LoadedJob, options: SubmitOptions) -> int:
+    if options.seed is not None:
+        return options.seed
+    return int(loaded.spec.properties.get("forestay.seed") or DEFAULT_SEED)
+
+
+def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
+    """Load and check a job file and its data. Raises InputError for all that is wrong."""
+    if options.env != "local":
+        raise InputError(
+            f"no Azure environment is set up here, so nothing can be submitted to {options.env!r}",
+            where="--env",
+            fix="leave --env away to train on this machine",
+        )
+    from automl_jobs.prepare import prepare
+    from automl_jobs.spec import load_job
+
+    return prepare(load_job(path, options.overrides))
+
+
+def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
+    """What the keys that are meant for Azure do on this machine, a line each."""
+    spec = prepared.loaded.spec
+    lines = []
+    if spec.compute or spec.resources:
+        lines.append("compute and resources are for Azure; here the job trains on this machine")
+    if budget_seconds >= 600:
+        lines.append(
+            f"the time limit is {budget_seconds / 60:g} minutes; Ctrl-C can finish earlier with what there is, "
+            "--time-budget 60s sets less"
+        )
+    if spec.training.enable_vote_ensemble or spec.training.enable_stack_ensemble:
+        lines.append("ensembles are trained in Azure only; here single models compete")
+    return lines
+
+
+def submit(prepared: Prepared, options: SubmitOptions, listener: Listener) -> str:
+    """Train a prepared job on this machine; returns the job's name. Errors are those of `engine.run.run`."""
+    from automl_jobs.engine.run import RunSettings, run
+    from automl_jobs.runs import RunStore
+    from forestay.project import home
+
+    settings = RunSettings(seconds=budget(prepared.loaded, options), seed=seed(prepared.loaded, options))
+    return run(prepared, RunStore.open(), home(), settings, listener)
+
+
+def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`--set KEY=VALUE` options as a mapping. Raises InputError for all that have no `=`."""
+    wrong = [
+        Problem("--set", f"{pair!r} has no '='", "write --set limits.max_trials=5") for pair in pairs if "=" not in pair
+    ]
+    if wrong:
+        raise InputError.of(wrong)
+    return dict(pair.split("=", 1) for pair in pairs)

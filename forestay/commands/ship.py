@@ -1,0 +1,113 @@
+"""`forestay ship`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forestay.cli import Command, console
+from forestay.commands.job_submit import read_options, submit_options
+
+if TYPE_CHECKING:
+    from forestay.ship import Shipment, Step
+
+
+@click.command(cls=Command)
+@click.argument("job_file", metavar="JOB.yml", type=click.Path(path_type=Path))
+@click.option("--model", required=True, metavar="NAME", help="Register the trial under this name.")
+@click.option("--endpoint", required=True, metavar="NAME", help="3-32 lower-case letters, digits, hyphens.")
+@click.option(
+    "--target",
+    type=click.Choice(["local", "aci", "aks", "managed"]),
+    default="local",
+    show_default=True,
+    help="Where it is served.",
+)
+@click.option("--job", metavar="JOB", default="", help="Ship this trained job instead of training anew.")
+@click.option("--rank", type=click.IntRange(1), default=1, show_default=True, help="Which trial of the leaderboard.")
+@submit_options
+@click.pass_context
+def ship(
+    context: click.Context,
+    job_file: Path,
+    model: str,
+    endpoint: str,
+    target: str,
+    job: str,
+    rank: int,
+    overrides: tuple[str, ...],
+    time_budget: str | None,
+    seed: int | None,
+    env: str,
+) -> None:
+    """From a job file to an answering endpoint: train, register, generate, prove, deploy, call.
+
+    A failed step says which, why, and the command that goes on from there.
+
+    Example: forestay ship job.yml --model CategorizeTransactions --endpoint categorize-transactions
+    """
+    from forestay.live import clock, listener_for
+    from forestay.ship import STEPS, Shipment
+    from forestay.ship import ship as run
+
+    screen = console(context)
+    shipment = Shipment(
+        job_file=job_file,
+        options=read_options(overrides, time_budget, seed, env),
+        model=model,
+        endpoint=endpoint,
+        target=target,
+        listeners=lambda metric, limit: listener_for(screen, metric, limit),
+        say=lambda text: screen.note(f"      {text}"),
+        job=job,
+        rank=rank,
+    )
+
+    def done(number: int, step: Step, result: str, seconds: float) -> None:
+        screen.note(f"[{number}/{len(STEPS)}] {step.name:<9} {clock(seconds):>5}  {result}")
+
+    run(shipment, done)
+    screen.emit(_document(shipment), lambda: _view(shipment))
+
+
+def _document(shipment: Shipment) -> dict[str, Any]:
+    assert shipment.version is not None
+    assert shipment.proof is not None
+    assert shipment.record is not None
+    return {
+        "job": shipment.job,
+        "model": shipment.version.name,
+        "version": shipment.version.version,
+        "path": str(shipment.folder),
+        "verified": shipment.proof.verified,
+        "endpoint": shipment.record.as_dict(),
+        "answer": shipment.answer,
+        "steps": [{"name": name, "seconds": round(seconds, 2)} for name, seconds in shipment.seconds.items()],
+    }
+
+
+def _view(shipment: Shipment) -> Iterable[Any]:
+    """Leaderboard, proof, address, a curl line, and the prediction for it."""
+    import json
+    import shlex
+
+    from automl_jobs.runs import RunStore
+    from forestay.commands.job import leaderboard_view
+    from forestay.commands.score import proof_view
+
+    assert shipment.proof is not None
+    assert shipment.record is not None
+    assert shipment.folder is not None
+    detail, rows = RunStore.open().job_and_trials(shipment.job)
+    yield from leaderboard_view(rows, detail.primary_metric, f"{detail.job} · {detail.status}")
+    if detail.test_metrics:
+        score = detail.test_metrics.get(detail.primary_metric)
+        yield f"best trial on the test data: {detail.primary_metric} {score:.5f}\n" if score is not None else ""
+    yield from proof_view(shipment.proof)
+    request = shlex.quote(f"@{shipment.folder / 'sample_request.json'}")
+    yield f"\nendpoint {shipment.record.name} answers at {shipment.record.scoring_uri}\n"
+    yield f"  curl -H 'Content-Type: application/json' --data {request} {shipment.record.scoring_uri}\n"
+    yield json.dumps(shipment.answer, ensure_ascii=False)

@@ -1,0 +1,205 @@
+"""The whole loop: job file -> trials -> registered model -> scoring folder -> proof -> endpoint -> prediction.
+
+A list of named steps. Each is a command of its own and leaves what the next one reads, so a failed loop goes on from
+where it stopped: everything but the training is done again only when something changed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forestay.errors import ForestayError, RunFailed
+from forestay.project import home
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.run import Listener
+    from automl_jobs.prepare import Prepared
+    from automl_jobs.runs import ModelVersion
+    from automl_jobs.submit import SubmitOptions
+    from scoring.proofs import Proof
+    from scoring.targets import DeploymentRecord
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Shipment:
+    """What is to be shipped, and what each step has made of it so far.
+
+    Attributes
+    ----------
+    job_file, options, model, endpoint, target: what was asked for.
+    job: the trained job's name; given from the start, it is not trained again.
+    rank: which trial of the leaderboard is shipped.
+    listeners: makes the listener of the training, from the metric and the seconds that it may take.
+    say: told of each stage inside a step.
+    """
+
+    job_file: Path
+    options: SubmitOptions
+    model: str
+    endpoint: str
+    target: str
+    listeners: Callable[[str, float], AbstractContextManager[Listener]]
+    say: Say
+    job: str = ""
+    rank: int = 1
+    prepared: Prepared | None = None
+    version: ModelVersion | None = None
+    folder: Path | None = None
+    proof: Proof | None = None
+    record: DeploymentRecord | None = None
+    answer: Any = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def command(self) -> str:
+        """The command that goes on from where this loop stands."""
+        words = ["forestay", "ship", str(self.job_file), "--model", self.model, "--endpoint", self.endpoint]
+        words += ["--target", self.target, "--env", self.options.env]
+        if self.job:
+            words += ["--job", self.job, "--rank", str(self.rank)]
+        else:
+            words += [word for key, value in self.options.overrides.items() for word in ("--set", f"{key}={value}")]
+            if self.options.time_budget is not None:
+                words += ["--time-budget", f"{self.options.time_budget:g}s"]
+            if self.options.seed is not None:
+                words += ["--seed", str(self.options.seed)]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step: `run` does it and returns, in one line, what came of it."""
+
+    name: str
+    run: Callable[[Shipment], str]
+
+
+def check(shipment: Shipment) -> str:
+    from automl_jobs.submit import prepare_job
+    from scoring.targets import check_name
+
+    check_name(shipment.endpoint)
+    if shipment.job:
+        return f"job {shipment.job} is trained"
+    shipment.prepared = prepare_job(shipment.job_file, shipment.options)
+    for warning in shipment.prepared.warnings:
+        shipment.say(f"warning: {warning.where}: {warning.message}" if warning.where else f"warning: {warning.message}")
+    train = shipment.prepared.require_local()
+    used = sum(column.used for column in shipment.prepared.columns)
+    return f"{len(train.frame):,} rows, {used} columns used, validated by {shipment.prepared.plan}"
+
+
+def train(shipment: Shipment) -> str:
+    from automl_jobs.runs import RunStore
+    from automl_jobs.submit import budget, meaning_here, submit
+
+    if not shipment.job:
+        assert shipment.prepared is not None
+        limit = budget(shipment.prepared.loaded, shipment.options)
+        for line in meaning_here(shipment.prepared, limit):
+            shipment.say(line)
+        with shipment.listeners(shipment.prepared.loaded.spec.metric, limit) as listener:
+            shipment.job = submit(shipment.prepared, shipment.options, listener)
+    detail = RunStore.open().job(shipment.job)
+    shipment.job = detail.job
+    if detail.best is None:
+        raise RunFailed(f"job {detail.job} has no model", fix=f"see why: forestay job show {detail.job}")
+    best = detail.best
+    return f"job {detail.job}: {detail.trials} trials, best {best.algorithm} {detail.primary_metric} {best.score:.5f}"
+
+
+def register(shipment: Shipment) -> str:
+    from automl_jobs.runs import RunStore
+
+    shipment.version = RunStore.open().register(shipment.job, shipment.rank, shipment.model)
+    return f"{shipment.version.name}:{shipment.version.version} is trial {shipment.version.trial}"
+
+
+def generate(shipment: Shipment) -> str:
+    from scoring.generate import default_folder
+    from scoring.generate import generate as write
+
+    assert shipment.version is not None
+    to = default_folder(home(), shipment.version.name, shipment.version.version)
+    shipment.folder = write(shipment.version, to, say=shipment.say).path
+    return str(shipment.folder)
+
+
+def verify(shipment: Shipment) -> str:
+    from scoring.verify import verify as prove
+
+    assert shipment.folder is not None
+    shipment.proof = prove(shipment.folder, say=shipment.say, registered=shipment.version)
+    failed = [item for item in shipment.proof.checks if not item.passed]
+    if failed:
+        raise RunFailed(
+            f"the proof failed at {failed[0].name}: {failed[0].detail}",
+            fix=f"see all checks: forestay score verify {shlex.quote(str(shipment.folder))}",
+        )
+    return f"proven: {len(shipment.proof.checks)} checks passed"
+
+
+def deploy(shipment: Shipment) -> str:
+    from scoring.targets import target_of
+
+    assert shipment.version is not None
+    target = target_of(shipment.target, shipment.options.env)
+    shipment.record = target.deploy(shipment.endpoint, shipment.version, folder=shipment.folder, say=shipment.say)
+    return f"{shipment.record.scoring_uri}"
+
+
+def call(shipment: Shipment) -> str:
+    import json
+
+    from scoring.targets import target_of
+
+    assert shipment.folder is not None
+    request = json.loads((shipment.folder / "sample_request.json").read_text(encoding="utf-8"))
+    target = target_of(shipment.target, shipment.options.env)
+    shipment.answer = target.invoke(shipment.endpoint, request)
+    return "answered"
+
+
+STEPS = (
+    Step("check", check),
+    Step("train", train),
+    Step("register", register),
+    Step("generate", generate),
+    Step("verify", verify),
+    Step("deploy", deploy),
+    Step("call", call),
+)
+
+
+def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> None:
+    """Run all steps; `done(number, step, result, seconds)` is called after each.
+
+    A failed step's error is raised again with the step's name, and the command that goes on from there.
+    """
+    for number, step in enumerate(STEPS, start=1):
+        started = time.monotonic()
+        try:
+            result = step.run(shipment)
+        except ForestayError as error:
+            raise _failed(shipment, step, error) from error
+        shipment.seconds[step.name] = time.monotonic() - started
+        done(number, step, result, shipment.seconds[step.name])
+
+
+def _failed(shipment: Shipment, step: Step, error: ForestayError) -> ForestayError:
+    """The same kind of error, naming the step and how to go on."""
+    from dataclasses import replace
+
+    first, *rest = error.problems
+    again = f"then go on with: {shipment.command()}"
+    told = replace(
+        first, message=f"step {step.name}: {first.message}", fix=f"{first.fix}; {again}" if first.fix else again
+    )
+    return type(error).of([told, *rest])
