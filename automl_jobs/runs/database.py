@@ -19,6 +19,9 @@ from urllib.parse import quote
 from forestay import project
 from forestay.errors import InputError
 
+ARTIFACTS_TAG = "forestay.artifacts"
+"""An experiment's tag: the name of its folder under the store's artifacts."""
+
 
 def lock_path(database: Path) -> Path:
     """The lock that every write to this database holds."""
@@ -73,6 +76,35 @@ def _build(database: Path, artifacts: Path) -> None:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def relocate(database: Path, artifacts: Path) -> None:
+    """Let what will be written go to `artifacts`, where the database names another folder for it.
+
+    MLflow keeps absolute paths. In a project that was moved or copied they lead to the old place, which may be another
+    project by now. Only paths under a folder that we made are changed, and only where the files came along.
+    """
+    ours = "SELECT artifact_location, value FROM experiments JOIN experiment_tags USING (experiment_id) WHERE key = ?"
+    with opened(database) as connection:
+        stale = [
+            (str(old), (artifacts / name).as_uri())
+            for old, name in connection.execute(ours, (ARTIFACTS_TAG,))
+            if old != (artifacts / name).as_uri() and (artifacts / name).is_dir()
+        ]
+    if not stale:
+        return
+    with (
+        project.lock(lock_path(database), "the run store"),
+        contextlib.closing(sqlite3.connect(database, timeout=20)) as connection,
+        connection,
+    ):
+        for old, new in stale:
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608  (names from above)
+                    f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    (new, len(old) + 1, old, len(old) + 1, old + "/"),
+                )
 
 
 @contextlib.contextmanager

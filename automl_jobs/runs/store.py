@@ -130,6 +130,8 @@ class RunStore:
                 _probe(store.place)
         elif databases.exists(database):
             databases.check(database)
+            if create:
+                databases.relocate(database, store.place.artifacts)
         elif create:
             quiet_mlflow()
             databases.create(database, store.place.artifacts)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import liveness, names, tags
+from automl_jobs.runs.database import ARTIFACTS_TAG
 from automl_jobs.runs.rows import ENDED, BestTrial, JobStart, TrialResult, finite
 from forestay.errors import ForestayError, InputError
 
@@ -86,10 +87,11 @@ def _experiment(store: RunStore, name: str) -> str:
     client = store.client
     found = client.get_experiment_by_name(name)
     if found is None:
-        location = None
-        if store.place.database is not None:
-            location = (store.place.artifacts / f"{_slug(name)}-{now():x}").as_uri()
-        return str(client.create_experiment(name, artifact_location=location))
+        if store.place.database is None:
+            return str(client.create_experiment(name))
+        folder = f"{_slug(name)}-{now():x}"
+        location = (store.place.artifacts / folder).as_uri()
+        return str(client.create_experiment(name, artifact_location=location, tags={ARTIFACTS_TAG: folder}))
     if found.lifecycle_stage == "deleted":
         raise InputError(
             f"the experiment {name!r} was deleted in MLflow",

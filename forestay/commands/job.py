@@ -12,7 +12,7 @@ from forestay.cli import Command, console
 from forestay.console import table
 
 if TYPE_CHECKING:
-    from automl_jobs.runs import JobDetail, TrialDetail, TrialRow
+    from automl_jobs.runs import JobDetail, JobRow, TrialDetail, TrialRow
 
 MATRIX_CLASSES = 12
 """A confusion matrix of more classes does not fit a terminal; it is in the JSON."""
@@ -34,34 +34,7 @@ def list_jobs(context: click.Context) -> None:
     shown = console(context)
     if not rows:
         shown.note("no job has run here yet; forestay job submit JOB.yml starts one")
-    columns = ("job", "experiment", "status", "task", "trials", "metric", "best", "took", "created (UTC)")
-    shown.emit(
-        [row.as_dict() for row in rows],
-        lambda: (
-            [
-                table(
-                    columns,
-                    (
-                        (
-                            row.job,
-                            row.experiment,
-                            row.status,
-                            row.task,
-                            row.trials,
-                            row.primary_metric,
-                            number(row.best.score if row.best else None),
-                            duration(row.duration_seconds),
-                            when(row.as_dict()["created"]),
-                        )
-                        for row in rows
-                    ),
-                    right=("trials", "best", "took"),
-                )
-            ]
-            if rows
-            else []
-        ),
-    )
+    shown.emit([row.as_dict() for row in rows], lambda: [_list_view(rows)] if rows else [])
 
 
 @click.command(cls=Command)
@@ -158,11 +131,32 @@ def cancel(context: click.Context, job: str) -> None:
     found, asked = RunStore.open(create=False).cancel(job)
     if asked:
         text = f"{found.job} was asked to stop; forestay job show {found.job} says when it has"
-    elif found.error == "interrupted":
+    elif (found.status, found.error) == ("Failed", "interrupted"):
         text = f"{found.job} is not running: its process is gone, and it is marked {found.status} (interrupted)"
     else:
         text = f"{found.job} has ended already: {found.status}"
     console(context).emit({"job": found.job, "status": found.status, "requested": asked}, lambda: [text])
+
+
+def _list_view(rows: list[JobRow]) -> Any:
+    view = table(
+        ("job", "status", "best", "trials", "took", "created (UTC)"),
+        (
+            (
+                row.job,
+                row.status,
+                f"{row.primary_metric} {number(row.best.score)}" if row.best else None,
+                row.trials,
+                duration(row.duration_seconds),
+                when(row.as_dict()["created"])[:-3],
+            )
+            for row in rows
+        ),
+        right=("trials", "took"),
+    )
+    view.columns[0].no_wrap = True  # a name that is cut in two can't be copied
+    view.columns[1].no_wrap = True
+    return view
 
 
 def job_view(found: JobDetail) -> Iterable[Any]:
@@ -196,7 +190,7 @@ def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[
         yield f"{title}: no trial has ended yet"
         return
     yield table(
-        ("rank", "algorithm", "preprocessor", metric, "took", "status", "id"),
+        ("rank", "algorithm", "preprocessor", metric, "took", "status"),
         (
             (
                 f"* {row.rank}" if row.rank == 1 and row.score is not None else row.rank,
@@ -205,7 +199,6 @@ def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[
                 number(row.score),
                 duration(row.duration_seconds),
                 row.status,
-                row.id,
             )
             for row in rows
         ),
@@ -265,6 +258,8 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Any:
     from rich.text import Text
 
     view = Table.grid(padding=(0, 2))
+    view.add_column(no_wrap=True)
+    view.add_column(overflow="fold")
     for name, value in pairs:
         if value is not None:
             view.add_row(Text(name, style="dim"), Text(str(value)))

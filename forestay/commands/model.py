@@ -127,19 +127,20 @@ def model_view(found: ModelVersion) -> Iterable[Any]:
 
 
 def _list_view(found: list[ModelVersion]) -> Any:
-    return table(
-        ("model", "version", "job", "algorithm", "metric", "score", "registered (UTC)"),
+    view = table(
+        ("model", "version", "job", "algorithm", "score", "registered (UTC)"),
         (
             (
                 version.name,
                 version.version,
                 version.job,
                 version.algorithm,
-                version.metric,
-                number(version.score),
-                when(version.as_dict()["created"]),
+                f"{version.metric} {number(version.score)}",
+                when(version.as_dict()["created"])[:-3],
             )
             for version in found
         ),
-        right=("version", "score"),
+        right=("version",),
     )
+    view.columns[0].no_wrap = view.columns[2].no_wrap = True
+    return view
