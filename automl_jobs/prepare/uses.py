@@ -100,7 +100,7 @@ def _use_of_text(column: Column, has_words: bool) -> ColumnUse:
 def as_typed(table: Table, types: Mapping[str, ColumnType], findings: Findings, key: str) -> Table:
     """The table with these columns turned into these types; what can't be turned is an error at `key`."""
     from automl_jobs.data.describe import describe
-    from automl_jobs.data.infer import Typed
+    from automl_jobs.data.kinds import Typed
 
     changed = {
         column.name: types[column.name]

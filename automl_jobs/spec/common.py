@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from automl_jobs.spec.names import refuse, shown
 from automl_jobs.spec.values import (
@@ -34,6 +34,14 @@ class Section(BaseModel):
     """A mapping of a job file: unknown keys are refused, and it doesn't change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """`key:` with nothing behind it is refused, as in azure-ai-ml; None is only the default of what is left out."""
+        if value is None and cls.model_fields[str(info.field_name)].annotation is not Any:
+            raise refuse("has no value", "give it a value, or remove the line")
+        return value
 
 
 def task_of(info: ValidationInfo) -> str:

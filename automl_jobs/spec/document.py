@@ -201,10 +201,11 @@ class _Builder:
         try:
             # A constructor for each scalar: one that failed would remember the node as unfinished.
             return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError, OverflowError, AttributeError, KeyError, TypeError, IndexError):
-            what = "the tag" if node.tag and not node.tag.startswith("tag:yaml.org") else "the value"
-            shape = node.tag if what == "the tag" else node.value
-            self.problem(node, f"YAML can't read {what} {shown(shape)!r}", "put the value in quotes, without a tag")
+        except yaml.YAMLError:
+            self.problem(node, f"YAML can't read the tag {shown(node.tag)!r}", "put the value in quotes, without a tag")
+            return None
+        except (ValueError, OverflowError, AttributeError, KeyError, TypeError, IndexError):
+            self.problem(node, f"YAML can't read the value {shown(node.value)!r}", "put the value in quotes")
             return None
 
     def sequence(self, node: yaml.Node, path: KeyPath) -> list[Any]:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from automl_jobs.spec import settings
 from automl_jobs.spec.document import Document, KeyPath
-from automl_jobs.spec.names import plain, shown, snake, suggest
+from automl_jobs.spec.names import closest, shown, snake, suggest
 from automl_jobs.spec.values import FOREIGN
 from forestay.errors import Problem
 
@@ -85,8 +85,11 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document) -
         return Problem(
             document.place(path[:-1]), f"the key `{dotted}` is missing", _how_to_add(path, parent, document.data)
         )
+    task = document.data.get("task")
+    if kind == "foreign":
+        return Problem(where, f"`{dotted}` is not a key of {task} jobs", _where_it_belongs(path, model, task))
     if kind == "extra_forbidden" or is_key:
-        return Problem(where, f"unknown key `{dotted}`", _where_it_belongs(path, model, document.data.get("task")))
+        return Problem(where, f"unknown key `{dotted}`", _where_it_belongs(path, model, task))
     context = detail.get("ctx", {})
     if kind == "forestay":
         return Problem(where, f"`{dotted}` {context['message']}", context["fix"])
@@ -128,7 +131,7 @@ def _how_to_add(path: KeyPath, parent: type[BaseModel] | None, data: dict[str, A
     given = _at(data, path[:-1])
     if parent is not None and isinstance(given, dict):
         unknown = [name for name in given if name not in keys(parent)]
-        near = [name for name in unknown if plain(name) in plain(key) or plain(key) in plain(name)]
+        near = closest(key, unknown, count=1, cutoff=0.75)
         if near:
             return f"is `{shown(near[0])}` meant to be it? rename it to {key}"
     return EXAMPLES.get(key, f"add `{key}: ...`")

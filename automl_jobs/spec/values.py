@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from automl_jobs.spec.names import refuse, shown, snake, suggest
 
@@ -197,7 +198,7 @@ AsMapping = BeforeValidator(_mapping)
 
 
 def _foreign(_: Any) -> None:
-    raise refuse("is not a key of this task", "remove it")
+    raise PydanticCustomError("foreign", "is not a key of this task")
 
 
 # Marks a key that other tasks have: it keeps its default here, and a file that gives it is refused.
