@@ -93,7 +93,7 @@ def header(table: pa.Table, where: str) -> list[str]:
     Raises InputError for a name used twice.
     """
     first = [column[0].as_py() if len(column) else None for column in table.columns]
-    names = [name.strip() or f"Column{index}" if name else f"Column{index}" for index, name in enumerate(first, 1)]
+    names = [name if name and name.strip() else f"Column{index}" for index, name in enumerate(first, 1)]
     seen: dict[str, int] = {}
     for index, name in enumerate(names, 1):
         if name in seen:

@@ -23,10 +23,12 @@ CODECS = {
     "utf16": "utf-16",
     "utf32": "utf-32",
 }
+# Those that every reader of an MLTable takes; Azure lists utf16 and utf32 too, but parts of its SDK refuse them.
+EVERYWHERE = ("utf8", "utf8bom", "ascii", "iso88591", "latin1", "windows1252")
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf32"),
     (codecs.BOM_UTF32_BE, "utf32"),
-    (codecs.BOM_UTF8, "utf8"),
+    (codecs.BOM_UTF8, "utf8bom"),
     (codecs.BOM_UTF16_LE, "utf16"),
     (codecs.BOM_UTF16_BE, "utf16"),
 )
@@ -59,7 +61,7 @@ def read_bytes(path: Path, where: str, text: bool = True) -> tuple[bytes, bool]:
             raise InputError(f"is a broken gzip file: {error}", where=where, fix="pack it again") from error
     if text:
         refuse_binary(data, where)
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError("the file is empty", where=where, fix="give a file with a header and rows")
     return data, packed
 
@@ -79,7 +81,7 @@ def known(name: str) -> str | None:
         return None
     by_codec = {
         "utf-8": "utf8",
-        "utf-8-sig": "utf8",
+        "utf-8-sig": "utf8bom",
         "ascii": "ascii",
         "iso8859-1": "iso88591",
         "cp1252": "windows1252",

@@ -42,6 +42,7 @@ _UNUSUAL = {
     "spaces": "spaces around values",
     "infinite": "infinite values",
     "na-values": "values that mean missing",
+    "said-boolean": "yes and no as booleans",
 }
 
 
@@ -105,7 +106,7 @@ def infer(
     day_first = options.day_first if options.day_first is not None else _day_first(orders, european or decimal == ",")
     for name, look in looks.items():
         typed[name] = look.finish(decimal, day_first)
-    notes, unusual = _say(found)
+    notes, unusual = _say(found, options)
     return Inferred({name: typed[name] for name in order}, notes, unusual)
 
 
@@ -126,14 +127,17 @@ def _day_first(orders: set[bool | None], european: bool) -> bool | None:
     return True if european else None
 
 
-def _say(found: Mapping[str, set[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the columns guessed, gathered into one note a kind."""
+def _say(found: Mapping[str, set[str]], options: ReadOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the columns guessed, gathered into one note a kind; what the user said is no guess."""
     notes, unusual = [], []
     kinds = {kind for kinds in found.values() for kind in kinds}
+    said = {"comma"} if options.decimal else set()
+    if options.day_first is not None:
+        said |= {"day", "month"}
     for kind, note in _NOTES.items():
-        if kind in kinds:
+        if kind in kinds - said:
             notes.append(note.format(listed([name for name, kinds in found.items() if kind in kinds])))
-    for kind in sorted(kind for kind in kinds if kind.startswith("thousands ")):
+    for kind in sorted(kind for kind in kinds if kind.startswith("thousands ") and options.thousands is None):
         names = listed([name for name, kinds in found.items() if kind in kinds])
         notes.append(f'thousands mark "{kind[-1]}" in {names}: --thousands none when it is something else')
     unusual = [reason for kind, reason in _UNUSUAL.items() if kind in kinds]

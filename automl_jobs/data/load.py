@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -66,15 +67,19 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
     notes: list[str] = []
     unusual = ["gzip"] if packed else []
     name = (encoding.known(options.encoding) or options.encoding) if options.encoding else encoding.detect(data, source)
-    if not options.encoding and name not in ("utf8",):
-        notes.append(f"encoding {name}: --encoding sets another, such as {'utf8' if name == 'utf16' else 'utf16'}")
-    if name not in encoding.CODECS:
+    if not options.encoding and name not in ("utf8", "utf8bom"):
+        notes.append(f"encoding {name}: --encoding sets another")
+    if name not in encoding.EVERYWHERE:
         unusual.append(f"encoding {name}")
     text = encoding.to_utf8(data, name, source)
     delimiter = options.delimiter or dialect.guess(text, suffix)
-    if not options.delimiter and delimiter != ("\t" if suffix == ".tsv" else ","):
-        notes.append(f"{dialect.NAMES[delimiter]} between fields: --delimiter sets another")
     raw = delimited.parse(text, delimiter, source)
+    if not options.delimiter and delimiter != ("\t" if suffix == ".tsv" else ","):
+        found = (
+            f"{dialect.NAMES[delimiter]} between fields" if raw.num_columns > 1 else "one column, lines are not split"
+        )
+        notes.append(f"{found}: --delimiter sets another")
+    quoted = b'"' in text
     del data, text  # the columns hold their own copy
     if options.header:
         names = delimited.header(raw, source)
@@ -89,7 +94,7 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
         names = [f"Column{index}" for index in range(1, raw.num_columns + 1)]
     if not len(raw):
         raise InputError("has a header but no rows", where=source, fix="give a file with rows, or say --no-header")
-    multi_line = delimited.has_line_breaks(raw)
+    multi_line = quoted and delimited.has_line_breaks(raw)
     columns = dict(zip(names, raw.columns, strict=True))
     del raw
     inferred = infer(columns, options, european=delimiter == ";")
@@ -118,17 +123,24 @@ def _json(data: bytes, source: str, options: ReadOptions, packed: bool) -> Table
     from automl_jobs.data.infer import infer
 
     unusual = ["gzip"] if packed else []
+    notes: list[str] = []
     name = (encoding.known(options.encoding) or options.encoding) if options.encoding else encoding.detect(data, source)
+    if name not in encoding.EVERYWHERE:
+        unusual.append(f"encoding {name}")
     text = encoding.to_utf8(data, name, source)
     if text.lstrip()[:1] == b"[":
         unusual.append("a JSON array")
         text = _as_lines(text, source)
-    inferred = infer(_columns(records.json_lines(text, source), source), options, text="dates")
+    raw, nested = records.json_lines(text, source)
+    if nested:
+        unusual.append("nested or mixed values")
+        notes.append("nested and mixed values are taken as JSON text")
+    inferred = infer(_columns(raw, source), options, text="dates")
     formats = {column: typed.formats for column, typed in inferred.columns.items() if typed.formats}
     reading = Reading(
         "read_json_lines", encoding=name, formats=MappingProxyType(formats), unusual=(*unusual, *inferred.unusual)
     )
-    return _table(inferred, source, [], reading)
+    return _table(inferred, source, notes, reading)
 
 
 def _as_lines(text: bytes, source: str) -> bytes:
@@ -171,12 +183,16 @@ def _mltable(path: Path, source: str, options: ReadOptions) -> Table:
     table = mltable.parse(path, where)
     columns = steps.run(table)
     text = {"read_delimited": "all", "read_parquet": "none", "read_json_lines": "dates"}[table.reader.kind]
+    # Azure knows no decimal comma and no thousands marks: without the user's word there are none.
+    options = dataclasses.replace(options, decimal=options.decimal or ".", thousands=options.thousands or "")
     inferred = infer(columns.values, options, text, table.reader.delimiter == ";", frozenset(columns.said))
+    notes = (re.sub(r": --.*", ": convert_column_types in the MLTable settles it", note) for note in inferred.notes)
+    columns.notes.extend(notes)
     warned = {
         name: dataclasses.replace(typed, warnings=(*typed.warnings, *columns.warnings.get(name, ())))
         for name, typed in inferred.columns.items()
     }
-    return _table(dataclasses.replace(inferred, columns=warned), source, columns.notes, None)
+    return _table(dataclasses.replace(inferred, columns=warned, notes=()), source, columns.notes, None)
 
 
 def _table(inferred: Inferred, source: str, notes: list[str], reading: Reading | None) -> Table:

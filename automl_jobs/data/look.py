@@ -105,13 +105,17 @@ class Look:
             return
         if self.full or self.said is ColumnType.NUMERIC:
             found = numbers.styles_of(self.values)
-            said = self.options.thousands
-            self.styles = tuple(
-                style for style in found if said in (None, style[1]) or not numbers.uses_thousands(self.values, style)
-            )
-        if not self.styles and numbers.to_numbers(self.values) is None:
+            self.styles = tuple(style for style in found if self._allowed(style))
+        if not self.styles and self._clean_numbers is None:
             weights = self._counts.filter(pc.is_valid(clean))
             self.dates = dates.look_at(self.values, weights, self.options.day_first)
+
+    def _allowed(self, style: numbers.Style) -> bool:
+        """Whether the user's word leaves this style open."""
+        decimal, thousands = self.options.decimal, self.options.thousands
+        if decimal is not None and style[0] != decimal:
+            return False
+        return thousands in (None, style[1]) or not numbers.uses_thousands(self.values, style)
 
     @functools.cached_property
     def _encoded(self) -> pa.DictionaryArray:
@@ -121,6 +125,11 @@ class Look:
         encoded = self.raw.combine_chunks()
         encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
         return encoded.dictionary_encode()
+
+    @functools.cached_property
+    def _clean_numbers(self) -> pa.Array | None:
+        """The different values, cleaned, as plain numbers."""
+        return numbers.to_numbers(self.clean)
 
     @property
     def _distinct(self) -> pa.Array:
@@ -178,7 +187,7 @@ class Look:
 
         if self.said not in (None, ColumnType.NUMERIC) or not (self.full or self.said):
             return None
-        plain = numbers.to_numbers(self.clean)
+        plain = self._clean_numbers
         style = next((style for style in self.styles if style[0] == decimal), None)
         if plain is not None and (style is None or decimal == "."):
             parsed, style = plain, None
@@ -236,6 +245,8 @@ class Look:
         if truths.count(None) > self.clean.null_count:
             return None
         self._cleaned()
+        if any(text.lower() not in _BOOLEANS for text in self.values.to_pylist()):
+            self.found.add("said-boolean")
         series = self._spread(pd.Series(truths, dtype="boolean"))
         constant = self.said is None and series.notna().all() and len(set(truths) - {None}) == 1
         return Typed(series, ColumnType.CONSTANT if constant else ColumnType.BOOLEAN)

@@ -25,11 +25,12 @@ def parquet(data: bytes, where: str) -> pa.Table:
         ) from error
 
 
-def json_lines(data: bytes, where: str, drop_invalid: bool = False) -> pa.Table:
+def json_lines(data: bytes, where: str, drop_invalid: bool = False) -> tuple[pa.Table, bool]:
     """The objects of a JSON Lines file as columns, in the order in which keys appear first.
 
-    Nested values are kept as JSON text; a column with values of several kinds becomes text. Raises InputError naming
-    the line that is not a JSON object, unless `drop_invalid` (MLTable's invalid_lines: drop).
+    Nested values are kept as JSON text, and so is a column with values of several kinds; the second result says
+    whether there are any. Raises InputError naming the line that is not a JSON object, unless `drop_invalid`
+    (MLTable's invalid_lines: drop).
     """
     import pyarrow as pa
 
@@ -61,24 +62,30 @@ def json_lines(data: bytes, where: str, drop_invalid: bool = False) -> pa.Table:
                 values.append(None)
     if not count or not columns:
         raise InputError("holds no rows", where=where, fix="one JSON object a line")
-    return pa.table([_array(values) for values in columns.values()], names=list(columns))
+    arrays = [_array(values) for values in columns.values()]
+    table = pa.table([array for array, _ in arrays], names=[_encodable(name) for name in columns])
+    return table, any(nested for _, nested in arrays)
 
 
-def _array(values: list[object]) -> pa.Array:
+def _encodable(text: str) -> str:
+    """A lone surrogate (\\ud800) is valid JSON but no text: it becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _array(values: list[object]) -> tuple[pa.Array, bool]:
+    """A column, and whether some value had to become JSON text."""
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float}:
         try:
-            return pa.array(values, pa.float64() if float in kinds else pa.int64())
+            return pa.array(values, pa.float64() if float in kinds else pa.int64()), False
         except (OverflowError, pa.ArrowException):
             kinds = {object}
     if kinds == {bool}:
-        return pa.array(values, pa.bool_())
-    texts = [
+        return pa.array(values, pa.bool_()), False
+    texts = (
         value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values
-    ]
-    # A lone surrogate (\ud800) is valid JSON but no text: it becomes a question mark.
-    return pa.array(
-        [None if text is None else text.encode("utf-8", "replace").decode("utf-8") for text in texts], pa.string()
     )
+    array = pa.array([None if text is None else _encodable(text) for text in texts], pa.string())
+    return array, bool(kinds - {str})

@@ -107,9 +107,8 @@ def _read(table: MLTable, files: Sequence[tuple[Path, str]]) -> dict[str, pa.Chu
             if reader.kind == "read_parquet":
                 parts.append(records.parquet(data, where))
             else:
-                parts.append(
-                    records.json_lines(encoding.to_utf8(data, reader.encoding, where), where, reader.drop_invalid)
-                )
+                text = encoding.to_utf8(data, reader.encoding, where)
+                parts.append(records.json_lines(text, where, reader.drop_invalid)[0])
     names = list(dict.fromkeys(name for part in parts for name in part.column_names))
     if reader.path_column is not None:
         parts = [_with_path(part, reader, path, table) for part, (path, _) in zip(parts, files, strict=True)]
@@ -160,8 +159,9 @@ def _delimited(table: MLTable, files: Sequence[tuple[Path, str]]) -> list[pa.Tab
     names: list[str] | None = None
     for path, where in files:
         data, _ = encoding.read_bytes(path, where)
-        part = delimited.parse(encoding.to_utf8(data, reader.encoding, where), reader.delimiter, where)
-        if not reader.multi_line and delimited.has_line_breaks(part):
+        text = encoding.to_utf8(data, reader.encoding, where)
+        part = delimited.parse(text, reader.delimiter, where)
+        if not reader.multi_line and b'"' in text and delimited.has_line_breaks(part):
             raise InputError(
                 "a quoted value holds a line break, at which Azure would cut the row",
                 where=f"{table.where}:{reader.line}",
