@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from forestay import project
 from forestay.errors import InputError
@@ -127,6 +133,25 @@ def open_folder(path: Path) -> ScoringFolder:
             where=str(record),
             fix="make it again: forestay score generate MODEL --to DIR",
         ) from error
+
+
+@contextlib.contextmanager
+def snapshot(original: ScoringFolder, home: Path, say: Callable[[str], None]) -> Iterator[ScoringFolder]:
+    """A copy of the folder under `.forestay/copies`; gone at the end, or after a kill when the next copy is made."""
+    place = project.ensure_folder(home / "copies")
+    for left in place.iterdir():
+        owner = left.name.split("-")[0]
+        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
+            say("removing what an interrupted verify or serve left")
+            shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f"{os.getpid()}-"))
+    try:
+        copy = scratch / "folder"
+        copy.mkdir()
+        original.copy_to(copy)
+        yield open_folder(copy)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def is_ours(path: Path) -> bool:

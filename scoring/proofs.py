@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from forestay import project
-from scoring.generate import safe_name
+from forestay.errors import InputError
+from scoring.folder import ScoringFolder, open_folder
+from scoring.generate import default_folder, safe_name
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,35 @@ def last_proven(home: Path, model: str, version: str) -> Path | None:
     passed = [found for path in _folder(home, model, version).glob("*.json") if (found := _read(path)) is not None]
     passed = [found for found in passed if found.get("verified") is True and Path(found["path"]).is_dir()]
     return Path(max(passed, key=lambda found: str(found["at"]))["path"]) if passed else None
+
+
+def require(home: Path, path: Path) -> tuple[ScoringFolder, str]:
+    """The scoring folder at `path` and its hash, if just this content was proven. Raises InputError if not."""
+    folder = open_folder(path.absolute())
+    found = folder.hash()
+    if find(home, folder.model, folder.version, found) is None:
+        changes = folder.changes()
+        reason = f" ({changes[0]})" if changes else ""
+        raise InputError(
+            f"not proven as it is now{reason}",
+            where=str(folder.path),
+            fix=f"prove it first: forestay score verify {shlex.quote(str(folder.path))}",
+        )
+    return folder, found
+
+
+def require_last(home: Path, model: str, version: str) -> Path:
+    """Where the folder of this model version lies that was proven last. Raises InputError when there is none."""
+    path = last_proven(home, model, version)
+    if path is None:
+        folder = shlex.quote(str(default_folder(home, model, version)))
+        source = shlex.quote(f"{model}:{version}")
+        raise InputError(
+            f"{model} {version} is not proven",
+            where="--model",
+            fix=f"forestay score generate {source} --to {folder} && forestay score verify {folder}",
+        )
+    return path
 
 
 def _folder(home: Path, model: str, version: str) -> Path:

@@ -7,12 +7,8 @@ every form of a request, requests that must be refused -> the proof, into the fo
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +18,7 @@ import psutil
 from forestay import project
 from forestay.errors import InputError, RunFailed
 from scoring import checks, environment, proofs, requests, server
-from scoring.folder import ScoringFolder, open_folder
+from scoring.folder import ScoringFolder, open_folder, snapshot
 from scoring.proofs import Check, Proof
 from scoring.schema import Golden, ModelSchema, ModelSource, read_golden, read_schema
 
@@ -52,7 +48,7 @@ def verify(
     home = home or project.home()
     started = time.monotonic()
     original = open_folder(path.absolute())
-    with _snapshot(original, home, say) as folder:
+    with snapshot(original, home, say) as folder:
         folder_hash = folder.hash()
         proof = Proof(
             path=str(original.path),
@@ -199,22 +195,3 @@ def _text(folder: ScoringFolder, name: str) -> str:
         return (folder.path / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read", where=name, fix="generate the folder again: forestay score generate") from error
-
-
-@contextlib.contextmanager
-def _snapshot(original: ScoringFolder, home: Path, say: Say) -> Iterator[ScoringFolder]:
-    """A copy of the folder under `.forestay/verifying`; gone at the end, or after a kill when the next verify comes."""
-    place = project.ensure_folder(home / "verifying")
-    for left in place.iterdir():
-        owner = left.name.split("-")[0]
-        if not (owner.isdigit() and psutil.pid_exists(int(owner))):
-            say("removing what an interrupted verification left")
-            shutil.rmtree(left, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f"{os.getpid()}-"))
-    try:
-        copy = scratch / "folder"
-        copy.mkdir()
-        original.copy_to(copy)
-        yield open_folder(copy)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

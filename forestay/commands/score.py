@@ -1,0 +1,111 @@
+"""`forestay score`: generate, prove and serve scoring assets."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from forestay.cli import Command, console
+from forestay.errors import ForestayError
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL[:VERSION]")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to; by default .forestay/scoring/MODEL-VERSION.",
+)
+@click.pass_context
+def generate(context: click.Context, model: str, folder: Path | None) -> None:
+    """Write the scoring folder of a registered model: score.py, conda_env.yaml, a lock with hashes, requests, an image.
+
+    Nothing in it comes from real rows: samples are made from the model's schema.
+
+    Example: forestay score generate CategorizeTransactions:3 --to scoring
+    """
+    from forestay import project
+    from scoring import generate as room
+    from scoring.registry import model_version
+
+    found = console(context)
+    home = project.home()
+    source = model_version(model)
+    to = folder or room.default_folder(home, source.name, source.version)
+    made = room.generate(source, to, home=home, say=found.note)
+
+    def view() -> Iterator[str]:
+        yield f"{made.path}: {made.model} {made.version}"
+        for name in made.as_dict()["files"]:
+            yield f"  {name}"
+        yield f"prove it: forestay score verify {shlex.quote(str(folder or made.path))}"
+
+    found.emit(made.as_dict(), view)
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.pass_context
+def verify(context: click.Context, folder: Path) -> None:
+    """Prove a scoring folder: a clean environment, the real server, and the predictions of the training process.
+
+    Exit code 0 when every check passed, 1 when one did not.
+
+    Example: forestay score verify scoring
+    """
+    from forestay import project
+    from forestay.console import table
+    from scoring.folder import open_folder
+    from scoring.registry import registered
+    from scoring.verify import verify as prove
+
+    found = console(context)
+    opened = open_folder(folder)
+    source = registered(opened.model, opened.version)
+    proof = prove(folder, home=project.home(), say=found.note, registered=source)
+
+    def view() -> Iterator[Any]:
+        yield table(
+            ["check", "", "found"],
+            [[check.name, "passed" if check.passed else "FAILED", check.detail] for check in proof.checks],
+        )
+        if proof.p50_ms is not None:
+            yield f"one row: {proof.p50_ms:.1f} ms (99 %: {proof.p99_ms:.1f} ms), memory {proof.memory_mb:.0f} MB"
+        verdict = "proven" if proof.verified else f"NOT proven: {', '.join(check.name for check in proof.failed)}"
+        yield f"{proof.model} {proof.version} is {verdict}, in {proof.duration_seconds:.1f} s"
+
+    found.emit(proof.as_dict(), view)
+    if not proof.verified:
+        context.exit(ForestayError.exit_code)
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--port", type=click.IntRange(1, 65535), help="On 127.0.0.1; by default a free one.")
+@click.pass_context
+def serve(context: click.Context, folder: Path, port: int | None) -> None:
+    """Serve a scoring folder in the foreground with the real Azure ML inference server; Ctrl-C stops it.
+
+    Example: forestay score serve scoring --port 5001
+    """
+    from scoring.serve import serve as run
+
+    found = console(context)
+
+    def ready(url: str) -> None:
+        sample = shlex.quote(f"@{folder / 'sample_request.json'}")
+        line = f'curl -H "Content-Type: application/json" -d {sample} {url}/score'
+        found.emit({"path": str(folder), "scoring_uri": f"{url}/score"}, f"serving at {url}; Ctrl-C stops", line)
+        sys.stdout.flush()
+
+    try:
+        run(folder, ready, port=port or 0, say=found.note)
+    except KeyboardInterrupt:
+        found.note("stopped")
