@@ -54,7 +54,7 @@ def _text(value: object) -> str:
     if isinstance(value, pd.Timestamp):
         text = value.isoformat(sep=" ").removesuffix(" 00:00:00")
     elif isinstance(value, float):
-        text = f"{value:.6g}"
+        text = f"{value:.10g}"
     else:
         text = str(value)
     return text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 1] + "…"

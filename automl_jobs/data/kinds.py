@@ -149,6 +149,11 @@ def listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
+def plain(text: str) -> str:
+    """Text from data on one line of a terminal or a comment: characters that do not print are escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def show(name: str) -> str:
     """A name from data for a message: as it is when plain, else quoted with its odd characters escaped."""
     return name if name.isprintable() and name == name.strip() and name else repr(name)
