@@ -99,7 +99,10 @@ def _view(prepared: Prepared, warnings: list[Problem]) -> Iterator[Any]:
         ("rows", rows),
         ("validation", str(prepared.plan)),
         ("algorithms", ", ".join(spec.algorithms)),
-        ("limits", f"{limits.max_trials} trials, {spec.time_budget_seconds / 60:g} minutes"),
+        (
+            "limits",
+            f"{limits.max_trials} trial{'s' * (limits.max_trials != 1)}, {spec.time_budget_seconds / 60:g} minutes",
+        ),
     ]
     yield f"{shown(str(prepared.loaded.path), 1000)}: a valid job"
     yield "\n".join(f"  {name:<16} {value}" for name, value in facts if value)
