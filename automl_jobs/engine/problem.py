@@ -265,7 +265,7 @@ def _quiet_small_classes() -> Any:
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
-def _given_folds(frame: pd.DataFrame, names: list[str] | None) -> tuple[Split, ...]:
+def _given_folds(frame: pd.DataFrame, names: tuple[str, ...] | None) -> tuple[Split, ...]:
     """Azure's `cv_split_column_names`: in each column 1 marks training rows, 0 validation rows."""
     if not names:
         return ()

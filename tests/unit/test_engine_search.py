@@ -1,0 +1,113 @@
+"""The order of trials, and every reason to stop."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from automl_jobs.engine import algorithms
+from automl_jobs.engine.search import TERMINATION_AFTER, Limits, Search
+
+NAMES = tuple(algorithm.name for algorithm in algorithms.CLASSIFIERS)
+
+
+def search(names: tuple[str, ...] = NAMES, rows: int = 1000, **limits: object) -> Search:
+    given: dict[str, object] = {"seconds": 1000.0, "trial_seconds": 100.0, "trials": 1000, **limits}
+    return Search(names, True, rows, True, Limits(**given), seed=1)  # type: ignore[arg-type]
+
+
+def drain(found: Search, score: float | None = 0.5, most: int = 400) -> list[str]:
+    names = []
+    while (plan := found.next()) is not None and len(names) < most:
+        names.append(plan.algorithm)
+        found.finished(plan, score, 0.01)
+    return names
+
+
+def test_the_baseline_comes_first_and_every_algorithm_has_its_turn() -> None:
+    names = drain(search(trials=40, early_termination=False))
+    assert names[:3] == ["Baseline", "LogisticRegression", "LightGBM"]
+    assert set(NAMES) <= set(names)
+
+
+def test_only_allowed_algorithms_are_tried() -> None:
+    assert set(drain(search(("LightGBM", "KNN"), trials=30))) == {"Baseline", "LightGBM", "KNN"}
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(1, 2), (2, 2), (10, 10)])
+def test_max_trials_counts_the_baseline(limit: int, rows: int) -> None:
+    found = search(trials=limit)
+    assert len(drain(found)) == rows
+    assert "max_trials" in found.stop_reason
+
+
+def test_exit_score_ends_the_search() -> None:
+    found = search(exit_score=0.9)
+    first = found.next()
+    assert first is not None
+    found.finished(first, 0.2, 0.0)
+    second = found.next()
+    assert second is not None
+    assert found.finished(second, 0.95, 0.0)
+    assert found.next() is None
+    assert "exit_score" in found.stop_reason
+
+
+def test_a_lower_exit_score_is_better_for_an_error() -> None:
+    found = Search(("ElasticNet", "LightGBM"), False, 100, False, Limits(100, 100, 100, exit_score=0.1), seed=0)
+    for score in (0.5, 0.05):
+        plan = found.next()
+        assert plan is not None
+        found.finished(plan, score, 0.0)
+    assert found.next() is None
+
+
+def test_early_termination_waits_for_enough_trials() -> None:
+    found = search()
+    names = drain(found, score=0.5)
+    assert len(names) > TERMINATION_AFTER
+    assert "enable_early_termination" in found.stop_reason
+
+
+def test_time_is_a_limit() -> None:
+    found = search(seconds=0.05)
+    plan = found.next()
+    assert plan is not None
+    found.finished(plan, 0.3, 0.0)
+    time.sleep(0.06)
+    assert found.next() is None
+    assert "time" in found.stop_reason
+
+
+def test_a_trial_that_can_not_end_in_time_is_not_begun() -> None:
+    found = search(("LightGBM",), seconds=30.0)
+    for seconds in (0.0, 60.0):
+        plan = found.next()
+        assert plan is not None
+        found.finished(plan, 0.5, seconds)
+    assert found.next() is None
+    assert found.stop_reason == "no further trial fits in the time left"
+
+
+def test_failures_do_not_end_the_search_but_it_ends() -> None:
+    found = search(trials=100)
+    names = drain(found, score=None)
+    assert set(NAMES) <= set(names)
+    assert found.stop_reason
+
+
+def test_the_same_seed_asks_the_same_settings() -> None:
+    def settings_of() -> list[dict[str, object]]:
+        found, plans = search(("LightGBM",), trials=15, early_termination=False), []
+        while (plan := found.next()) is not None:
+            plans.append(plan.parameters)
+            found.finished(plan, 0.1 * len(plan.parameters), 0.0)
+        return plans
+
+    assert settings_of() == settings_of()
+
+
+def test_slow_algorithms_are_left_out_of_big_tables_unless_nothing_else_is_allowed() -> None:
+    assert "SVM" not in drain(search(rows=1_000_000, trials=40))
+    assert "SVM" in drain(search(("SVM",), rows=1_000_000, trials=4))

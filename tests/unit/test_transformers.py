@@ -1,0 +1,113 @@
+"""The estimators that travel with a model: types in, types out, equal however a cell was read."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from forestay_transformers import CategoryCodes, DateParts, Dense, InputFrame, LabelledClassifier, category_text
+
+COLUMNS = [("n", "numeric"), ("b", "boolean"), ("d", "datetime"), ("c", "categorical"), ("t", "text")]
+
+
+def test_input_frame_reads_raw_and_typed_cells_alike() -> None:
+    typed = pd.DataFrame(
+        {
+            "t": ["a b", None],
+            "c": pd.Series(["3", None], dtype="str"),
+            "d": pd.to_datetime(["2024-02-29", None]),
+            "b": pd.array([True, None], dtype="boolean"),
+            "n": [1.5, math.nan],
+            "more": [1, 2],
+        }
+    )
+    raw = pd.DataFrame(
+        {"n": ["1.5", "x"], "b": ["TRUE", ""], "d": ["2024-02-29", "no"], "c": [3.0, np.nan], "t": ["a b", np.nan]}
+    )
+    reader = InputFrame(COLUMNS).fit(typed)
+    one, two = reader.transform(typed), reader.transform(raw)
+    pd.testing.assert_frame_equal(one, two)
+    assert list(one.columns) == [name for name, _ in COLUMNS]
+    assert one["b"].tolist()[0] == 1.0
+    assert one["t"].tolist() == ["a b", ""]
+    assert one.iloc[1][["n", "b", "c"]].isna().all()
+
+
+def test_input_frame_names_absent_columns() -> None:
+    reader = InputFrame(COLUMNS).fit(pd.DataFrame())
+    with pytest.raises(ValueError, match="'d', 'c', 't'"):
+        reader.transform(pd.DataFrame({"n": [1], "b": [True]}))
+
+
+def test_infinite_numbers_are_missing_and_zones_become_utc() -> None:
+    reader = InputFrame([("n", "numeric"), ("d", "datetime")]).fit(pd.DataFrame())
+    frame = reader.transform(pd.DataFrame({"n": [math.inf], "d": ["2024-01-01T01:00:00+02:00"]}))
+    assert math.isnan(frame["n"][0])
+    assert frame["d"][0] == pd.Timestamp("2023-12-31T23:00:00")
+
+
+@given(st.integers(-(2**52), 2**52))
+def test_a_whole_number_is_one_category_however_it_came(number: int) -> None:
+    assert category_text(number) == category_text(float(number)) == category_text(np.int64(number)) == str(number)
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, pd.NA, pd.NaT, np.float64("nan")])
+def test_missing_stays_missing(missing: object) -> None:
+    assert pd.isna(category_text(missing))
+
+
+def test_date_parts_vary_or_are_left_out() -> None:
+    dates = pd.DataFrame({"d": pd.to_datetime(["2024-01-01", "2024-03-05", None])})
+    parts = DateParts().fit(dates)
+    names = list(parts.get_feature_names_out())
+    out = parts.transform(dates)
+    assert "d_year" not in names
+    assert "d_hour" not in names
+    assert out[:, names.index("d_elapsed")][:2].tolist() == [0.0, 64.0]
+    assert np.isnan(out[2]).all()
+    cycles = DateParts(cycles=True).fit(dates)
+    assert (
+        np.abs(cycles.transform(dates)[:2, [n.endswith(("sin", "cos")) for n in cycles.get_feature_names_out()]]).max()
+        <= 1
+    )
+
+
+def test_category_codes_do_not_depend_on_row_order() -> None:
+    frame = pd.DataFrame({"c": ["b", "a", "a", "c", None]})
+    codes = CategoryCodes().fit(frame)
+    assert codes.codes_ == CategoryCodes().fit(frame.iloc[::-1]).codes_
+    assert codes.transform(pd.DataFrame({"c": ["a", "b", "c"]}))[:, 0].tolist() == [0.0, 1.0, 2.0]
+    assert np.isnan(codes.transform(pd.DataFrame({"c": [None, "new"]}))).all()
+    assert CategoryCodes(min_count=2).fit(frame).codes_ == {"c": {"a": 0.0}}
+
+
+@pytest.mark.parametrize("labels", [["no", "yes", "maybe"], [3, 7, 11], [False, True, True]])
+def test_predictions_are_labels_of_the_training_type(labels: list[object]) -> None:
+    rows = np.array([[0.0], [1.0], [2.0]])
+    classes = sorted(set(labels))  # type: ignore[type-var]
+    numbers = np.array([classes.index(label) for label in labels])
+    model = LabelledClassifier(LogisticRegression().fit(rows, numbers), classes, sorted(set(numbers)))
+    model = pickle.loads(pickle.dumps(model))
+    predicted = model.predict(rows)
+    assert all(type(value) is type(labels[0]) for value in predicted.tolist())
+    assert model.predict_proba(rows).sum(axis=1) == pytest.approx(1)
+
+
+def test_a_class_that_was_never_seen_has_probability_zero() -> None:
+    rows = np.array([[0.0], [1.0]])
+    model = LabelledClassifier(LogisticRegression().fit(rows, [0, 1]), ["a", "b", "c"], [0, 2])
+    assert (model.predict_proba(rows)[:, 1] == 0).all()
+    assert model.predict(rows).tolist() == ["a", "c"]
+
+
+def test_dense_makes_an_array() -> None:
+    from scipy.sparse import csr_matrix
+
+    assert isinstance(Dense().fit_transform(csr_matrix(np.eye(2))), np.ndarray)
