@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,7 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec import LoadedJob
 
-UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 DEFAULT_SEED = 0
-SHORTEST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,28 +35,25 @@ class SubmitOptions:
     env: str = "local"
 
 
-def seconds(text: str, where: str = "--time-budget") -> float:
-    """A duration as people write it: `90`, `30s`, `5m`, `1.5h`. Raises InputError naming `where`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
-    if match is None or float(match[1]) * UNITS[match[2]] < SHORTEST_SECONDS:
-        raise InputError(f"{text!r} is no duration", where=where, fix="write it as 90, 30s, 5m or 1.5h; at least 1s")
-    return float(match[1]) * UNITS[match[2]]
+def duration(text: str) -> float:
+    """Seconds of a duration given with --time-budget. Raises InputError."""
+    from automl_jobs.spec import settings
+
+    try:
+        return settings.seconds(text)
+    except settings.BadSetting as error:
+        raise InputError(str(error), where="--time-budget", fix=error.fix) from error
 
 
 def budget(loaded: LoadedJob, options: SubmitOptions) -> float:
     """Seconds that the run may take: the flag, the property `forestay.time_budget`, or the file's time limit."""
-    if options.time_budget is not None:
-        return options.time_budget
-    written = loaded.spec.properties.get("forestay.time_budget")
-    if written is not None:
-        return seconds(str(written), "properties: forestay.time_budget")
-    return loaded.spec.limits.timeout_minutes * 60.0
+    return options.time_budget or loaded.spec.time_budget_seconds
 
 
 def seed(loaded: LoadedJob, options: SubmitOptions) -> int:
     if options.seed is not None:
         return options.seed
-    return int(loaded.spec.properties.get("forestay.seed") or DEFAULT_SEED)
+    return loaded.spec.forestay.seed or DEFAULT_SEED
 
 
 def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
@@ -95,11 +89,10 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
 def submit(prepared: Prepared, options: SubmitOptions, listener: Listener) -> str:
     """Train a prepared job on this machine; returns the job's name. Errors are those of `engine.run.run`."""
     from automl_jobs.engine.run import RunSettings, run
-    from automl_jobs.runs import RunStore
     from forestay.project import home
 
     settings = RunSettings(seconds=budget(prepared.loaded, options), seed=seed(prepared.loaded, options))
-    return run(prepared, RunStore.open(), home(), settings, listener)
+    return run(prepared, home(), settings, listener)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

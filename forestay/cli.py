@@ -184,8 +184,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command line and exit with its code (see forestay.errors)."""
     settings = Console()
     try:
-        root.main(args=arguments, prog_name="forestay", standalone_mode=False, obj=settings)
-        code = 0
+        # Without its stand-alone mode click returns the code of `context.exit(code)`.
+        result = root.main(args=arguments, prog_name="forestay", standalone_mode=False, obj=settings)
+        code = result if isinstance(result, int) else 0
     except ForestayError as error:
         print_error(error)
         code = error.exit_code

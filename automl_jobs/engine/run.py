@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from automl_jobs.engine import algorithms
 from automl_jobs.engine.search import Limits, Search
 from automl_jobs.engine.worker import Failure, TestScore, Worker
-from automl_jobs.runs import JobStart, TrialResult
+from automl_jobs.runs import JobStart, RunStore, TrialResult
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import ensure_folder
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
     from automl_jobs.prepare import Prepared
-    from automl_jobs.runs import JobWriter, RunStore
+    from automl_jobs.runs import JobWriter
+    from automl_jobs.spec.jobs import JobSpec
 
 TICK_SECONDS = 0.25
 ROWS_A_THREAD = 5_000
+TEXT_TRIALS = 1_000
 STOPPED_AT_LIMIT = "stopped: the job's time was used up"
 STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
 Answer = Literal["continue", "finish", "stop"]
@@ -99,7 +101,7 @@ def available(prepared: Prepared) -> tuple[str, ...]:
     return names
 
 
-def run(prepared: Prepared, store: RunStore, home: Path, settings: RunSettings, listener: Listener) -> str:
+def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listener) -> str:
     """Train a prepared job on this machine; returns the job's name.
 
     Everything is in the store when this returns or raises. Raises InputError before anything is written; RunFailed
@@ -113,12 +115,12 @@ def run(prepared: Prepared, store: RunStore, home: Path, settings: RunSettings, 
     limits = Limits(
         seconds=settings.seconds,
         trial_seconds=spec.limits.trial_timeout_minutes * 60,
-        trials=spec.limits.max_trials,
+        trials=_most_trials(spec),
         concurrent=max(1, spec.limits.max_concurrent_trials),
         exit_score=spec.limits.exit_score,
         early_termination=spec.limits.enable_early_termination,
     )
-    writer = store.start_job(_start(prepared, settings))
+    writer = RunStore.open().start_job(_start(prepared, settings))
     try:
         with _scratch(home, writer.job) as folder:
             writer.status("Preparing")
@@ -160,6 +162,13 @@ def run(prepared: Prepared, store: RunStore, home: Path, settings: RunSettings, 
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
+
+
+def _most_trials(spec: JobSpec) -> int:
+    """`limits.max_trials`. Azure's default for text tasks, one trial, is for a language model: not meant here."""
+    if spec.task == "text_classification" and "max_trials" not in spec.limits.model_fields_set:
+        return TEXT_TRIALS
+    return spec.limits.max_trials
 
 
 def _start(prepared: Prepared, settings: RunSettings) -> JobStart:

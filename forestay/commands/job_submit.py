@@ -27,11 +27,11 @@ def submit_options(function: Any) -> Any:
 
 def read_options(overrides: tuple[str, ...], time_budget: str | None, seed: int | None, env: str) -> SubmitOptions:
     """The options as the room takes them. Raises InputError naming the flag at fault."""
-    from automl_jobs.submit import SubmitOptions, parse_overrides, seconds
+    from automl_jobs.submit import SubmitOptions, duration, parse_overrides
 
     return SubmitOptions(
         overrides=parse_overrides(overrides),
-        time_budget=None if time_budget is None else seconds(time_budget),
+        time_budget=None if time_budget is None else duration(time_budget),
         seed=seed,
         env=env,
     )
