@@ -7,12 +7,13 @@ import functools
 import logging
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from automl_jobs.runs import database as databases
 from automl_jobs.runs.source import ClientSource, Source, SqliteSource
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 PROBE_SECONDS = (3.05, 5)
 """To connect, and to answer: a tracking server that takes longer counts as unreachable."""
 
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # MLflow reports its use to its makers by default
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # of 7, with pauses that double: minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # who names a folder of runs in MLFLOW_TRACKING_URI means it
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else a line in the middle of our JSON
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -126,8 +132,7 @@ class RunStore:
         store = cls(place(home))
         database = store.place.database
         if database is None:
-            if store.place.is_server:
-                _probe(store.place)
+            _probe(store.place)
         elif databases.exists(database):
             databases.check(database)
             if create:
@@ -147,7 +152,7 @@ class RunStore:
         registry = self.place.uri if self.place.database else None
         try:
             return _Client(MlflowClient(tracking_uri=self.place.uri, registry_uri=registry), self.place)
-        except (MlflowException, ValueError) as error:
+        except (MlflowException, ValueError, ImportError) as error:
             raise _told(error, self.place) from error
 
     @functools.cached_property
@@ -287,6 +292,8 @@ def _told(error: Exception, place: Place) -> ForestayError:
             )
         if "readonly" in text:
             return databases.told(place.database, "readonly database")
+        if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+            return InputError(f"MLflow does not take this: {text}")
         return OutsideError(f"the run store refused: {text}", where=str(place.database))
     if place.is_server:
         return OutsideError(
@@ -294,22 +301,41 @@ def _told(error: Exception, place: Place) -> ForestayError:
             where=place.shown,
             fix="check MLFLOW_TRACKING_URI and the credentials for it",
         )
-    return InputError(f"MLflow cannot use this run store: {text}", where="MLFLOW_TRACKING_URI", fix="see mlflow's docs")
+    return InputError(
+        f"MLflow cannot use this run store: {text}",
+        where="MLFLOW_TRACKING_URI",
+        fix="http(s)://HOST:PORT of a tracking server, sqlite:///FILE, or unset it to use .forestay/runs.db",
+    )
 
 
 def _probe(place: Place) -> None:
-    """Raise OutsideError within seconds when no server answers; any answer will do, `/health` is MLflow's own."""
-    import requests
+    """Raise OutsideError within seconds when nothing answers; MLflow itself tries for minutes.
 
-    try:
-        requests.get(place.uri.rstrip("/") + "/health", timeout=PROBE_SECONDS)
-    except requests.RequestException as error:
-        reason = "no answer in time" if isinstance(error, requests.Timeout) else "no connection"
-        if isinstance(error, requests.exceptions.SSLError):
-            reason = "its certificate is not trusted"
-        host = urlsplit(place.shown).netloc
-        raise OutsideError(
-            f"cannot reach the tracking server {host}: {reason}",
-            where="MLFLOW_TRACKING_URI",
-            fix="start it, correct the address, or unset MLFLOW_TRACKING_URI to use .forestay/runs.db",
-        ) from error
+    Any answer of a web server will do, `/health` is MLflow's own. A database server must accept a connection.
+    """
+    parts = urlsplit(place.uri)
+    if place.is_server:
+        import requests
+
+        try:
+            requests.get(place.uri.rstrip("/") + "/health", timeout=PROBE_SECONDS)
+        except requests.exceptions.SSLError as error:
+            raise _unreachable(parts, "its certificate is not trusted") from error
+        except requests.Timeout as error:
+            raise _unreachable(parts, "no answer in time") from error
+        except requests.RequestException as error:
+            raise _unreachable(parts, "no connection") from error
+    port = _DATABASE_PORTS.get(parts.scheme.partition("+")[0])
+    if port and parts.hostname:
+        try:
+            socket.create_connection((parts.hostname, parts.port or port), timeout=PROBE_SECONDS[0]).close()
+        except OSError as error:
+            raise _unreachable(parts, "no connection") from error
+
+
+def _unreachable(parts: SplitResult, reason: str) -> OutsideError:
+    return OutsideError(
+        f"cannot reach the tracking server {parts.netloc.rpartition('@')[2]}: {reason}",
+        where="MLFLOW_TRACKING_URI",
+        fix="start it, correct the address, or unset MLFLOW_TRACKING_URI to use .forestay/runs.db",
+    )

@@ -31,6 +31,7 @@ TEST = "test_"
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
+_IN_SUMMARY = 400  # characters of each word in the summary of the best trial, so that all fit in one tag
 _KEY = re.compile(r"[^\w.\- :/]")
 
 
@@ -119,9 +120,9 @@ def _key(key: str) -> str:
     return _KEY.sub("_", key)[:250] or "_"
 
 
-def _short(value: object) -> str:
+def _short(value: object, longest: int = _LONG) -> str:
     text = str(value)
-    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def log(
@@ -230,6 +231,8 @@ class JobWriter:
     def _copy(self, run_id: str, result: TrialResult) -> None:
         client = self._store.client
         if result.outputs is not None:
+            if not result.outputs.is_dir():  # of which MLflow would copy nothing, without a word
+                raise InputError("the trial's outputs folder is not there", where=str(result.outputs))
             client.log_artifacts(run_id, str(result.outputs), "outputs")
         for name, document in result.artifacts.items():
             client.log_text(run_id, json.dumps(document, allow_nan=False), name)
@@ -243,7 +246,7 @@ class JobWriter:
             metrics[self._metric] = score
         better = status == "Completed" and score is not None and self._is_better(score)
         if better and score is not None:
-            self._best = BestTrial(result.id, result.algorithm, _short(result.preprocessor), score, run_id)
+            self._best = BestTrial(result.id, result.algorithm, result.preprocessor, score, run_id)
         summary = {tags.TRIALS: str(self._trials), **best_tags(self._best)}
         with self._store.writing() as client:
             log(client, run_id, metrics=metrics, parameters=result.parameters, labels=labels)
@@ -313,4 +316,5 @@ def best_tags(best: BestTrial | None) -> dict[str, str]:
     """The parent run's tags for its best trial."""
     if best is None:
         return {}
-    return {tags.BEST: json.dumps(best.as_dict()), tags.BEST_CHILD: best.run_id}
+    words = {name: _short(getattr(best, name), _IN_SUMMARY) for name in ("id", "algorithm", "preprocessor")}
+    return {tags.BEST: json.dumps({**best.as_dict(), **words}), tags.BEST_CHILD: best.run_id}
