@@ -82,10 +82,14 @@ class Step:
 
 
 def check(shipment: Shipment) -> str:
+    from automl_jobs.runs.names import check_model_name
     from automl_jobs.submit import prepare_job
-    from scoring.targets import check_name
+    from scoring.targets import check_name, choose
 
+    # What would fail only after the training is asked before it.
     check_name(shipment.endpoint)
+    check_model_name(shipment.model)
+    choose(shipment.target, shipment.options.env, home())
     if shipment.job:
         return f"job {shipment.job} is trained"
     shipment.prepared = prepare_job(shipment.job_file, shipment.options)
@@ -128,7 +132,7 @@ def generate(shipment: Shipment) -> str:
 
     assert shipment.version is not None
     to = default_folder(home(), shipment.version.name, shipment.version.version)
-    shipment.folder = write(shipment.version, to, say=shipment.say).path
+    shipment.folder = write(shipment.version, to, home=home(), say=shipment.say).path
     return str(shipment.folder)
 
 
@@ -136,35 +140,41 @@ def verify(shipment: Shipment) -> str:
     from scoring.verify import verify as prove
 
     assert shipment.folder is not None
-    shipment.proof = prove(shipment.folder, say=shipment.say, registered=shipment.version)
-    failed = [item for item in shipment.proof.checks if not item.passed]
-    if failed:
+    shipment.proof = prove(shipment.folder, home=home(), say=shipment.say, registered=shipment.version)
+    if not shipment.proof.verified:
+        first = shipment.proof.failed[0]
         raise RunFailed(
-            f"the proof failed at {failed[0].name}: {failed[0].detail}",
+            f"the proof failed at {first.name}: {first.detail}",
             fix=f"see all checks: forestay score verify {shlex.quote(str(shipment.folder))}",
         )
     return f"proven: {len(shipment.proof.checks)} checks passed"
 
 
 def deploy(shipment: Shipment) -> str:
-    from scoring.targets import target_of
+    from scoring.targets import choose
 
-    assert shipment.version is not None
-    target = target_of(shipment.target, shipment.options.env)
-    shipment.record = target.deploy(shipment.endpoint, shipment.version, folder=shipment.folder, say=shipment.say)
-    return f"{shipment.record.scoring_uri}"
+    assert shipment.folder is not None
+    target = choose(shipment.target, shipment.options.env, home(), shipment.say)
+    shipment.record = target.deploy(shipment.endpoint, shipment.folder)
+    return shipment.record.scoring_uri
 
 
 def call(shipment: Shipment) -> str:
+    """The sample request, sent the way a caller would."""
     import json
 
-    from scoring.targets import target_of
+    from scoring.targets import choose
 
     assert shipment.folder is not None
-    request = json.loads((shipment.folder / "sample_request.json").read_text(encoding="utf-8"))
-    target = target_of(shipment.target, shipment.options.env)
-    shipment.answer = target.invoke(shipment.endpoint, request)
-    return "answered"
+    sample = (shipment.folder / "sample_request.json").read_bytes()
+    answer = choose(shipment.target, shipment.options.env, home()).invoke(shipment.endpoint, sample)
+    if answer.status != 200:
+        raise RunFailed(
+            f"{shipment.endpoint} answers the sample request with {answer.status}",
+            fix=f"see its log: forestay endpoint logs {shipment.endpoint}",
+        )
+    shipment.answer = json.loads(answer.body)
+    return f"answered {answer.status}"
 
 
 STEPS = (

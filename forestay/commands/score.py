@@ -6,12 +6,15 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forestay.cli import Command, console
 from forestay.errors import ForestayError
+
+if TYPE_CHECKING:
+    from scoring.proofs import Proof
 
 
 @click.command(cls=Command)
@@ -61,7 +64,6 @@ def verify(context: click.Context, folder: Path) -> None:
     Example: forestay score verify scoring
     """
     from forestay import project
-    from forestay.console import table
     from scoring.folder import open_folder
     from scoring.registry import registered
     from scoring.verify import verify as prove
@@ -71,19 +73,23 @@ def verify(context: click.Context, folder: Path) -> None:
     source = registered(opened.model, opened.version)
     proof = prove(folder, home=project.home(), say=found.note, registered=source)
 
-    def view() -> Iterator[Any]:
-        yield table(
-            ["check", "", "found"],
-            [[check.name, "passed" if check.passed else "FAILED", check.detail] for check in proof.checks],
-        )
-        if proof.p50_ms is not None:
-            yield f"one row: {proof.p50_ms:.1f} ms (99 %: {proof.p99_ms:.1f} ms), memory {proof.memory_mb:.0f} MB"
-        verdict = "proven" if proof.verified else f"NOT proven: {', '.join(check.name for check in proof.failed)}"
-        yield f"{proof.model} {proof.version} is {verdict}, in {proof.duration_seconds:.1f} s"
-
-    found.emit(proof.as_dict(), view)
+    found.emit(proof.as_dict(), lambda: proof_view(proof))
     if not proof.verified:
         context.exit(ForestayError.exit_code)
+
+
+def proof_view(proof: Proof) -> Iterator[Any]:
+    """The checks of a proof, what was measured, and the verdict."""
+    from forestay.console import table
+
+    yield table(
+        ["check", "", "found"],
+        [[check.name, "passed" if check.passed else "FAILED", check.detail] for check in proof.checks],
+    )
+    if proof.p50_ms is not None:
+        yield f"one row: {proof.p50_ms:.1f} ms (99 %: {proof.p99_ms:.1f} ms), memory {proof.memory_mb:.0f} MB"
+    verdict = "proven" if proof.verified else f"NOT proven: {', '.join(check.name for check in proof.failed)}"
+    yield f"{proof.model} {proof.version} is {verdict}, in {proof.duration_seconds:.1f} s"
 
 
 @click.command(cls=Command)

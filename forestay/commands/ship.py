@@ -101,7 +101,8 @@ def _view(shipment: Shipment) -> Iterable[Any]:
     assert shipment.proof is not None
     assert shipment.record is not None
     assert shipment.folder is not None
-    detail, rows = RunStore.open().job_and_trials(shipment.job)
+    store = RunStore.open()
+    detail, rows = store.job(shipment.job), store.leaderboard(shipment.job)
     yield from leaderboard_view(rows, detail.primary_metric, f"{detail.job} · {detail.status}")
     if detail.test_metrics:
         score = detail.test_metrics.get(detail.primary_metric)
