@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from automl_jobs.data.kinds import Typed
 from automl_jobs.data.table import Column, ColumnType
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _MANY_MISSING = 0.5
 _MANY_VALUES = 100
@@ -38,14 +34,8 @@ def _describe(name: str, typed: Typed) -> Column:
         warnings.append(f"high cardinality: {len(unique)} different values")
     elif typed.type is ColumnType.CATEGORICAL and len(unique) > _MANY_VALUES:
         warnings.append(f"many categories: {len(unique)}")
-    return Column(name, typed.type, missing, len(unique), examples(series, unique), tuple(warnings))
-
-
-def examples(series: pd.Series, unique: object) -> tuple[str, ...]:
-    """Up to three different values as text, each cut to sixty characters."""
-    import itertools
-
-    return tuple(_text(value) for value in itertools.islice(iter(unique), _EXAMPLES))  # type: ignore[call-overload]
+    examples = tuple(_text(value) for value in unique[:_EXAMPLES])
+    return Column(name, typed.type, missing, len(unique), examples, tuple(warnings))
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import dates, numbers
@@ -169,7 +170,10 @@ class Look:
             raise self._refused()
         if _TELLING.intersection(self.marked):
             self.found.add("kept")
-        return words(self.raw, self._mixed())
+        mixed = self._mixed()
+        typed = words(self.raw, mixed)
+        # Numbers with a few odd words between are a column to mend, not one to leave out.
+        return replace(typed, type=ColumnType.CATEGORICAL) if mixed and typed.type is ColumnType.IDENTIFIER else typed
 
     def _finish_plain(self) -> Typed:
         import pyarrow as pa
