@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.25
 ROWS_A_THREAD = 5_000
 TEXT_TRIALS = 1_000
+TEST_SHARE, MOST_TEST_SECONDS = 0.1, 5.0
 STOPPED_AT_LIMIT = "stopped: the job's time was used up"
 STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
 Answer = Literal["continue", "finish", "stop"]
@@ -113,7 +114,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
     problem = problems.build(prepared, settings.seed)
     spec = prepared.loaded.spec
     limits = Limits(
-        seconds=settings.seconds,
+        seconds=settings.seconds - (_test_reserve(settings.seconds) if problem.test is not None else 0.0),
         trial_seconds=spec.limits.trial_timeout_minutes * 60,
         trials=_most_trials(spec),
         concurrent=max(1, spec.limits.max_concurrent_trials),
@@ -162,6 +163,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
+
+
+def _test_reserve(seconds: float) -> float:
+    """Seconds of the budget kept for scoring the best trial on the test data."""
+    return min(MOST_TEST_SECONDS, TEST_SHARE * seconds)
 
 
 def _most_trials(spec: JobSpec) -> int:
