@@ -96,6 +96,12 @@ def read_pins(text: str, where: str) -> Pins:
     return Pins(version, tuple(pip))
 
 
+def lock_path(pins: Pins, home: Path) -> Path:
+    """Where the lock of these pins is kept."""
+    key = hashlib.sha256(json.dumps([pins.python, PLATFORM, sorted(pins.pip)]).encode()).hexdigest()[:32]
+    return home / "locks" / f"{key}.lock"
+
+
 def lock(pins: Pins, home: Path, say: Say) -> str:
     """The text of requirements.lock: the pins and all they pull in, with hashes and no registry's address.
 
@@ -106,12 +112,11 @@ def lock(pins: Pins, home: Path, say: Say) -> str:
     OutsideError: the package registry can't be reached.
     RunFailed: the pins can't be met together.
     """
-    key = hashlib.sha256(json.dumps([pins.python, PLATFORM, sorted(pins.pip)]).encode()).hexdigest()[:32]
-    kept = home / "locks" / f"{key}.lock"
+    kept = lock_path(pins, home)
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
     say("resolving the packages that serving needs")
-    with project.lock(home / "locks" / f".{key}.guard", "the resolver"), tempfile.TemporaryDirectory() as scratch:
+    with project.lock(kept.with_suffix(".guard"), "the resolver"), tempfile.TemporaryDirectory() as scratch:
         wanted, made = Path(scratch, "wanted.txt"), Path(scratch, "made.lock")
         wanted.write_text("\n".join(sorted(pins.pip)) + "\n", encoding="utf-8")
         _uv(

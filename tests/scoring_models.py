@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
+import os
 import platform
 import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -223,3 +229,70 @@ def _hash(path: Path) -> str:
 
 def _write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def keep_lock(outputs: Path, home: Path) -> None:
+    """Put a small lock where the resolver would keep one, so that generate() needs no network."""
+    from scoring import environment
+    from scoring.schema import read_schema
+
+    pins = environment.read_pins(environment.conda_env(read_schema(outputs)), "conda_env.yaml")
+    lines = [f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n" for name, version in pins.versions().items()]
+    path = environment.lock_path(pins, home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(sorted(lines)), encoding="utf-8")
+
+
+def load_score(model_folder: Path) -> ModuleType:
+    """A rendered score.py, imported as the server imports it, for the model in `model_folder`.
+
+    The server's own packages are not installed here: what score.py takes from them is stood in for.
+    """
+    import templates
+
+    task = json.loads((model_folder / "model_schema.json").read_text())["task"]
+    source = templates.render("scoring/score.py.j2", task=task)
+    path = model_folder / "score_under_test.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("score_under_test", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with (
+        mock.patch.dict(sys.modules, _server_stand_ins()),
+        mock.patch.dict(os.environ, {"AZUREML_MODEL_DIR": str(model_folder)}),
+    ):
+        spec.loader.exec_module(module)
+    return module
+
+
+class StandInResponse:
+    """What score.py gives back: a body and a status."""
+
+    def __init__(self, message: str, status_code: int, response_headers: dict[str, str]) -> None:
+        self.body, self.status, self.headers = message, status_code, response_headers
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def _server_stand_ins() -> dict[str, ModuleType]:
+    def plain(*_: Any, **__: Any) -> Callable[[Any], Any]:
+        return lambda function: function
+
+    contents: dict[str, dict[str, Any]] = {
+        "flask": {"has_request_context": lambda: False, "has_app_context": lambda: False},
+        "azureml_inference_server_http": {},
+        "azureml_inference_server_http.api": {},
+        "azureml_inference_server_http.api.aml_response": {"AMLResponse": StandInResponse},
+        "inference_schema": {},
+        "inference_schema.parameter_types": {},
+        "inference_schema.parameter_types.standard_py_parameter_type": {"StandardPythonParameterType": lambda _: None},
+        "inference_schema.schema_decorators": {"input_schema": plain, "output_schema": plain},
+    }
+    modules = {}
+    for name, values in contents.items():
+        modules[name] = ModuleType(name)
+        vars(modules[name]).update(values)
+    return modules

@@ -1,0 +1,90 @@
+"""The text of a scoring folder's rendered files, and that the rendered Python is fit to be owned."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import templates
+from scoring.schema import ColumnSchema
+from tests.scoring_models import HOSTILE_COLUMNS
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = Path(__file__).parent / "files" / "scoring"
+
+PACKAGES = {"numpy": "2.4.6", "lightgbm": "4.7.0", "scikit-learn": "1.9.1"}
+COLUMNS = [
+    ColumnSchema(name="age", type="numeric", used=True, integer=True),
+    ColumnSchema(name="customer id", type="identifier", used=False),
+    *(ColumnSchema(name=name, type="text", used=True) for key, name in HOSTILE_COLUMNS.items() if key != "long"),
+]
+README = {"model": 'Ch"urn <b>', "version": "3", "columns": COLUMNS}
+
+RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
+    "score_classification.py": ("score.py.j2", {"task": "classification"}),
+    "score_regression.py": ("score.py.j2", {"task": "regression"}),
+    "conda_env.yaml": ("conda_env.yaml.j2", {"python": "3.11.7", "packages": PACKAGES}),
+    "Dockerfile": ("Dockerfile.j2", {"python": "3.11.7", "packages": PACKAGES}),
+    "Dockerfile_without_lightgbm": ("Dockerfile.j2", {"python": "3.12.1", "packages": {"numpy": "2.4.6"}}),
+    "README_classification.md": ("README.md.j2", {"task": "classification", "classifies": True, **README}),
+    "README_regression.md": ("README.md.j2", {"task": "regression", "classifies": False, **README}),
+}
+
+
+@pytest.mark.parametrize("file", RENDERED)
+def test_rendered_as_recorded(file: str) -> None:
+    """UPDATE_GOLDEN=1 writes the files anew; look at the difference before committing it."""
+    template, values = RENDERED[file]
+    text = templates.render(f"scoring/{template}", **values)
+    if os.environ.get("UPDATE_GOLDEN"):
+        (FILES / file).write_text(text, encoding="utf-8", newline="")
+    assert text == (FILES / file).read_bytes().decode()
+
+
+@pytest.mark.parametrize("task", ["classification", "text_classification", "regression"])
+def test_score_py_compiles_and_passes_ruff(task: str) -> None:
+    source = templates.render("scoring/score.py.j2", task=task)
+    ast.parse(source)
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", "scoring/score.py", "-"],
+            input=source,
+            text=True,
+            capture_output=True,
+            cwd=ROOT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_conda_env_is_yaml_with_exact_pins() -> None:
+    document = yaml.safe_load((FILES / "conda_env.yaml").read_text())
+    assert document["dependencies"][0] == "python=3.11.7"
+    pip = document["dependencies"][-1]["pip"]
+    assert "lightgbm==4.7.0" in pip
+    assert all(line.count("==") == 1 for line in pip)
+
+
+def test_image_holds_no_expected_answers() -> None:
+    copied = [line for line in (FILES / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
+    assert copied == [
+        "COPY requirements.lock /tmp/requirements.lock",
+        "COPY score.py /srv/scoring/score.py",
+        "COPY model /srv/scoring/model",
+    ]
+
+
+def test_names_in_the_readme_are_read_as_text() -> None:
+    """Every name stands on one line of an indented block, where Markdown has no meaning."""
+    for name in ("README_classification.md", "README_regression.md"):
+        lines = (FILES / name).read_text().split("\n")
+        marked = [line for line in lines if any(sign in line for sign in ("<script>", "{{", "heading", "<b>"))]
+        assert marked
+        assert all(line.startswith("    ") for line in marked)
