@@ -1,0 +1,184 @@
+"""Stock `mlflow server`, installed in an environment of its own, opens the run store; and ours works against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automl_jobs.runs import RunStore
+from forestay import project as projects
+from tests.conftest import ROOT, Run
+from tests.runs_support import MATRIX, METRIC, finished_job, job_start, new_store, outputs_folder
+
+VERSION = "3.15.0"
+ENVIRONMENT = ROOT / ".tools" / f"mlflow-{VERSION}"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def mlflow_server() -> Path:
+    """The `mlflow` of an environment that holds nothing but MLflow, made once and kept beside the project's own."""
+    program = ENVIRONMENT / "bin" / "mlflow"
+    if not program.exists():
+        uv = Path(sys.executable).with_name("uv")
+        with projects.new_folder(ENVIRONMENT) as scratch:
+            for command in (
+                [uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, scratch],
+                [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", scratch, f"mlflow=={VERSION}"],
+            ):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+                if done.returncode != 0:
+                    pytest.skip(f"mlflow {VERSION} can't be installed here: {done.stderr.strip()[-300:]}")
+    return program
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def serve(mlflow_server: Path, tmp_path: Path) -> Iterator[Any]:
+    """Start `mlflow server` on a database; its address. Stopped at the end."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(database: Path) -> str:
+        address = f"http://127.0.0.1:{(port := free_port())}"
+        log = (tmp_path / "server.log").open("wb")
+        arguments = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        arguments += ["--backend-store-uri", f"sqlite:///{database}"]
+        settings = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        settings.pop("MLFLOW_TRACKING_URI", None)
+        started.append(
+            subprocess.Popen(
+                [mlflow_server, *arguments],
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
+                env=settings,
+                start_new_session=True,
+            )
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/health", timeout=2):
+                    return address
+            except OSError:
+                assert time.monotonic() < deadline, (tmp_path / "server.log").read_text()
+                assert started[-1].poll() is None, (tmp_path / "server.log").read_text()
+                time.sleep(0.2)
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)  # all of its workers; a polite end takes it ten seconds
+        process.wait()
+
+
+def ask(address: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        return json.load(reply)
+
+
+def by_key(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {item["key"]: item["value"] for item in items}
+
+
+def test_mlflow_shows_jobs_trials_files_and_models(project: Path, serve: Any) -> None:
+    store = new_store(project / ".forestay")
+    outputs = outputs_folder(project / "outputs")
+    job = finished_job(store, outputs)
+    store.register(job.job, 1, "M")
+    address = serve(project / ".forestay" / "runs.db")
+
+    with urllib.request.urlopen(address, timeout=20) as page:
+        assert b"<html" in page.read()
+    experiments = {
+        e["name"]: e["experiment_id"] for e in ask(address, "experiments/search", {"max_results": 100})["experiments"]
+    }
+    found = ask(address, "runs/search", {"experiment_ids": [experiments["bank"]], "max_results": 100})["runs"]
+    runs = {run["info"]["run_name"]: run for run in found}
+    assert set(runs) == {job.job, "t1", "t2", "t3"}
+
+    parent, best = runs[job.job], runs["t2"]
+    assert by_key(parent["data"]["metrics"]) == {METRIC: 0.9, "accuracy": 0.8, f"test_{METRIC}": 0.85}
+    assert by_key(parent["data"]["tags"])["automl_best_child_run_id"] == best["info"]["run_id"]
+    assert by_key(parent["data"]["params"]) == {"max_trials": "3"}
+    assert parent["info"]["status"] == "FINISHED"
+    assert runs["t3"]["info"]["status"] == "FAILED"
+    for name in ("t1", "t2", "t3"):
+        assert by_key(runs[name]["data"]["tags"])["mlflow.parentRunId"] == parent["info"]["run_id"]
+    assert by_key(best["data"]["metrics"]) == {METRIC: 0.9, "accuracy": 0.8}
+    assert by_key(best["data"]["params"]) == {"learning_rate": "0.05"}
+
+    def files(run: dict[str, Any], path: str = "") -> set[str]:
+        query = urllib.parse.urlencode({"run_id": run["info"]["run_id"], "path": path})
+        return {file["path"] for file in ask(address, f"artifacts/list?{query}").get("files", [])}
+
+    def artifact(run: dict[str, Any], path: str) -> bytes:
+        query = urllib.parse.urlencode({"run_id": run["info"]["run_id"], "path": path})
+        with urllib.request.urlopen(f"{address}/get-artifact?{query}", timeout=20) as reply:
+            return bytes(reply.read())
+
+    assert files(parent) == {"job.yml"}
+    assert artifact(parent, "job.yml") == b"type: automl\n"
+    assert files(best) == {"confusion_matrix", "outputs"}
+    assert {"outputs/model.pkl", "outputs/conda_env_v_1_0_0.yml", "outputs/scoring_file_v_2_0_0.py"} <= files(
+        best, "outputs"
+    )
+    assert artifact(best, "outputs/model.pkl") == (outputs / "model.pkl").read_bytes()
+    assert json.loads(artifact(best, "confusion_matrix")) == MATRIX
+
+    version = ask(address, "model-versions/get?name=M&version=1")["model_version"]
+    assert version["run_id"] == best["info"]["run_id"]
+    assert by_key(version["tags"])["forestay.job"] == job.job
+
+
+def test_the_run_store_works_on_a_tracking_server(
+    project: Path, serve: Any, forestay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", serve(project / "server.db"))
+    outputs = outputs_folder(project / "outputs")
+    store = RunStore.open()
+    finished_job(store, outputs)
+    running = store.start_job(job_start("running"))
+    assert store.cancel("running")[1]
+    time.sleep(0.6)
+    assert running.cancel_requested()
+    running.finish("Canceled")
+
+    def answer(*arguments: str) -> Any:
+        done = forestay(*arguments, "--output", "json", "--quiet")
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    assert [(row["job"], row["status"], row["best_score"]) for row in answer("job", "list")] == [
+        ("running", "Canceled", None),
+        ("calm_bay_aaaaaa", "Completed", 0.9),
+    ]
+    assert [row["id"] for row in answer("job", "leaderboard", "calm")["trials"]] == ["t2", "t1", "t3"]
+    assert answer("model", "register", "calm", "--name", "M")["version"] == "1"
+    assert answer("model", "register", "calm", "--name", "M")["existing"] is True
+    path = Path(answer("model", "show", "M")["path"])
+    assert (path / "model.pkl").read_bytes() == (outputs / "model.pkl").read_bytes()
+    assert answer("job", "trial", "calm")["confusion_matrix"] == MATRIX
+    assert not (project / ".forestay" / "runs.db").exists()
