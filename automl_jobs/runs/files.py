@@ -33,17 +33,21 @@ def _local(store: RunStore, run: Run) -> Path | None:
     return written
 
 
+def outputs_path(store: RunStore, run: Run) -> Path:
+    """Where `outputs` has the folder of a trial, whether it is there by now or not."""
+    folder = _local(store, run) or store.place.folder / "cache" / run.run_id
+    return folder / "outputs"
+
+
 def outputs(store: RunStore, run: Run) -> Path:
     """The folder `outputs/` of a trial. Raises InputError when it was removed."""
-    folder = _local(store, run)
-    if folder is not None:
-        found = folder / "outputs"
-        if not found.is_dir():
+    kept = outputs_path(store, run)
+    if _local(store, run) is not None:
+        if not kept.is_dir():
             raise InputError(
-                "the files of this trial are gone", where=str(found), fix="train again: forestay job submit"
+                "the files of this trial are gone", where=str(kept), fix="train again: forestay job submit"
             )
-        return found
-    kept = store.place.folder / "cache" / run.run_id / "outputs"
+        return kept
     if not kept.is_dir():
         with project.new_folder(kept) as scratch:
             store.client.download_artifacts(run.run_id, "outputs", dst_path=str(scratch))

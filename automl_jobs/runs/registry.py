@@ -8,6 +8,7 @@ is there: versions differ, always.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, names, tags
@@ -16,7 +17,7 @@ from automl_jobs.runs.rows import ModelVersion
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
-    from automl_jobs.runs.source import Version
+    from automl_jobs.runs.source import Run, Version
     from automl_jobs.runs.store import RunStore
 
 
@@ -60,19 +61,28 @@ def _versions(store: RunStore, name: str | None = None) -> list[Version]:
 
 
 def _found(store: RunStore, version: Version) -> ModelVersion:
-    run = store.source.run(version.run_id) if store.source else None
+    """A version with its files on this machine. Raises InputError when they are gone."""
+    run = _run(store, version)
     if run is None:
         raise InputError(
-            f"the run of model {version.name}:{version.version} was deleted in MLflow",
-            fix=f"restore it: mlflow runs restore --run-id {version.run_id}",
+            f"the trial of model {version.name}:{version.version} is gone: its run was removed from MLflow",
+            fix=f"register another one as {version.name}",
         )
+    return _row(version, files.outputs(store, run))
+
+
+def _run(store: RunStore, version: Version) -> Run | None:
+    return store.source.run(version.run_id) if store.source else None
+
+
+def _row(version: Version, path: Path) -> ModelVersion:
     labels = version.tags
     return ModelVersion(
         name=version.name,
         version=version.version,
         job=labels[tags.JOB],
         trial=labels[tags.TRIAL],
-        path=files.outputs(store, run),
+        path=path,
         rank=int(labels[tags.RANK]),
         algorithm=labels[tags.ALGORITHM],
         metric=labels[tags.PRIMARY_METRIC],
@@ -100,4 +110,5 @@ def model(store: RunStore, given: str, version: str | None = None) -> ModelVersi
 
 def models(store: RunStore) -> list[ModelVersion]:
     """See `RunStore.models`."""
-    return [_found(store, version) for version in _versions(store)]
+    found = ((version, _run(store, version)) for version in _versions(store))
+    return [_row(version, files.outputs_path(store, run)) for version, run in found if run is not None]

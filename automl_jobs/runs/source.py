@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from automl_jobs.runs.database import opened
+from forestay.errors import InputError
 
 PAGE = 1000
 _HEADS = (
     "SELECT r.run_uuid, r.experiment_id, e.name, r.status, r.end_time, r.artifact_uri"
     " FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"
-    " WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
 )
+_ACTIVE = " AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Version:
     tags: Mapping[str, str]
 
 
+class NotThere(InputError):
+    """The store has nothing of that name or id."""
+
+
 class Source(Protocol):
     """What reading needs of a run store."""
 
@@ -65,7 +70,7 @@ class Source(Protocol):
         ...
 
     def run(self, run_id: str) -> Run | None:
-        """One run; None when it was deleted."""
+        """One run, also one that is marked as deleted, whose files are still there; None when it is gone."""
         ...
 
     def versions(self, name: str | None = None) -> list[Version]:
@@ -83,13 +88,15 @@ class SqliteSource:
         return self._runs("SELECT run_uuid FROM tags WHERE key = ? AND value = ?", (tag, value))
 
     def run(self, run_id: str) -> Run | None:
-        found = self._runs("SELECT ?", (run_id,))
+        found = self._runs("SELECT ?", (run_id,), deleted=True)
         return found[0] if found else None
 
-    def _runs(self, chosen: str, values: tuple[str, ...]) -> list[Run]:
+    def _runs(self, chosen: str, values: tuple[str, ...], deleted: bool = False) -> list[Run]:
         """The runs whose ids the query `chosen`, one of those above, gives."""
         with self._reading() as connection:
-            heads = connection.execute(f"{_HEADS} AND r.run_uuid IN ({chosen})", values).fetchall()
+            heads = connection.execute(
+                f"{_HEADS} WHERE r.run_uuid IN ({chosen}){'' if deleted else _ACTIVE}", values
+            ).fetchall()
             tags = _by_run(connection.execute(_details("tags", chosen), values))
             params = _by_run(connection.execute(_details("params", chosen), values))
             metrics = _by_run(connection.execute(_details("latest_metrics", chosen) + " AND is_nan = 0", values))
@@ -152,21 +159,28 @@ class ClientSource:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._experiments: dict[str, str] = {}
 
     def runs(self, tag: str, value: str) -> list[Run]:
-        experiments = {str(found.experiment_id): str(found.name) for found in _pages(self._client.search_experiments)}
-        if not experiments:
+        for found in _pages(self._client.search_experiments):
+            self._experiments[str(found.experiment_id)] = str(found.name)
+        if not self._experiments:
             return []
-        found = _pages(
-            self._client.search_runs, experiment_ids=list(experiments), filter_string=f"tags.`{tag}` = '{value}'"
-        )
-        return [_run(run, experiments[str(run.info.experiment_id)]) for run in found]
+        query = f"tags.`{tag}` = '{value}'"
+        return [
+            _run(run, self._experiments[str(run.info.experiment_id)])
+            for run in _pages(self._client.search_runs, experiment_ids=list(self._experiments), filter_string=query)
+        ]
 
     def run(self, run_id: str) -> Run | None:
-        found = self._client.get_run(run_id)
-        if found.info.lifecycle_stage != "active":
+        try:
+            found = self._client.get_run(run_id)
+        except NotThere:
             return None
-        return _run(found, str(self._client.get_experiment(found.info.experiment_id).name))
+        experiment = str(found.info.experiment_id)
+        if experiment not in self._experiments:
+            self._experiments[experiment] = str(self._client.get_experiment(experiment).name)
+        return _run(found, self._experiments[experiment])
 
     def versions(self, name: str | None = None) -> list[Version]:
         query = {} if name is None else {"filter_string": f"name = '{name}'"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from automl_jobs.runs import database as databases
-from automl_jobs.runs.source import ClientSource, Source, SqliteSource
+from automl_jobs.runs.source import ClientSource, NotThere, Source, SqliteSource
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError
 
@@ -46,12 +46,17 @@ def quiet_mlflow() -> None:
 
     No telemetry, no log lines of its own, and requests that give up within seconds. What the user has set stays.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     import mlflow  # noqa: F401  (its import installs the log handler that is silenced next)
 
     for name in ("mlflow", "alembic", "sqlalchemy.engine"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def set_environment() -> None:
+    """The same settings alone, without importing MLflow: for this process and those that it starts."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class RunStore:
         Raises InputError for a file that is not a run store or can't be written, OutsideError for a server that can't
         be reached.
         """
+        set_environment()
         store = cls(place(home))
         database = store.place.database
         if database is None:
@@ -236,7 +242,7 @@ class RunStore:
         return model(self, name, version)
 
     def models(self) -> list[ModelVersion]:
-        """All versions of all models, by name, newest version first."""
+        """All versions of all models, by name, newest version first; files are neither fetched nor looked for."""
         from automl_jobs.runs.registry import models
 
         return models(self)
@@ -281,6 +287,8 @@ def _disk(error: OSError, place: Place) -> InputError:
 def _told(error: Exception, place: Place) -> ForestayError:
     """An error of MLflow as one for the user."""
     text = redacted(str(error)).strip().splitlines()[0]
+    if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        return NotThere(text, where=place.shown)
     if place.database is not None:
         if "malformed" in text or "not a database" in text:
             return databases.told(place.database, "SQLite finds it malformed")

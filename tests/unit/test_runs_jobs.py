@@ -293,7 +293,7 @@ def test_sql_and_mlflow_client_read_the_same(store: RunStore, outputs: Path) -> 
     ):
         by_id = [{run.run_id: run for run in source.runs(tag, value)} for source in (store.source, through_client)]
         assert by_id[0] == by_id[1]
-    for run_id in (second.run_id, gone.run_id):
+    for run_id in (second.run_id, gone.run_id, "not-there"):
         assert store.source.run(run_id) == through_client.run(run_id)
     for name in (None, "M", "N", "nothing"):
         versions = [sorted(source.versions(name), key=str) for source in (store.source, through_client)]
@@ -322,3 +322,33 @@ def test_a_moved_project_reads_its_files_and_writes_beside_them(project: Path, s
     assert not (project / ".forestay").exists()
     old = again.client.get_run(again.leaderboard("calm")[0].run_id)
     assert old.info.artifact_uri.startswith((project / "moved").as_uri())  # so MLflow's own page finds it as well
+
+
+@pytest.mark.parametrize("name", ["my project #1", "100% ä", "a'b;c&d"])
+def test_folders_with_unusual_names(project: Path, outputs: Path, name: str) -> None:
+    home = project / name / ".forestay"
+    finished_job(new_store(home), outputs)
+    again = RunStore.open(home)
+    path = again.register("latest", 1, "M").path
+    assert path.is_relative_to(home)
+    assert (path / "model.pkl").is_file()
+
+
+def test_nothing_is_sent_anywhere(store: RunStore, outputs: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+calls = []
+sys.addaudithook(lambda event, args: event in ("socket.connect", "socket.getaddrinfo") and calls.append((event, args)))
+from automl_jobs.runs import RunStore
+from tests.runs_support import finished_job
+store = RunStore.open()
+finished_job(store, Path(sys.argv[1]))
+store.register("latest", 1, "M")
+print(calls)
+"""
+    plain = {key: value for key, value in os.environ.items() if key not in ("CI", "PYTEST_CURRENT_TEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(outputs)], cwd=ROOT, env=plain, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")

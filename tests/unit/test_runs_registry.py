@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -94,9 +95,19 @@ def test_models_whose_run_or_files_were_removed_say_so(store: RunStore) -> None:
     found.path.rmdir()
     with pytest.raises(InputError, match="files of this trial are gone"):
         store.model("M")
-    store.client.delete_run(found.run_id)
-    with pytest.raises(InputError, match="deleted in MLflow"):
+    assert [model.path for model in store.models()] == [found.path]  # one that is broken does not hide the others
+    with sqlite3.connect(store.place.folder / "runs.db") as connection:  # as `mlflow gc` does
+        for table in ("tags", "params", "metrics", "latest_metrics", "runs"):
+            connection.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (found.run_id,))
+    with pytest.raises(InputError, match="removed from MLflow"):
         store.model("M")
+    assert store.models() == []
+
+
+def test_a_model_outlives_the_mark_that_its_run_is_deleted(store: RunStore) -> None:
+    found = store.register("latest", 1, "M")
+    store.client.delete_run(found.run_id)
+    assert store.model("M") == found
 
 
 def test_a_copy_is_whole_and_overwrites_nothing(store: RunStore, project: Path) -> None:
