@@ -81,6 +81,7 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
         notes.append(f"{found}: --delimiter sets another")
     quoted = b'"' in text
     del data, text  # the columns hold their own copy
+    multi_line = quoted and delimited.has_line_breaks(raw)
     if options.header:
         names = delimited.header(raw, source)
         blank = delimited.blank_names(raw)
@@ -94,7 +95,6 @@ def _delimited(data: bytes, source: str, options: ReadOptions, suffix: str, pack
         names = [f"Column{index}" for index in range(1, raw.num_columns + 1)]
     if not len(raw):
         raise InputError("has a header but no rows", where=source, fix="give a file with rows, or say --no-header")
-    multi_line = quoted and delimited.has_line_breaks(raw)
     columns = dict(zip(names, raw.columns, strict=True))
     del raw
     inferred = infer(columns, options, european=delimiter == ";")

@@ -198,7 +198,7 @@ _BYTES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BYTES, st.sampled_from(["x.csv", "x.tsv", "x.txt", "x.parquet", "x.jsonl", "x.json", "MLTable"]))
 def test_no_bytes_raise_anything_but_our_errors(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name

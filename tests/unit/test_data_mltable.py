@@ -311,7 +311,7 @@ def test_flags_against_an_mltable(make: Make) -> None:
     assert told.frame["a"].tolist() == ["1", "2", "3"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.sampled_from(["a", "1", "true", "null", "0.5", "a.csv", "int", "~", "''", "%Y", "no_header", "&x y", "*x"]),

@@ -30,7 +30,7 @@ _COLUMNS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(_COLUMNS),
     st.sampled_from([",", ";", "\t", "|"]),
@@ -77,7 +77,7 @@ def test_frames_come_back(
         )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.decimals(-(10**8), 10**8, places=2), min_size=2, max_size=10).filter(
         lambda values: any(value % 1 for value in values)
