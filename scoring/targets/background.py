@@ -27,6 +27,16 @@ def tagged(tag: str) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.pid)
 
 
+def kill_tagged(tag: str) -> list[int]:
+    """Kill what was started with this tag and never got so far as to serve; the numbers of the processes."""
+    found = tagged(tag)
+    for one in found:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    psutil.wait_procs(found, timeout=STOP_SECONDS)
+    return [one.pid for one in found]
+
+
 def end(process: psutil.Process) -> None:
     """End a server and its workers: asked first, so that requests under way are answered, then killed."""
     family = [process]

@@ -231,9 +231,9 @@ class LocalTarget:
             known = self._read(name)
             if known is None or known.tag != tag:
                 self.say(f"a deploy of {name} was interrupted; cleaning up what it left")
-                for process in background.tagged(tag):
-                    self.say(f"stopping its server (process {process.pid})")
-                    background.end(process)
+                killed = background.kill_tagged(tag)
+                if killed:
+                    self.say(f"its server was stopped (process {killed[0]})")
             attempt.unlink()
         for left in [*(folder / "deployments").glob(".*"), *folder.parent.glob(f".{name}.deleted-*")]:
             self.say(f"removing what an interrupted command left of {name}")
