@@ -1,0 +1,66 @@
+"""`forestay job new`, as a user starts it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.conftest import Run
+
+CSV = "id,name,size,y\n" + "".join(f"{i},n{i},{i % 17},{'yes' if i % 6 == 0 else 'no'}\n" for i in range(1, 121))
+
+
+def test_a_job_from_a_csv(forestay: Run, project: Path) -> None:
+    (project / "My sales.csv").write_text(CSV)
+    done = forestay("job", "new", "My sales.csv", "--target", "y", "--exclude", "id", "--exclude", "name")
+    assert done.returncode == 0, done.stderr
+    assert "left out: id, name" in done.stdout
+    assert "task classification: the target is categorical" in done.stdout
+    assert "metric auc_weighted: the classes are unbalanced" in done.stdout
+    assert "forestay job check jobs/My-sales/job.yml" in done.stdout
+    shown = forestay("data", "show", "jobs/My-sales/training-mltable-folder", "-o", "json")
+    assert [column["name"] for column in json.loads(shown.stdout)["columns"]] == ["size", "y"]
+
+
+def test_what_it_suggests_runs(forestay: Run, project: Path) -> None:
+    (project / "data.csv").write_text(CSV)
+    done = forestay("job", "new", "data.csv", "--target", "y", "--to", "a job", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["job"] == "a job/job.yml"
+    assert made["next"][0] == "forestay job check 'a job/job.yml'"
+    assert made["task"] == "classification"
+    assert any(hint.startswith("id ") for hint in made["hints"])
+    check = forestay("job", "check", made["job"], "-o", "json")
+    assert check.returncode == 0, check.stdout + check.stderr
+    checked = json.loads(check.stdout)
+    assert checked["valid"] is True
+    assert checked["target"] == "y"
+    assert checked["rows"] == 120
+
+
+def test_what_cannot_be_told_to_azure_is_rewritten_and_said(forestay: Run, project: Path) -> None:
+    (project / "data.csv").write_text("p;y\n1,5;a\n2,5;b\n3,5;a\n")
+    done = forestay("job", "new", "data.csv", "--target", "y")
+    assert done.returncode == 0, done.stderr
+    assert "since it has decimal commas" in done.stdout
+    assert (project / "jobs/data/training-mltable-folder/data.csv").read_text() == "p,y\n1.5,a\n2.5,b\n3.5,a\n"
+
+
+def test_errors_write_nothing(forestay: Run, project: Path) -> None:
+    (project / "data.csv").write_text(CSV)
+    (project / "full").mkdir()
+    (project / "full/notes.txt").write_text("mine")
+    for arguments, text in (
+        (("--target", "yy"), "--target: there is no column 'yy'"),
+        (("--target", "y", "--exclude", "sise"), "nearest: size"),
+        (("--target", "y", "--to", "full"), "full: is there already"),
+        (("--target", "y", "--to", "full", "--force"), "holds notes.txt"),
+        (("--target", "y", "--to", "."), "--to .: is the current folder"),
+        (("--target", "y", "--to", "data.csv"), "is not a folder"),
+        (("--target", "y", "--metric", "r2"), "is no metric of classification"),
+    ):
+        done = forestay("job", "new", "data.csv", *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert text in done.stderr
+    assert sorted(item.name for item in project.iterdir()) == ["data.csv", "full"]
