@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,11 @@ def forestay(project: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def clean(forestay: Run) -> Iterator[Run]:
+    """The CLI; what it has deployed is stopped at the end."""
+    yield forestay
+    for found in json.loads(forestay("endpoint", "list", "--output", "json").stdout or "[]"):
+        forestay("endpoint", "delete", found["name"], "--yes")

@@ -1,0 +1,88 @@
+"""`ship`: from a job file to an answering endpoint in one command, and on from where it stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.tables import write_job
+
+WORDS = ("--model", "Sizes", "--endpoint", "sizes-api", "--set", "limits.max_trials=3")
+
+
+def test_the_whole_loop_twice_and_on_from_a_failed_step(clean: Run, project: Path) -> None:
+    job = write_job(project)
+    (project / ".forestay" / "scoring" / "Sizes-1").mkdir(parents=True)
+    (project / ".forestay" / "scoring" / "Sizes-1" / "notes.txt").write_text("mine", encoding="utf-8")
+    failed = clean("ship", job, *WORDS)
+    assert failed.returncode == 2, failed.stderr
+    assert "step generate" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    again = re.search(r"forestay (ship .*)$", failed.stderr, re.MULTILINE)
+    assert again is not None
+    assert "--job" in again[1]
+
+    (project / ".forestay" / "scoring" / "Sizes-1" / "notes.txt").unlink()
+    done = clean(*shlex.split(again[1]), "--output", "json")
+    assert done.returncode == 0, done.stderr
+    shipped = json.loads(done.stdout)
+    assert shipped["verified"] is True
+    assert shipped["version"] == "1"
+    assert shipped["endpoint"]["status"] == "Healthy"
+    assert shipped["answer"]["Results"][0] in ("low", "middle", "high")
+    assert [step["name"] for step in shipped["steps"]] == [
+        "check", "train", "register", "generate", "verify", "deploy", "call",
+    ]  # fmt: skip
+    assert len(json.loads(clean("job", "list", "--output", "json").stdout)) == 1
+
+    request = {"data": [{"kind": "red", "size": 14.2, "flag": True, "words": "large heavy crate", "day": "2023-03-01"}]}
+    asked = urllib.request.Request(
+        shipped["endpoint"]["scoring_uri"],
+        data=json.dumps(request).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        assert json.load(answer) == {"Results": ["high"]}
+
+    same = clean(*shlex.split(again[1]), "--output", "json")
+    assert same.returncode == 0, same.stderr
+    assert json.loads(same.stdout)["endpoint"]["deployment"] == shipped["endpoint"]["deployment"]
+    assert json.loads(same.stdout)["endpoint"]["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--model", "Sizes", "--endpoint", "NO"), "'NO'"),
+        (("--model", "a b", "--endpoint", "sizes-api"), "'a b'"),
+        (("--model", "Sizes", "--endpoint", "sizes-api", "--target", "aks"), "aks"),
+        (("--model", "Sizes", "--endpoint", "sizes-api", "--job", "nothing_like_it"), "nothing_like_it"),
+        (("--endpoint", "sizes-api"), "--model"),
+    ],
+)
+def test_what_would_fail_late_is_told_before_training(
+    forestay: Run, project: Path, words: tuple[str, ...], told: str
+) -> None:
+    job = write_job(project)
+    done = forestay("ship", job, *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "trial" not in done.stderr
+
+
+def test_python_cli_py_is_forestay(project: Path) -> None:
+    import subprocess
+
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, str(root / "cli.py"), "--version"], capture_output=True, text=True, check=True, cwd=project
+    )
+    assert done.stdout.startswith("forestay, version ")
