@@ -89,7 +89,7 @@ class Place:
 
 def redacted(text: str) -> str:
     """`text` without the user and password of any URL in it."""
-    return re.sub(r"(\w+://)[^/@\s]*@", r"\1", text)
+    return re.sub(r"(\w+://)[^/\s]*@", r"\1", text)
 
 
 def place(home: Path | None = None) -> Place:
@@ -276,7 +276,9 @@ class _Client:
         return call
 
 
-def _disk(error: OSError, place: Place) -> InputError:
+def _disk(error: OSError, place: Place) -> ForestayError:
+    if error.errno is None and place.is_server:  # of the requests library, whose errors are OSErrors
+        return _unreachable(urlsplit(place.uri), type(error).__name__)
     return InputError(
         f"cannot read or write the run store: {error.strerror or type(error).__name__}",
         where=str(error.filename or place.shown),

@@ -159,7 +159,8 @@ def test_an_unknown_kind_of_store_is_an_input_error(project: Path, monkeypatch: 
 
 def test_credentials_are_cut_out_of_any_text() -> None:
     assert (
-        redacted("no route to https://a:b@host/x, nor to http://t@h") == "no route to https://host/x, nor to http://h"
+        redacted("no route to https://a:b@host/x, nor to http://t:u@v@h")
+        == "no route to https://host/x, nor to http://h"
     )
 
 
