@@ -35,6 +35,8 @@ _DATE = (
     (re.compile(r"\d{1,2}-[A-Za-z]{3}-\d{2}"), "%d-%b-%y"),
     (re.compile(r"\d{1,2} [A-Za-z]{4,9} \d{4}"), "%d %B %Y"),
     (re.compile(r"[A-Za-z]{3} \d{1,2}, \d{4}"), "%b %d, %Y"),
+    # In a CSV file these are whole numbers, unless the user says that they are dates.
+    (re.compile(r"(19|20)\d{6}"), "%Y%m%d"),
     (re.compile(r"[A-Za-z]{4,9} \d{1,2}, \d{4}"), "%B %d, %Y"),
 )
 _TIME = (

@@ -26,7 +26,7 @@ def parse(data: bytes, delimiter: str, where: str) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+    if not dialect.usable(delimiter):
         raise InputError(
             f"{delimiter!r} cannot be a delimiter",
             where=where,

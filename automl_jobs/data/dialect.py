@@ -12,6 +12,11 @@ _SAMPLE_ROWS = 300
 csv.field_size_limit(1 << 30)
 
 
+def usable(delimiter: str) -> bool:
+    """Whether this can separate fields: one ASCII character that is no quote and no line break."""
+    return len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
+
+
 def sample_rows(data: bytes, delimiter: str, limit: int = _SAMPLE_ROWS) -> list[list[str]]:
     """The first records of UTF-8 `data`, blank lines left out; the last one may be cut."""
     head = data[:_SAMPLE_BYTES]

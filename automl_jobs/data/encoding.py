@@ -38,6 +38,11 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "export the sheet as CSV"),
     (b"%PDF", "a PDF file", "give a CSV, Parquet or JSON Lines file"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"ARROW1", "an Arrow file", "write it as Parquet"),
+    (b"ORC", "an ORC file", "write it as Parquet"),
+    (b"BZh", "packed by bzip2", "unpack it, or pack it by gzip"),
+    (b"\xfd7zXZ", "packed by xz", "unpack it, or pack it by gzip"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unpack it, or pack it by gzip"),
 )
 _CHUNK = 1 << 20
 

@@ -17,7 +17,7 @@ The rules, in this order; the same file gives the same answer every time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from automl_jobs.data.kinds import Typed, as_text, from_arrow, listed, unknown_column, words
@@ -32,8 +32,15 @@ _NOTES = {
     "zeros": "digits with leading zeros kept as text in {}: --type COLUMN=numeric makes them numbers",
     "kept": "NA and its like kept as values in {}: --na-value NA makes them missing",
     "markers": "NA and its like taken as missing in {}: --keep-na makes them values",
-    "day": "dates read day first in {}: --month-first turns them",
-    "month": "dates read month first in {}: --day-first turns them",
+    "day": "dates read day first in {}, which they do not tell: --month-first turns them",
+    "month": "dates read month first in {}, which they do not tell: --day-first turns them",
+    "day for sure": "dates are day first in {}",
+}
+_WARNINGS = {
+    "zeros": "digits with leading zeros, kept as text",
+    "day": "day first is a guess",
+    "month": "month first is a guess",
+    "kept": "NA is a value here",
 }
 # Why another reader of the same file would find other values.
 _UNUSUAL = {
@@ -107,6 +114,9 @@ def infer(
     for name, look in looks.items():
         typed[name] = look.finish(decimal, day_first)
     notes, unusual = _say(found, options)
+    for name, kinds in found.items():
+        warnings = tuple(text for kind, text in _WARNINGS.items() if kind in kinds)
+        typed[name] = replace(typed[name], warnings=(*typed[name].warnings, *warnings))
     return Inferred({name: typed[name] for name in order}, notes, unusual)
 
 
@@ -133,7 +143,7 @@ def _say(found: Mapping[str, set[str]], options: ReadOptions) -> tuple[tuple[str
     kinds = {kind for kinds in found.values() for kind in kinds}
     said = {"comma"} if options.decimal else set()
     if options.day_first is not None:
-        said |= {"day", "month"}
+        said |= {"day", "month", "day for sure"}
     for kind, note in _NOTES.items():
         if kind in kinds - said:
             notes.append(note.format(listed([name for name, kinds in found.items() if kind in kinds])))

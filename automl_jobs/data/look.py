@@ -50,7 +50,7 @@ class Look:
     styles: the styles in which all values are numbers, where that takes more than plain digits and a point.
     point: some number has a point that cannot be a thousands mark.
     dates: how it is written as dates.
-    found: what was guessed, for the notes: comma, zeros, kept, markers, spaces, infinite, day, month, thousands X.
+    found: what was guessed, by the words of `infer`: comma, zeros, kept, markers, spaces, day, month, thousands X, ...
     """
 
     def __init__(self, name: str, values: pa.ChunkedArray, options: ReadOptions, said: ColumnType | None, full: bool):
@@ -79,8 +79,10 @@ class Look:
 
         if self.said in _AS_TEXT or self.raw.null_count == len(self.raw):
             return None
+        if self.said in (ColumnType.BOOLEAN, ColumnType.DATETIME):
+            return None
         found = numbers.to_numbers(self.raw)
-        if found is None or self.said is ColumnType.BOOLEAN:
+        if found is None:
             return None
         if pa.types.is_floating(found.type):
             if pc.any(pc.is_nan(found)).as_py():
@@ -104,10 +106,10 @@ class Look:
         self.values = clean.drop_null()
         if not len(self.values):
             return
-        if self.full or self.said is ColumnType.NUMERIC:
+        if self.said is ColumnType.NUMERIC or (self.full and self.said is None):
             found = numbers.styles_of(self.values)
             self.styles = tuple(style for style in found if self._allowed(style))
-        if not self.styles and self._clean_numbers is None:
+        if self.said is ColumnType.DATETIME or (not self.styles and self._clean_numbers is None):
             weights = self._counts.filter(pc.is_valid(clean))
             self.dates = dates.look_at(self.values, weights, self.options.day_first)
 
@@ -225,8 +227,10 @@ class Look:
             # Where nothing else speaks: points and dashes are written day first, slashes month first.
             order = formats[0][2] in ".-" if day_first is None else day_first
             formats = formats if order else tuple(dates.swap(form) for form in formats)
-        if order is not None:
+        if look.ambiguous:
             self.found.add("day" if order else "month")
+        elif order:
+            self.found.add("day for sure")
         self._cleaned()
         parsed = dates.parse(self.clean, formats)
         series = self._spread(parsed)

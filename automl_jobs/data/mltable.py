@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from automl_jobs.data.dialect import usable
 from automl_jobs.data.encoding import CODECS, known
 from forestay.errors import InputError
 
@@ -264,7 +265,7 @@ class _Parser:
     def delimiter(self, node: yaml.Node) -> str:
         text = self.text(node)
         text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-        if len(text) != 1 or not text.isascii() or text in '"\r\n\0':
+        if not usable(text):
             raise self.error(node, f"{text!r} cannot be a delimiter", 'one character, such as , ; | or "\\t"')
         return text
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from automl_jobs.data import Column, ReadOptions, Table
-    from automl_jobs.new import Target
+    from automl_jobs.target import Target
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "pipe": "|", "space": " "}
 THOUSANDS = {"none": "", "comma": ",", "point": ".", "space": " ", "quote": "'"}
@@ -56,10 +56,11 @@ def _options(
     types: tuple[str, ...],
 ) -> ReadOptions:
     from automl_jobs.data import ReadOptions
+    from automl_jobs.data.dialect import usable
 
     if delimiter is not None:
         delimiter = DELIMITERS.get(delimiter.lower(), delimiter)
-        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+        if not usable(delimiter):
             raise InputError(f"{delimiter!r} cannot be a delimiter", where="--delimiter", fix="one character, or tab")
     if thousands is not None:
         thousands = THOUSANDS.get(thousands.lower(), thousands)
@@ -119,7 +120,7 @@ def show(context: click.Context, data: str, target: str | None, read: ReadOption
     Example: forestay data show sales.csv --target amount
     """
     from automl_jobs.data import load_table
-    from automl_jobs.new import about_target
+    from automl_jobs.target import about_target
 
     found = load_table(data, read)
     aim = about_target(found, target, "--target") if target is not None else None

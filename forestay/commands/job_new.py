@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from automl_jobs.data.kinds import plain
+from automl_jobs.target import TASKS
 from forestay.cli import Command, console
 from forestay.commands.data import read_flags
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="A column to leave out. Can be repeated.")
 @click.option(
     "--task",
-    type=click.Choice(["classification", "regression", "forecasting"]),
+    type=click.Choice(TASKS),
     help="Instead of what the target says.",
 )
 @click.option("--metric", metavar="NAME", help="The primary metric, such as auc_weighted or r2_score.")

@@ -219,6 +219,15 @@ def test_types_by_the_users_word(load: Load) -> None:
     assert table.frame["b"].tolist() == [True, False, True]
 
 
+def test_dates_written_as_numbers_need_a_word(load: Load) -> None:
+    text = rows([20260131, 20260201], ["x", "y"])
+    assert load(text).columns[0].type is ColumnType.NUMERIC
+    told = load(text, types={"a": ColumnType.DATETIME})
+    assert told.frame["a"].tolist() == [pd.Timestamp("2026-01-31"), pd.Timestamp("2026-02-01")]
+    assert told.reading is not None
+    assert told.reading.formats["a"] == ("%Y%m%d",)
+
+
 @pytest.mark.parametrize("kind", ["numeric", "datetime", "boolean"])
 def test_a_type_that_the_values_refuse(load: Load, kind: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl_jobs.data import ColumnType, ReadOptions, load_table
-from automl_jobs.new import NewJob, Target, about_target, new_job, scalar, slug
+from automl_jobs.new import NewJob, new_job, scalar, slug
 from automl_jobs.spec import load_job
+from automl_jobs.target import Target, about_target
 from forestay.errors import InputError
 
 
