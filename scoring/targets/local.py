@@ -89,7 +89,10 @@ class LocalTarget:
         return _record(self._known(name))
 
     def assets(self, name: str) -> Path:
-        return self._deployment(name, self._known(name).deployment)
+        folder = self._deployment(name, self._known(name).deployment)
+        if not (folder / "forestay.json").is_file():
+            raise InputError("the deployed folder is gone", where=str(folder), fix=f"deploy {name} again")
+        return folder
 
     def invoke(self, name: str, body: bytes) -> server.Answer:
         known = self._known(name)
@@ -100,6 +103,7 @@ class LocalTarget:
 
     def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
         path = self._log(name, self._known(name).deployment)
+        path.touch()
         with path.open(encoding="utf-8", errors="replace") as stream:
             lines = stream.read().splitlines()
             yield from lines[-tail:] if tail else []
@@ -116,6 +120,7 @@ class LocalTarget:
             old = self._known(name)
             if old.previous is None:
                 raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")
+            proofs.require(self.home, self._deployment(name, old.previous))
             return self._switch(name, old, old.previous, None)
 
     def delete(self, name: str) -> None:
@@ -162,14 +167,21 @@ class LocalTarget:
             record = self._write(name, deployment, previous, made, tag)
         except BaseException:
             if old and running and not running.is_running():
-                self.say(f"starting {old.deployment} again")
-                made = self._start(name, old.deployment, old.port, tag, detached=True)
-                self._write(name, old.deployment, old.previous, made, tag)
+                self._restart(old, tag)
             raise
         finally:
             attempt.unlink(missing_ok=True)
         self._prune(record)
         return replace(_record(record), changed=True)
+
+    def _restart(self, old: Endpoint, tag: str) -> None:
+        """Serve again what was served before; a failure is only said, since another one is on its way up."""
+        self.say(f"starting {old.deployment} again")
+        try:
+            made = self._start(old.name, old.deployment, old.port, tag, detached=True)
+            self._write(old.name, old.deployment, old.previous, made, tag)
+        except ForestayError as error:
+            self.say(f"it does not start: {error}; deploy it again")
 
     def _start(self, name: str, deployment: str, port: int, tag: str, *, detached: bool) -> server.Server:
         """A server of a deployment that passed its smoke test; one that does not is stopped, and RunFailed raised."""

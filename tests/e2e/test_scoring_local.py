@@ -23,7 +23,7 @@ import pytest
 
 from automl_jobs.runs import JobStart, RunStore, TrialResult
 from forestay.errors import InputError, RunFailed
-from scoring import environment, proofs, server
+from scoring import checks, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import generate
 from scoring.targets.local import LocalTarget
@@ -293,6 +293,28 @@ def test_what_is_not_proven_is_refused(home: Path, copy: Path, cli: CLI) -> None
     assert not (home / "endpoints" / "refused").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["score", "generate", "Nobody"], 2, "Nobody"),
+        (["score", "generate", "Bank:9"], 2, "no version 9"),
+        (["score", "verify", "nowhere"], 2, "not a scoring folder"),
+        (["score", "serve", "nowhere"], 2, "not a scoring folder"),
+        (["endpoint", "deploy", "Bad_Name", "--model", "Bank"], 2, "lower-case"),
+        (["endpoint", "deploy", "bank-api", "--model", "Bank", "--target", "aks"], 2, "needs Azure"),
+        (["endpoint", "deploy", "bank-api", "--model", "Bank", "--env", "dev"], 2, "needs Azure"),
+        (["endpoint", "invoke", "nowhere"], 2, "no endpoint 'nowhere'"),
+        (["endpoint", "logs", "../bank"], 2, "can't name an endpoint"),
+    ],
+)
+def test_wrong_input_is_told(proven: Path, cli: CLI, words: list[str], code: int, says: str) -> None:
+    done = cli(*words)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) > 1
+
+
 def test_an_endpoint_from_deploy_to_delete(home: Path, proven: Path, cli: CLI) -> None:
     first = cli("endpoint", "deploy", "bank-api", "--model", "Bank", "-o", "json")
     assert first.returncode == 0, first.stderr
@@ -375,6 +397,28 @@ def test_a_bad_deployment_leaves_the_good_one(target: LocalTarget, copy: Path) -
         target.deploy("other", copy)
     assert target.status("other") == before
     assert target.invoke("other", (copy / "sample_request.json").read_bytes()).status == 200
+
+
+def test_what_was_served_comes_back_when_the_switch_fails(
+    target: LocalTarget, bank: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new deployment passes beside the old one, then fails in its place."""
+    before = target.status("other")
+    newer = generate(replace(bank, version="2"), tmp_path / "two", home=target.home)
+    keep_proof(newer, target.home)
+    real, outcomes = checks.golden, iter([True, False, True])
+
+    def golden(*arguments: Any) -> proofs.Check:
+        found = real(*arguments)
+        assert found.passed
+        return replace(found, passed=next(outcomes), detail="made to fail")
+
+    monkeypatch.setattr(checks, "golden", golden)
+    with pytest.raises(RunFailed, match="the smoke test failed: made to fail"):
+        target.deploy("other", newer.path)
+    assert target.status("other") == before
+    assert target.invoke("other", (newer.path / "sample_request.json").read_bytes()).status == 200
+    assert len({process.ppid() for process in servers(target.home, "forestay:other")}) == 2
 
 
 def test_versions_follow_each_other_and_back(target: LocalTarget, bank: Model, tmp_path: Path) -> None:
