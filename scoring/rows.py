@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 from forestay.errors import InputError
+from scoring.requests import FORMS
 from scoring.schema import ColumnSchema, ModelSchema
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
-FORMS = ("data", "Inputs", "input_data")
 
 
 def read_body(text: str, where: str, schema: ModelSchema) -> dict[str, Any]:
