@@ -103,7 +103,7 @@ def new_job(
         excluded,
         rewritten,
         table.notes,
-        _hints(table, target, excluded),
+        _hints(table, aim, excluded),
     )
 
 
@@ -162,14 +162,18 @@ def _purposes(options: ReadOptions, excluded: Sequence[str]) -> list[tuple[str, 
     ]
 
 
-def _hints(table: Table, target: str, excluded: Sequence[str]) -> tuple[str, ...]:
-    left = [column for column in table.columns if column.name != target and column.name not in excluded]
+def _hints(table: Table, aim: Target, excluded: Sequence[str]) -> tuple[str, ...]:
+    """What the user may want to do otherwise."""
+    left = [column for column in table.columns if column.name != aim.column.name and column.name not in excluded]
     hints = []
     for column in left:
         if column.type is ColumnType.IDENTIFIER:
             hints.append(f"{plain(column.name)} looks like an identifier and is not trained on; --exclude drops it")
         elif column.type is ColumnType.CONSTANT:
             hints.append(f"{plain(column.name)} is always the same and is not trained on; --exclude drops it")
+    days = [column for column in left if column.type is ColumnType.DATETIME]
+    if aim.task == "regression" and len(days) == 1 and days[0].distinct == len(table.frame):
+        hints.append(f"{plain(days[0].name)} differs in every row; --task forecasting predicts what comes after")
     return tuple(hints)
 
 

@@ -121,12 +121,13 @@ def infer(
 
 
 def _decimal(looks: Mapping[str, Look], point: bool, european: bool) -> str:
-    """The decimal mark of the file: that which some column needs, else by the delimiter."""
-    needs = {styles for look in looks.values() if look.styles for styles in [frozenset(s[0] for s in look.styles)]}
-    comma, point = frozenset(",") in needs, point or frozenset(".") in needs
+    """The decimal mark of the file: that which some column needs, else by the delimiter where marks are in doubt."""
+    marks = [{style[0] for style in look.styles} for look in looks.values() if look.styles]
+    comma, point = {","} in marks, point or {"."} in marks
     if comma != point:
         return "," if comma else "."
-    return "," if european and not point else "."
+    doubt = any(look.styles and not look.is_plain for look in looks.values())
+    return "," if european and doubt and not point else "."
 
 
 def _day_first(orders: set[bool | None], european: bool) -> bool | None:

@@ -77,14 +77,10 @@ class Look:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if self.said in _AS_TEXT or self.raw.null_count == len(self.raw):
-            return None
-        if self.said in (ColumnType.BOOLEAN, ColumnType.DATETIME):
+        if self.said not in (None, ColumnType.NUMERIC) or self.raw.null_count == len(self.raw):
             return None
         found = numbers.to_numbers(self.raw)
-        if found is None:
-            return None
-        if pa.types.is_floating(found.type):
+        if found is not None and pa.types.is_floating(found.type):
             if pc.any(pc.is_nan(found)).as_py():
                 return None
             self.point = not numbers.every(self.raw, numbers.pattern((",", ".")))
@@ -146,6 +142,11 @@ class Look:
 
         indices = self._encoded.indices.drop_null().to_numpy(zero_copy_only=False)
         return pa.array(np.bincount(indices, minlength=len(self._distinct)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the values are numbers to any reader, marks or not."""
+        return self.plain is not None or self._clean_numbers is not None
 
     @property
     def undecided(self) -> bool:

@@ -94,7 +94,8 @@ def _dotted(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | 
 def pattern(style: Style) -> str:
     """The regular expression (RE2) of a number in this style; thousands marks may be missing, but not misplaced."""
     decimal, thousands = style
-    marked = rf"[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+"
+    # 0.123 is never a hundred and twenty-three.
+    marked = rf"[1-9][0-9]{{0,2}}(?:{re.escape(thousands)}[0-9]{{3}})+"
     return rf"^[+-]?(?:{marked}|[0-9]+)(?:{re.escape(decimal)}[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
 
 

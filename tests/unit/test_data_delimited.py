@@ -78,6 +78,13 @@ def test_thousands_marks(tmp_path: Path, text: str, expected: list[float]) -> No
     assert load(tmp_path, f"a,b\n{first},x\n{second},y\n").frame["a"].tolist() == expected
 
 
+def test_points_are_decimal_marks_where_no_comma_says_otherwise(tmp_path: Path) -> None:
+    assert load(tmp_path, "a;b\n1.234;x\n2.345;y\n").frame["a"].tolist() == [1.234, 2.345]
+    assert load(tmp_path, "a;b\n1,234;x\n2,345;y\n").frame["a"].tolist() == [1.234, 2.345]
+    small = load(tmp_path, "a;b\n0.234;1,5\n2.345;2,5\n")
+    assert small.frame.to_dict("list") == {"a": [0.234, 2.345], "b": [1.5, 2.5]}
+
+
 def test_misplaced_marks_are_no_numbers(tmp_path: Path) -> None:
     assert load(tmp_path, 'a,b\n"1,23,4",x\n"5",y\n').columns[0].type is ColumnType.CATEGORICAL
 

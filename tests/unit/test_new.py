@@ -260,6 +260,9 @@ def test_the_job_loads_here_and_in_azures_client(tmp_path: Path) -> None:
     job = azure.load_job(made.job)
     assert job.task_type == "Classification"
     assert job.target_column_name == "y"
+    from azure.ai.ml.entities._data.mltable_metadata import MLTableMetadata
+
+    assert MLTableMetadata.load(made.mltable).referenced_uris() == ["./data.csv"]
     loaded = load_job(made.job)
     assert loaded.warnings == ()
     assert loaded.spec.metric == "norm_macro_recall"
@@ -269,6 +272,8 @@ def test_forecasting_takes_the_one_column_of_dates(tmp_path: Path) -> None:
     text = "day,other,y\n" + "".join(f"2026-01-{1 + i:02d},2025-01-{1 + i:02d},{i * 1.5}\n" for i in range(28))
     made = make(tmp_path, text, exclude=["other"], task="forecasting")
     assert load_job(made.job).spec.forecasting.time_column_name == "day"  # type: ignore[union-attr]
+    regression = make(tmp_path, text, exclude=["other"], to=tmp_path / "regression")
+    assert any(hint.startswith("day ") and "--task forecasting" in hint for hint in regression.hints)
     with pytest.raises(InputError, match="several columns hold dates: 'day', 'other'"):
         make(tmp_path, text, to=tmp_path / "two", task="forecasting")
 
