@@ -50,6 +50,8 @@ def _json_rows(text: str, where: str) -> Any:
                 at, problem = (number, error) if rows else (whole.lineno, whole)
                 raise InputError(f"not JSON: {problem.msg}", where=f"{where}:{at}", fix="send rows as JSON") from error
         return rows
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless brackets
+        raise InputError(f"can't be read: {error}", where=where, fix="send rows as JSON") from error
 
 
 def _csv_rows(text: str, where: str, schema: ModelSchema) -> list[dict[str, Any]]:

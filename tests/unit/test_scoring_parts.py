@@ -205,6 +205,8 @@ def test_csv_cells_become_the_columns_values() -> None:
         ("  \n", "rows.csv", "nothing in it"),
         ('{"age": 1}\n{"age": }', "rows.csv:2", "not JSON"),
         ("[{]", "rows.csv:1", "not JSON"),
+        ("[" * 100_000, "rows.csv", "can't be read"),
+        (f"[{'9' * 5000}]", "rows.csv", "can't be read"),
     ],
 )
 def test_bad_files_name_the_line(text: str, where: str, says: str) -> None:
