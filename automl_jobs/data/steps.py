@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -323,14 +323,3 @@ def _datetime(name: str, text: pa.ChunkedArray, conversion: Conversion, where: s
     except ValueError as error:
         raise InputError(f"a datetime format cannot be used: {error}", where=where, fix="as in %Y-%m-%d") from error
     return pa.chunked_array([pa.Array.from_pandas(parsed)])
-
-
-def formats_of(table: MLTable) -> Mapping[str, tuple[str, ...]]:
-    """Column -> the datetime formats that the MLTable names for it."""
-    return {
-        name: conversion.formats
-        for step in table.steps
-        for conversion in step.conversions
-        for name in conversion.columns
-        if conversion.type == "datetime"
-    }
