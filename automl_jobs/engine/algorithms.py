@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.engine.features import COUNTS, LINEAR, TREE
+from automl_jobs.engine.features import CHARS, COUNTS, LINEAR, TARGET, TREE
 
 if TYPE_CHECKING:
     import optuna
@@ -33,13 +33,21 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """One point of a portfolio: parameters, and the feature layout where it is not the algorithm's first."""
+
+    parameters: Parameters
+    layout: str = ""
+
+
+@dataclass(frozen=True)
 class Algorithm:
     """One of Azure's algorithms and how it is made here.
 
     Attributes
     ----------
     name: Azure's run name.
-    layout: the feature layout that it learns from.
+    layouts: the feature layouts that it can learn from, the usual one first.
     make: (parameters, build) -> unfitted estimator.
     portfolio: settings to try first, cheapest first.
     space: draws further settings from an Optuna trial; None where there is nothing worth searching.
@@ -51,9 +59,9 @@ class Algorithm:
     """
 
     name: str
-    layout: str
+    layouts: tuple[str, ...]
     make: Callable[[Parameters, Build], Any]
-    portfolio: tuple[Parameters, ...]
+    portfolio: tuple[Setting, ...]
     rank: int
     space: Callable[[optuna.Trial], Parameters] | None = None
     boosted: bool = False
@@ -258,6 +266,7 @@ def _elastic_net_space(trial: optuna.Trial) -> Parameters:
     }
 
 
+TREES, LINES = (TREE, TARGET), (LINEAR, CHARS)
 _LGB_BASE = {
     "learning_rate": 0.05,
     "num_leaves": 31,
@@ -306,68 +315,83 @@ _HGB = {"learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 15, "ma
 
 _LIGHTGBM = Algorithm(
     "LightGBM",
-    TREE,
+    TREES,
     _lightgbm,
-    (_LGB_BASE, _LGB_SMALL, _LGB_EXTRA, _LGB_BINS),
+    (Setting(_LGB_BASE), Setting(_LGB_SMALL, TARGET), Setting(_LGB_EXTRA), Setting(_LGB_BINS)),
     rank=2,
     space=_lightgbm_space,
     boosted=True,
     packages=("lightgbm",),
 )
 _BOOSTING = Algorithm(
-    "GradientBoosting", TREE, _histogram_boosting, (_HGB,), rank=6, space=_histogram_space, boosted=True
+    "GradientBoosting", TREES, _histogram_boosting, (Setting(_HGB),), rank=6, space=_histogram_space, boosted=True
 )
 _RANDOM_FOREST = Algorithm(
-    "RandomForest", TREE, _forest(extra=False), ({"min_samples_leaf": 4},), rank=7, space=_forest_space
+    "RandomForest", TREES, _forest(extra=False), (Setting({"min_samples_leaf": 4}),), rank=7, space=_forest_space
 )
 _EXTRA_TREES = Algorithm(
-    "ExtremeRandomTrees", TREE, _forest(extra=True), ({"min_samples_leaf": 4},), rank=8, space=_forest_space
+    "ExtremeRandomTrees", TREES, _forest(extra=True), (Setting({"min_samples_leaf": 4}),), rank=8, space=_forest_space
 )
-_DECISION_TREE = Algorithm("DecisionTree", TREE, _tree, ({"min_samples_leaf": 10, "max_depth": 12},), rank=9)
+_DECISION_TREE = Algorithm("DecisionTree", TREES, _tree, (Setting({"min_samples_leaf": 10, "max_depth": 12}),), rank=9)
 _NEIGHBOURS = Algorithm(
-    "KNN", LINEAR, _neighbours, ({"n_neighbors": 15, "weights": "distance"},), rank=11, weights=False, max_rows=50_000
+    "KNN",
+    LINES,
+    _neighbours,
+    (Setting({"n_neighbors": 15, "weights": "distance"}),),
+    rank=11,
+    weights=False,
+    max_rows=50_000,
 )
 
 CLASSIFIERS = (
-    Algorithm("LogisticRegression", LINEAR, _logistic, ({"C": 1.0}, {"C": 5.0}), rank=1, space=_log("C", 1e-2, 50.0)),
+    Algorithm(
+        "LogisticRegression",
+        LINES,
+        _logistic,
+        (Setting({"C": 1.0}), Setting({"C": 5.0}, CHARS)),
+        rank=1,
+        space=_log("C", 1e-2, 50.0),
+    ),
     _LIGHTGBM,
     Algorithm(
         "XGBoostClassifier",
-        TREE,
+        TREES,
         _xgboost,
-        (_XGB_D4, _XGB_D6),
+        (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
         rank=5,
         space=_xgboost_space,
         boosted=True,
         packages=("xgboost-cpu",),
     ),
     _BOOSTING,
-    Algorithm("LinearSVM", LINEAR, _linear_svm, ({"C": 0.3},), rank=4, space=_log("C", 1e-2, 20.0), max_rows=200_000),
+    Algorithm(
+        "LinearSVM", LINES, _linear_svm, (Setting({"C": 0.3}),), rank=4, space=_log("C", 1e-2, 20.0), max_rows=200_000
+    ),
     _RANDOM_FOREST,
     _EXTRA_TREES,
     _DECISION_TREE,
-    Algorithm("SGD", LINEAR, _sgd, ({"alpha": 1e-4},), rank=4, space=_log("alpha", 1e-6, 1e-2)),
-    Algorithm("MultinomialNaiveBayes", COUNTS, _bayes("MultinomialNB"), ({"alpha": 0.3},), rank=3),
-    Algorithm("BernoulliNaiveBayes", COUNTS, _bayes("BernoulliNB"), ({"alpha": 0.3},), rank=3),
+    Algorithm("SGD", LINES, _sgd, (Setting({"alpha": 1e-4}),), rank=4, space=_log("alpha", 1e-6, 1e-2)),
+    Algorithm("MultinomialNaiveBayes", (COUNTS,), _bayes("MultinomialNB"), (Setting({"alpha": 0.3}),), rank=3),
+    Algorithm("BernoulliNaiveBayes", (COUNTS,), _bayes("BernoulliNB"), (Setting({"alpha": 0.3}),), rank=3),
     _NEIGHBOURS,
-    Algorithm("SVM", LINEAR, _svm, ({"C": 1.0},), rank=12, space=_log("C", 0.1, 20.0), max_rows=5_000),
+    Algorithm("SVM", LINES, _svm, (Setting({"C": 1.0}),), rank=12, space=_log("C", 0.1, 20.0), max_rows=5_000),
 )
 
 REGRESSORS = (
     Algorithm(
         "ElasticNet",
-        LINEAR,
+        LINES,
         _elastic_net,
-        ({"alpha": 1e-3, "l1_ratio": 0.5},),
+        (Setting({"alpha": 1e-3, "l1_ratio": 0.5}),),
         rank=1,
         space=_elastic_net_space,
     ),
     _LIGHTGBM,
     Algorithm(
         "XGBoostRegressor",
-        TREE,
+        TREES,
         _xgboost,
-        (_XGB_D4, _XGB_D6),
+        (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
         rank=5,
         space=_xgboost_space,
         boosted=True,
@@ -376,9 +400,9 @@ REGRESSORS = (
     _BOOSTING,
     _RANDOM_FOREST,
     _EXTRA_TREES,
-    Algorithm("LassoLars", LINEAR, _lasso_lars, ({"alpha": 1e-3},), rank=3, weights=False, max_rows=20_000),
+    Algorithm("LassoLars", LINES, _lasso_lars, (Setting({"alpha": 1e-3}),), rank=3, weights=False, max_rows=20_000),
     _DECISION_TREE,
-    Algorithm("SGD", LINEAR, _sgd, ({"alpha": 1e-4},), rank=4),
+    Algorithm("SGD", LINES, _sgd, (Setting({"alpha": 1e-4}),), rank=4),
     _NEIGHBOURS,
 )
 

@@ -1,7 +1,11 @@
 """From typed columns to the numbers that an algorithm learns from.
 
-Two layouts: `linear` (one-hot, scaled, indicators for what was missing) and `tree` (category codes first, so that
-boosters can be told which columns they are; missing stays missing). Text is TF-IDF in both.
+A layout is a way to do it: `linear` (one-hot, scaled, indicators for what was missing, TF-IDF of words), `chars` (also
+TF-IDF of characters, for garbled text), `counts` (all of it counted or binned, for naive Bayes), `tree` (category
+codes first, so that boosters can be told which columns they are) and `target` (categories as mean targets). In the last
+two a text is what a linear model makes of it: see TextTargetEncoder.
+
+A layout has a plain part, fitted without the target, and for some a part that needs it and is fitted in each fold anew.
 """
 
 from __future__ import annotations
@@ -14,10 +18,9 @@ if TYPE_CHECKING:
 
     from automl_jobs.spec.sections import Featurization
 
-LINEAR, TREE, COUNTS = "linear", "tree", "counts"
-LAYOUTS = (LINEAR, TREE, COUNTS)
-# A tree looks at each term as a column of its own: the most frequent few hundred carry what it can use.
-TREE_TERMS = 300
+LINEAR, CHARS, COUNTS, TREE, TARGET = "linear", "chars", "counts", "tree", "target"
+FOR_LINES = (LINEAR, CHARS)
+FOR_TREES = (TREE, TARGET)
 LINEAR_TERMS = 50_000
 FEW_ROWS = 200
 IMPUTED = ("numeric", "boolean", "categorical")
@@ -66,7 +69,7 @@ def _imputer(parameters: dict[str, Any] | None, layout: str, numeric: bool) -> A
             fill_value=parameters.get("fill_value"),
             keep_empty_features=True,
         )
-    if numeric and layout != TREE:
+    if numeric and layout not in FOR_TREES:
         return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     return "passthrough"
 
@@ -80,22 +83,34 @@ def _grouped(names: list[str], imputers: dict[str, dict[str, Any]]) -> list[tupl
     return list(groups.values())
 
 
-def _vectorizer(layout: str, blocked: frozenset[str], rows: int) -> Any:
+def _min_df(rows: int) -> int:
+    """A term seen once can't be learned from, and would carry a row's own words into the model."""
+    return 2 if rows >= FEW_ROWS else 1
+
+
+def _vectorizers(layout: str, blocked: frozenset[str], rows: int) -> list[Any]:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-    shared: dict[str, Any] = {
-        "ngram_range": (1, 2),
-        # A term seen once can't be learned from, and would carry a row's own words into the model.
-        "min_df": 2 if rows >= FEW_ROWS else 1,
-        "max_features": TREE_TERMS if layout == TREE else LINEAR_TERMS,
-        "dtype": np.float32,
-        # Letters and digits of any language; single characters count, as in "7 eleven".
-        "token_pattern": r"(?u)\b\w+\b",
-    }
+    shared: dict[str, Any] = {"min_df": _min_df(rows), "max_features": LINEAR_TERMS, "dtype": np.float32}
+    # Letters and digits of any language; single characters count, as in "7 eleven".
+    words: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b", **shared}
     if layout == COUNTS or "TfIdf" in blocked:
-        return CountVectorizer(binary=layout == COUNTS, **shared)
-    return TfidfVectorizer(sublinear_tf=True, **shared)
+        return [CountVectorizer(binary=layout == COUNTS, **words)]
+    made = [TfidfVectorizer(sublinear_tf=True, **words)]
+    if layout == CHARS:
+        made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, **shared))
+    return made
+
+
+def useful(plan: FeatureSettings) -> frozenset[str]:
+    """The layouts that differ for these columns: characters need a text, mean targets a category."""
+    names = {LINEAR, COUNTS, TREE}
+    if plan.of_type("text") and "TfIdf" not in plan.blocked:
+        names.add(CHARS)
+    if plan.of_type("categorical") and not plan.blocked & {"CatTargetEncoder", "WoETargetEncoder"}:
+        names.add(TARGET)
+    return frozenset(names)
 
 
 def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
@@ -112,7 +127,8 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
 
     blocks: list[tuple[str, Any, Any]] = []
     onehot_blocked = "OneHotEncoder" in plan.blocked
-    for number, (parameters, names) in enumerate(_grouped(plan.of_type("categorical"), plan.imputers)):
+    categorical = plan.of_type("categorical") if layout != TARGET else []
+    for number, (parameters, names) in enumerate(_grouped(categorical, plan.imputers)):
         steps = [_imputer(parameters, layout, numeric=False)]
         if layout == TREE or onehot_blocked:
             # An imputer answers with an array; the codes are looked up by column.
@@ -130,23 +146,53 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
         blocks.append((f"categorical{number}", make_pipeline(*steps), names))
     for number, (parameters, names) in enumerate(_grouped(plan.of_type("numeric", "boolean"), plan.imputers)):
         steps = [_imputer(parameters, layout, numeric=True)]
-        if layout == LINEAR:
+        if layout in FOR_LINES:
             steps.append(StandardScaler())
         elif layout == COUNTS:
             steps.append(KBinsDiscretizer(n_bins=8, encode="onehot", quantile_method="averaged_inverted_cdf"))
         blocks.append((f"numeric{number}", make_pipeline(*steps), names))
     dates = plan.of_type("datetime")
     if dates and layout != COUNTS:
-        steps = [DateParts(cycles=layout == LINEAR)]
-        if layout == LINEAR:
+        steps = [DateParts(cycles=layout in FOR_LINES)]
+        if layout in FOR_LINES:
             steps += [_imputer(None, layout, numeric=True), StandardScaler()]
         blocks.append(("datetime", make_pipeline(*steps), dates))
-    blocks += [
-        # A single name, not a list: a vectorizer takes one column of text.
-        (f"text{number}", _vectorizer(layout, plan.blocked, rows), name)
-        for number, name in enumerate(plan.of_type("text"))
-    ]
-    return ColumnTransformer(blocks, sparse_threshold=0.0 if layout == TREE else 0.3, verbose_feature_names_out=False)
+    if layout not in FOR_TREES:
+        blocks += [
+            # A single name, not a list: a vectorizer takes one column of text.
+            (f"text{number}_{part}", vectorizer, name)
+            for number, name in enumerate(plan.of_type("text"))
+            for part, vectorizer in enumerate(_vectorizers(layout, plan.blocked, rows))
+        ]
+    dense = 0.0 if layout in FOR_TREES else 0.3
+    return ColumnTransformer(blocks, sparse_threshold=dense, verbose_feature_names_out=False)
+
+
+def build_targeted(
+    plan: FeatureSettings, layout: str, rows: int, classification: bool, seed: int
+) -> ColumnTransformer | None:
+    """The unfitted part of a layout that learns from the target; None when the layout has none for these columns.
+
+    Its `fit_transform(frame, target)` answers for each row without having seen that row's target.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.preprocessing import TargetEncoder
+
+    from forestay_transformers import TextTargetEncoder
+
+    if layout not in FOR_TREES:
+        return None
+    blocks: list[tuple[str, Any, Any]] = []
+    categorical = plan.of_type("categorical")
+    if layout == TARGET and categorical:
+        folds = (StratifiedKFold if classification else KFold)(n_splits=5, shuffle=True, random_state=seed)
+        # The kind is said: it would be guessed from the numbers of a fold.
+        encoder = TargetEncoder(target_type="auto" if classification else "continuous", cv=folds)
+        blocks.append(("mean_target", encoder, categorical))
+    for number, name in enumerate(plan.of_type("text")):
+        blocks.append((f"text{number}", TextTargetEncoder(classification, min_df=_min_df(rows), seed=seed), name))
+    return ColumnTransformer(blocks, sparse_threshold=0.0, verbose_feature_names_out=False) if blocks else None
 
 
 def categorical_positions(plan: FeatureSettings, layout: str) -> list[int]:
@@ -157,14 +203,17 @@ def categorical_positions(plan: FeatureSettings, layout: str) -> list[int]:
 def describe(plan: FeatureSettings, layout: str) -> str:
     """The layout's name on the leaderboard: what is done to categories, numbers and texts, in this order."""
     words = []
-    if layout == TREE:
+    if layout in FOR_TREES:
         if plan.of_type("categorical"):
-            words.append("Codes")
+            words.append("Codes" if layout == TREE else "MeanTarget")
+        if plan.of_type("text"):
+            words.append("TextTarget")
     else:
         if plan.of_type("categorical"):
             words.append("OneHot")
         if plan.of_type("numeric", "boolean", "datetime"):
-            words.append("Scale" if layout == LINEAR else "Bins")
-    if plan.of_type("text"):
-        words.append("Counts" if layout == COUNTS or "TfIdf" in plan.blocked else "TfIdf")
+            words.append("Scale" if layout in FOR_LINES else "Bins")
+        if plan.of_type("text"):
+            plain = layout == COUNTS or "TfIdf" in plan.blocked
+            words.append("Counts" if plain else "TfIdfChars" if layout == CHARS else "TfIdf")
     return "+".join(words) or "PassThrough"

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from automl_jobs.engine import algorithms
+from automl_jobs.engine import algorithms, features
 from automl_jobs.engine.search import Limits, Search
 from automl_jobs.engine.worker import Failure, TestScore, Worker
 from automl_jobs.runs import JobStart, RunStore, TrialResult
@@ -135,6 +135,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 higher=problem.higher,
                 limits=limits,
                 seed=settings.seed,
+                layouts=features.useful(problem.settings),
             )
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             count = min(limits.concurrent, cores)

@@ -55,6 +55,7 @@ class Search:
     ----------
     names: Azure's names of the algorithms to use.
     classification, rows, seed: of the problem.
+    layouts: the feature layouts that differ for its columns.
     higher: whether more of the metric is better.
     limits: when to stop.
     """
@@ -65,6 +66,7 @@ class Search:
     higher: bool
     limits: Limits
     seed: int
+    layouts: frozenset[str]
     started: float = field(default_factory=time.monotonic)
     best: float | None = None
     _handed: int = 0
@@ -72,7 +74,7 @@ class Search:
     _since_best: int = 0
     _best_by_algorithm: dict[str, float] = field(default_factory=dict)
     _seconds_by_algorithm: dict[str, float] = field(default_factory=dict)
-    _portfolio: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    _portfolio: list[tuple[str, algorithms.Setting]] = field(default_factory=list)
     _studies: dict[str, optuna.Study] = field(default_factory=dict)
     _asked: dict[str, tuple[str, optuna.trial.Trial]] = field(default_factory=dict)
     _turn: int = 0
@@ -83,11 +85,11 @@ class Search:
         # An algorithm that grows too slowly for this many rows is used all the same when nothing else is allowed.
         fit = [a for a in chosen if a.max_rows is None or self.rows <= a.max_rows] or chosen
         order = [
-            (algorithm.rank + ROUND_STEP * position, algorithm.rank, algorithm.name, parameters)
+            (algorithm.rank + ROUND_STEP * position, algorithm.rank, algorithm.name, setting)
             for algorithm in fit
-            for position, parameters in enumerate(algorithm.portfolio)
+            for position, setting in enumerate(algorithm.portfolio)
         ]
-        self._portfolio = [(name, parameters) for _, _, name, parameters in sorted(order, key=lambda item: item[:3])]
+        self._portfolio = [(name, setting) for _, _, name, setting in sorted(order, key=lambda item: item[:3])]
         self._searchable = [algorithm.name for algorithm in fit if algorithm.space is not None]
 
     def remaining(self) -> float:
@@ -107,23 +109,26 @@ class Search:
             return None
         left = self.remaining()
         while self._portfolio:
-            name, parameters = self._portfolio.pop(0)
+            name, setting = self._portfolio.pop(0)
             if self._seconds_by_algorithm.get(name, 0.0) <= left:
-                return self._plan(name, parameters)
+                return self._plan(name, setting.parameters, setting.layout)
         turn = self._next_searched(left)
         if turn is None:
             waiting = any(algorithm in self._best_by_algorithm for algorithm in self._searchable)
             self.stop_reason = "no further trial fits in the time left" if waiting else "all settings are tried"
             return None
         asked = self._study(turn).ask()
-        space = algorithms.by_name(turn, self.classification).space
-        assert space is not None
-        plan = self._plan(turn, space(asked))
+        algorithm = algorithms.by_name(turn, self.classification)
+        assert algorithm.space is not None
+        choices = [layout for layout in algorithm.layouts if layout in self.layouts]
+        layout = asked.suggest_categorical("layout", choices) if len(choices) > 1 else ""
+        plan = self._plan(turn, algorithm.space(asked), layout)
         self._asked[plan.id] = (turn, asked)
         return plan
 
-    def _plan(self, name: str, parameters: dict[str, Any]) -> TrialPlan:
-        plan = TrialPlan(str(self._handed), name, parameters)
+    def _plan(self, name: str, parameters: dict[str, Any], layout: str) -> TrialPlan:
+        """A plan; a layout that differs in nothing here is the algorithm's usual one."""
+        plan = TrialPlan(str(self._handed), name, parameters, layout if layout in self.layouts else "")
         self._handed += 1
         return plan
 

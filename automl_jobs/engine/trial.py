@@ -27,11 +27,13 @@ class TrialPlan:
     id: the trial's number in its job, as text.
     algorithm: Azure's name, or "Baseline".
     parameters: settings of the algorithm.
+    layout: what its features look like; "" for the algorithm's first one.
     """
 
     id: str
     algorithm: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ class _Fitted:
         return np.asarray(self.estimator.predict(rows), dtype="float64")
 
 
+@dataclass(frozen=True)
+class _Features:
+    """The features of one layout for one fit: the fitted transformer and the matrix of all rows of the problem.
+
+    Rows of the training side may have been answered out of fold (see features.build_targeted).
+    """
+
+    transformer: Any
+    matrix: Any
+
+
 class Trainer:
     """Trains trials of one problem; features are fitted once per layout and shared by all trials.
 
@@ -79,7 +92,8 @@ class Trainer:
     def __init__(self, problem: Problem, threads: int) -> None:
         self.problem = problem
         self.threads = threads
-        self._layouts: dict[str, tuple[Any, Any]] = {}
+        self._plain: dict[str, _Features] = {}
+        self._targeted: dict[tuple[str, int | None], _Features] = {}
         self._input: tuple[InputFrame, pd.DataFrame] | None = None
 
     @property
@@ -92,25 +106,52 @@ class Trainer:
             self._input = reader, reader.transform(self.problem.frame)
         return self._input
 
-    def _features(self, layout: str) -> tuple[Any, Any]:
-        """The fitted transformer of a layout and the features of all rows.
+    def _features(self, layout: str, split: int | None) -> _Features:
+        """The features of a layout for the fit on the training rows of one split, or on all rows (None).
 
-        They are fitted without the target, on the training rows of a single split or else on all rows.
+        The plain part is fitted without the target, on the training rows of a single split or else on all rows; the
+        part that learns from the target sees the training rows of its own split only.
         """
-        if layout not in self._layouts:
-            _, frame = self._typed()
-            if layout == NO_FEATURES:
-                self._layouts[layout] = (None, np.zeros((len(frame), 1)))
-            else:
-                rows = self.problem.fit_rows()
-                transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[rows])
-                matrix = transformer.transform(frame)
-                self._layouts[layout] = (transformer, matrix.tocsr() if hasattr(matrix, "tocsr") else matrix)
-        return self._layouts[layout]
+        if layout not in self._plain:
+            self._plain[layout] = self._plain_features(layout)
+        plain = self._plain[layout]
+        if layout == NO_FEATURES:
+            return plain
+        if (layout, split) not in self._targeted:
+            self._targeted[layout, split] = self._targeted_features(layout, split, plain)
+        return self._targeted[layout, split]
+
+    def _plain_features(self, layout: str) -> _Features:
+        _, frame = self._typed()
+        if layout == NO_FEATURES:
+            return _Features("passthrough", np.zeros((len(frame), 1)))
+        rows = self.problem.fit_rows()
+        transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[rows])
+        matrix = transformer.transform(frame)
+        return _Features(transformer, matrix.tocsr() if hasattr(matrix, "tocsr") else matrix)
+
+    def _targeted_features(self, layout: str, split: int | None, plain: _Features) -> _Features:
+        from sklearn.pipeline import FeatureUnion
+
+        problem = self.problem
+        _, frame = self._typed()
+        rows = np.arange(len(frame)) if split is None else problem.splits[split][0]
+        transformer = features.build_targeted(problem.settings, layout, len(rows), problem.classification, problem.seed)
+        if transformer is None:
+            return plain
+        learned = transformer.fit_transform(frame.iloc[rows], problem.target[rows])
+        matrix = np.empty((len(frame), learned.shape[1]))
+        matrix[rows] = learned
+        others = np.setdiff1d(np.arange(len(frame)), rows, assume_unique=True)
+        if others.size:
+            matrix[others] = transformer.transform(frame.iloc[others])
+        union = FeatureUnion([("plain", plain.transformer), ("target", transformer)])
+        return _Features(union, np.hstack([plain.matrix, matrix]))
 
     def _fit(
         self,
         algorithm: algorithms.Algorithm,
+        layout: str,
         parameters: dict[str, Any],
         matrix: Any,
         train: np.ndarray,
@@ -131,7 +172,7 @@ class Trainer:
             classes=len(positions),
             threads=self.threads,
             seed=problem.seed,
-            categorical=tuple(features.categorical_positions(problem.settings, algorithm.layout)),
+            categorical=tuple(features.categorical_positions(problem.settings, layout)),
             rounds=rounds or algorithms.MAX_ROUNDS,
             early_stopping=stops,
         )
@@ -178,13 +219,14 @@ class Trainer:
         started = time.monotonic()
         problem = self.problem
         algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
-        transformer, matrix = self._features(algorithm.layout)
+        layout = plan.layout or algorithm.layouts[0]
         parts: list[tuple[np.ndarray, np.ndarray, dict[str, float]]] = []
         rounds: list[int] = []
         fitted: _Fitted | None = None
-        for train, valid in problem.splits:
-            fitted = self._fit(algorithm, plan.parameters, matrix, train, valid)
-            predicted = fitted.predict(matrix[valid], self._classes)
+        for number, (train, valid) in enumerate(problem.splits):
+            used = self._features(layout, number)
+            fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid)
+            predicted = fitted.predict(used.matrix[valid], self._classes)
             parts.append((valid, predicted, self._score(valid, predicted)))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
@@ -193,15 +235,17 @@ class Trainer:
             raise ValueError(f"{problem.metric} is not defined on the validation rows")
         if problem.refit:
             typical = round(float(np.mean(rounds))) if rounds else None
-            fitted = self._fit(algorithm, plan.parameters, matrix, np.arange(len(problem.target)), None, typical)
+            used = self._features(layout, None)
+            rows = np.arange(len(problem.target))
+            fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, rows, None, typical)
         assert fitted is not None
         model: Any = fitted.estimator
         if problem.classes is not None:
             model = LabelledClassifier(model, problem.classes, fitted.positions)
-        preprocessor = _describe(problem, algorithm)
-        steps = [("input", self._typed()[0]), ("features", transformer or "passthrough"), ("model", model)]
+        preprocessor = _describe(problem, layout)
+        steps = [("input", self._typed()[0]), ("features", used.transformer), ("model", model)]
         packed = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
-        rows = np.concatenate([valid for valid, _, _ in parts])
+        held = np.concatenate([valid for valid, _, _ in parts])
         parameters = {name: str(value) for name, value in plan.parameters.items()}
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
@@ -211,7 +255,7 @@ class Trainer:
             score=values[problem.metric],
             folds=[scores[problem.metric] for _, _, scores in parts],
             metrics=values,
-            artifacts=self._charts(rows, np.concatenate([predicted for _, predicted, _ in parts])),
+            artifacts=self._charts(held, np.concatenate([predicted for _, predicted, _ in parts])),
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=packed,
@@ -245,13 +289,13 @@ def _baseline() -> algorithms.Algorithm:
 
         return DummyClassifier(strategy="prior") if build.classes else DummyRegressor(strategy="mean")
 
-    return algorithms.Algorithm(BASELINE, NO_FEATURES, make, ({},), rank=0)
+    return algorithms.Algorithm(BASELINE, (NO_FEATURES,), make, (), rank=0)
 
 
-def _describe(problem: Problem, algorithm: algorithms.Algorithm) -> str:
-    if algorithm.layout == NO_FEATURES:
+def _describe(problem: Problem, layout: str) -> str:
+    if layout == NO_FEATURES:
         return "MajorityClass" if problem.classification else "Mean"
-    return features.describe(problem.settings, algorithm.layout)
+    return features.describe(problem.settings, layout)
 
 
 def _routed(estimator: Any, weights: np.ndarray) -> dict[str, Any]:

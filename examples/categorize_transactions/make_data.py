@@ -70,7 +70,15 @@ CATEGORIES = (
     Category(
         "Shopping",
         0.13,
-        ("NORTHBAY ONLINE", "HOMEWARE CO", "URBAN THREADS", "BOOK NOOK", "GADGETS DIRECT", "VALU STORE", "GARDEN WORLD"),
+        (
+            "NORTHBAY ONLINE",
+            "HOMEWARE CO",
+            "URBAN THREADS",
+            "BOOK NOOK",
+            "GADGETS DIRECT",
+            "VALU STORE",
+            "GARDEN WORLD",
+        ),
         45,
         0.9,
         ("card", "online", "online"),
@@ -117,7 +125,9 @@ CATEGORIES = (
         0.8,
         ("online", "card", "online"),
     ),
-    Category("Salary", 0.03, ("ACME PAYROLL", "SALARY", "WAGES HMP LTD"), 2150, 0.25, ("transfer",), (25, 26, 27), True),
+    Category(
+        "Salary", 0.03, ("ACME PAYROLL", "SALARY", "WAGES HMP LTD"), 2150, 0.25, ("transfer",), (25, 26, 27), True
+    ),
     Category(
         "Transfers",
         0.03,
@@ -176,7 +186,9 @@ def transactions(rows: int, seed: int) -> list[tuple[str, ...]]:
         amount = category.median * draw.lognormvariate(0, category.spread)
         sign = 1 if category.income or (category.name == "Transfers" and draw.random() < 0.5) else -1
         label = category.name if draw.random() >= MISFILED else draw.choice(CATEGORIES).name
-        currency = draw.choices(("GBP", "EUR", "USD"), weights=(80, 14, 6) if category.name != "Travel" else (45, 40, 15))[0]
+        currency = draw.choices(
+            ("GBP", "EUR", "USD"), weights=(80, 14, 6) if category.name != "Travel" else (45, 40, 15)
+        )[0]
         made.append(
             (
                 day_of(category, draw).isoformat(),

@@ -9,12 +9,13 @@ import pytest
 from automl_jobs.engine import algorithms
 from automl_jobs.engine.search import TERMINATION_AFTER, Limits, Search
 
+LAYOUTS = frozenset({"linear", "counts", "tree", "target"})
 NAMES = tuple(algorithm.name for algorithm in algorithms.CLASSIFIERS)
 
 
 def search(names: tuple[str, ...] = NAMES, rows: int = 1000, **limits: object) -> Search:
     given: dict[str, object] = {"seconds": 1000.0, "trial_seconds": 100.0, "trials": 1000, **limits}
-    return Search(names, True, rows, True, Limits(**given), seed=1)  # type: ignore[arg-type]
+    return Search(names, True, rows, True, Limits(**given), seed=1, layouts=LAYOUTS)  # type: ignore[arg-type]
 
 
 def drain(found: Search, score: float | None = 0.5, most: int = 400) -> list[str]:
@@ -55,7 +56,9 @@ def test_exit_score_ends_the_search() -> None:
 
 
 def test_a_lower_exit_score_is_better_for_an_error() -> None:
-    found = Search(("ElasticNet", "LightGBM"), False, 100, False, Limits(100, 100, 100, exit_score=0.1), seed=0)
+    found = Search(
+        ("ElasticNet", "LightGBM"), False, 100, False, Limits(100, 100, 100, exit_score=0.1), seed=0, layouts=LAYOUTS
+    )
     for score in (0.5, 0.05):
         plan = found.next()
         assert plan is not None
