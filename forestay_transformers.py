@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -228,7 +229,8 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         return MultinomialNB(alpha=0.3) if self.classification else Ridge(alpha=3.0, solver="lsqr")
 
     def _counts(self, X: Any) -> Any:
-        return self.vectorizer_.transform(np.asarray(X, dtype=object))
+        texts = np.asarray(X, dtype=object)
+        return csr_matrix((len(texts), 1)) if self.vectorizer_ is None else self.vectorizer_.transform(texts)
 
     def _answer(self, model: Any, counts: Any) -> np.ndarray:
         if not self.classification:
@@ -242,6 +244,7 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def _fit(self, X: Any, y: Any) -> Any:
+        """Fit on all rows; returns their term counts."""
         from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
         words = {"ngram_range": (1, 2), "min_df": self.min_df, "token_pattern": r"(?u)\b\w+\b", "dtype": np.float64}
@@ -250,9 +253,9 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         try:
             counts = self.vectorizer_.fit_transform(texts)
         except ValueError:
-            # No word occurs often enough: what is left is that a text is there.
-            self.vectorizer_.set_params(min_df=1, token_pattern=r"(?s).{0,1}", ngram_range=(1, 1))
-            counts = self.vectorizer_.fit_transform(texts)
+            # No word occurs often enough to learn from: every text says the same.
+            self.vectorizer_ = None
+            counts = self._counts(texts)
         self.classes_ = np.unique(y) if self.classification else np.array([])
         self.model_ = self._model().fit(counts, y)
         return counts

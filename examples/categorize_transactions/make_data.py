@@ -29,7 +29,7 @@ HEADER = ("transaction_id", "date", "description", "amount", "currency", "channe
 
 @dataclass(frozen=True)
 class Category:
-    """A category: its share of the rows, its merchants, its amounts (median, spread), the days of the month it likes."""
+    """A category: its share of the rows, its merchants, its amounts (median, spread), its days of the month."""
 
     name: str
     share: float
@@ -179,7 +179,7 @@ def day_of(category: Category, draw: random.Random) -> date:
 
 def transactions(rows: int, seed: int) -> list[tuple[str, ...]]:
     """`rows` transactions in the order of their dates, each a tuple of texts in the order of HEADER."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - invented data, no secret
     shares = [category.share for category in CATEGORIES]
     made = []
     for category in draw.choices(CATEGORIES, weights=shares, k=rows):

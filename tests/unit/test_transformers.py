@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from forestay_transformers import CategoryCodes, DateParts, Dense, InputFrame, LabelledClassifier, category_text
+from forestay_transformers import (
+    CategoryCodes,
+    DateParts,
+    Dense,
+    InputFrame,
+    LabelledClassifier,
+    TextTargetEncoder,
+    category_text,
+)
 
 COLUMNS = [("n", "numeric"), ("b", "boolean"), ("d", "datetime"), ("c", "categorical"), ("t", "text")]
 
@@ -111,3 +119,28 @@ def test_dense_makes_an_array() -> None:
     from scipy.sparse import csr_matrix
 
     assert isinstance(Dense().fit_transform(csr_matrix(np.eye(2))), np.ndarray)
+
+
+def test_a_text_says_what_its_words_tell_of_the_target_and_not_its_own_row() -> None:
+    texts = pd.Series(["red apple", "red cherry", "green pear", "green lime"] * 10)
+    target = np.array([0, 0, 1, 1] * 10)
+    encoder = TextTargetEncoder()
+    assert encoder.fit_transform(texts, target)[:, 0].round().tolist() == target.tolist()
+    assert encoder.transform(pd.Series(["red thing", "green thing"]))[:, 0].round().tolist() == [0, 1]
+    # A word that only one row has can't tell that row its own target.
+    alone = pd.Series([f"word{number}" for number in range(40)])
+    told = TextTargetEncoder(min_df=1).fit_transform(alone, target)[:, 0]
+    assert np.abs(told - 0.5).max() < 0.2
+
+
+@pytest.mark.parametrize("texts", [["", "", "", ""], ["!", "?", ".", ","], ["a", "b", "c", "d"]])
+def test_texts_without_shared_words_say_the_same_of_every_row(texts: list[str]) -> None:
+    encoder = TextTargetEncoder(classification=False)
+    encoder.fit_transform(pd.Series(texts), np.arange(4.0))
+    assert np.ptp(encoder.transform(pd.Series(texts))) == 0
+
+
+def test_text_targets_of_many_classes_and_of_numbers_have_their_shapes() -> None:
+    texts = pd.Series(["x one", "y two", "z three"] * 10)
+    assert TextTargetEncoder().fit_transform(texts, np.array([0, 1, 2] * 10)).shape == (30, 3)
+    assert TextTargetEncoder(classification=False).fit_transform(texts, np.arange(30.0)).shape == (30, 1)
