@@ -53,7 +53,8 @@ def classification(
     truth: class numbers 0..k-1, shape (n,).
     probabilities: shape (n, k), rows summing to one; the prediction is the most probable class.
     weights: row weights (n,) or None. `weighted_accuracy` has weights of its own and ignores them.
-    positive: the class whose binary metrics are wanted too; None for none.
+    positive: the class that the `_binary` metrics are about; None takes the second of two classes, and of more classes
+        none.
 
     Precision, recall and F1 are averaged over the classes that are true or predicted in some row; AUC and average
     precision over the classes that are true in some row (with two classes, over both). Returns metric name to value;
@@ -90,6 +91,8 @@ def classification(
     # Every row counts by the size of its class: classes weigh with the square of their frequency.
     sizes = onehot.sum(axis=0)[truth].astype(float)
     result["weighted_accuracy"] = _safe(np.average, predicted == truth, weights=sizes)
+    if positive is None and count == 2:
+        positive = 1
     if positive is not None:
         hit, score = onehot[:, positive], probabilities[:, positive]
         said = (predicted == positive).astype(int)
@@ -289,9 +292,8 @@ def residuals(truth: np.ndarray, predicted: np.ndarray, spread: float | None = N
     bound = _rounded_up(bound, _digits(bound))
     inner = np.round(np.linspace(-bound, bound, RESIDUAL_BINS - 1), _digits(bound / (RESIDUAL_BINS - 1)))
     counts, edges = np.histogram(errors, bins=np.r_[-np.inf, inner, np.inf])
-    step = inner[1] - inner[0]
-    edges[0] = errors.min() if errors.min() < inner[0] else inner[0] - step
-    edges[-1] = errors.max() if errors.max() >= inner[-1] else inner[-1] + step
+    edges[0] = errors.min() if errors.min() < inner[0] else inner[0] - (inner[1] - inner[0])
+    edges[-1] = errors.max() if errors.max() >= inner[-1] else inner[-1] + (inner[-1] - inner[-2])
     return {
         "schema_type": "residuals",
         "schema_version": "1.0.0",

@@ -53,11 +53,27 @@ def test_logarithmic_errors_need_a_target_that_is_not_negative() -> None:
     assert "root_mean_squared_log_error" not in metrics.regression(np.array([-1.0, 1.0]), np.zeros(2), -1.0, 1.0)
 
 
-def test_a_constant_target_leaves_out_what_has_no_value() -> None:
-    found = metrics.regression(np.ones(3), np.ones(3), 1.0, 1.0)
-    assert "normalized_root_mean_squared_error" not in found
-    assert "spearman_correlation" not in found
-    assert all(np.isfinite(value) for value in found.values())
+def test_a_constant_target_has_the_best_error_when_met_else_the_worst() -> None:
+    met = metrics.regression(np.ones(3), np.ones(3), 1.0, 1.0)
+    assert met["normalized_root_mean_squared_error"] == 0.0
+    assert met["spearman_correlation"] == -1.0
+    missed = metrics.regression(np.ones(3), np.zeros(3), 1.0, 1.0)
+    assert missed["normalized_root_mean_squared_error"] == 1.0
+    assert all(np.isfinite(value) for value in (*met.values(), *missed.values()))
+
+
+def test_a_bad_regression_is_cut_off_where_azure_cuts_it() -> None:
+    found = metrics.regression(np.array([1.0, 2.0]), np.array([100.0, -100.0]), 1.0, 2.0)
+    assert found["r2_score"] == -1.0
+    assert found["normalized_mean_absolute_error"] == 1.0
+
+
+def test_a_forecast_is_normalised_by_each_series_own_range() -> None:
+    truth, predicted = np.array([1.0, 2.0, 100.0, 200.0]), np.array([2.0, 2.0, 150.0, 200.0])
+    found = metrics.forecasting(truth, predicted, ["a", "a", "b", "b"], {"a": (0.0, 2.0)})
+    # a: mean error 0.5 of a range of 2 in training; b, new: 25 of 100.
+    assert found["normalized_mean_absolute_error"] == pytest.approx((0.25 + 0.25) / 2)
+    assert found["mean_absolute_error"] == pytest.approx(51 / 4)
 
 
 def test_accuracy_table_counts_every_row_at_every_threshold() -> None:
@@ -65,8 +81,20 @@ def test_accuracy_table_counts_every_row_at_every_threshold() -> None:
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
     table = metrics.accuracy_table(truth, probabilities, ["no", "yes"])["data"]
     assert all(sum(cell) == 3 for label in table["probability_tables"] for cell in label)
-    at_half = table["probability_tables"][1][50]
-    assert at_half == [1, 0, 1, 1]
+    assert len(table["probability_thresholds"]) == 100
+    just_over_half = table["probability_tables"][1][50]
+    assert just_over_half == [1, 0, 1, 1]
+    assert table["percentile_tables"][1][0] == [2, 1, 0, 0]
+
+
+def test_residuals_and_predictions_count_every_row() -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.gamma(2, 10, 300)
+    predicted = truth + draw.normal(0, 30, 300)
+    assert sum(metrics.residuals(truth, predicted)["data"]["bin_counts"]) == 300
+    bins = metrics.predicted_true(truth, predicted)["data"]
+    assert sum(bins["bin_counts"]) == 300
+    assert len(bins["bin_edges"]) == len(bins["bin_averages"]) + 1
 
 
 @settings(max_examples=60, deadline=None)
