@@ -9,15 +9,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
-import rich_click
 
 from forestay import __version__
-from forestay.console import Console, print_error
-from forestay.errors import ForestayError
+from forestay.console import Console, print_error, visible
+from forestay.errors import ForestayError, InputError
+from forestay.help import NoSuchCommand, Page, usage_error
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Lazy:
 TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "data": (
-        "Look at data before an experiment.",
+        "Look at data before an experiment.\n\nExample: forestay data show sales.csv",
         {"show": Lazy("forestay.commands.data:show", "The columns: type, missing, distinct, examples, warnings.")},
     ),
     "job": (
-        "Define, run and inspect AutoML jobs.",
+        "Define, run and inspect AutoML jobs.\n\nExample: forestay job submit job.yml",
         {
             "new": Lazy("forestay.commands.job_new:new", "Write a job file and an MLTable for a data file."),
             "check": Lazy("forestay.commands.job_check:check", "Check a job file and its data; runs nothing."),
@@ -49,7 +50,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
         },
     ),
     "model": (
-        "Register and look up models.",
+        "Register and look up models.\n\nExample: forestay model register latest --name CategorizeTransactions",
         {
             "register": Lazy("forestay.commands.model:register", "Register a job's trial as a model version."),
             "list": Lazy("forestay.commands.model:list_models", "The registered models."),
@@ -58,7 +59,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
         },
     ),
     "score": (
-        "Generate, prove and serve scoring assets.",
+        "Generate, prove and serve scoring assets.\n\nExample: forestay score verify scoring",
         {
             "generate": Lazy("forestay.commands.score:generate", "Write score.py, conda_env.yaml and their company."),
             "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
@@ -66,7 +67,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
         },
     ),
     "endpoint": (
-        "Deploy proven models and call them.",
+        "Deploy proven models and call them.\n\nExample: forestay endpoint deploy churn-api --model Churn:3",
         {
             "deploy": Lazy("forestay.commands.endpoint:deploy", "Deploy a proven model version."),
             "list": Lazy("forestay.commands.endpoint:list_endpoints", "The endpoints."),
@@ -114,7 +115,7 @@ def _common_options() -> list[click.Parameter]:
     ]
 
 
-class Command(rich_click.RichCommand):
+class Command(Page):
     """A command that also takes the common options; every command is one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +123,7 @@ class Command(rich_click.RichCommand):
         self.params = [*self.params, *_common_options()]
 
 
-class LazyGroup(rich_click.RichGroup):
+class LazyGroup(Page, click.Group):
     """A group that knows its commands by name and help, and imports one only to run it."""
 
     def __init__(self, *args: Any, commands_by_name: dict[str, Any], **kwargs: Any) -> None:
@@ -145,15 +146,27 @@ class LazyGroup(rich_click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, command, rest = super().resolve_command(ctx, args)
-        entry = self.commands_by_name.get(name or "")
+        name, *rest = args
+        entry = self.commands_by_name.get(name)
         if isinstance(entry, Lazy):
-            command = load(entry)
+            return name, load(entry), rest
+        command = self.get_command(ctx, name)
+        if command is None and not ctx.resilient_parsing:
+            raise NoSuchCommand(name, ctx, self.commands_by_name, (path for path, _ in leaves()))
         return name, command, rest
 
 
+def leaves() -> Iterator[tuple[str, Lazy]]:
+    """Every command with its path, `job new`."""
+    for name, entry in TREE.items():
+        if isinstance(entry, Lazy):
+            yield name, entry
+        else:
+            yield from ((f"{name} {below}", command) for below, command in entry[1].items())
+
+
 def load(entry: Lazy) -> click.Command:
-    """Import a command. A missing extra is said as such."""
+    """Import a command."""
     module, attribute = entry.target.split(":")
     loaded: click.Command = getattr(importlib.import_module(module), attribute)
     return loaded
@@ -182,30 +195,53 @@ root = LazyGroup(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line and exit with its code (see forestay.errors)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     settings = Console()
     try:
-        # Without its stand-alone mode click returns the code of `context.exit(code)`.
-        result = root.main(args=arguments, prog_name="forestay", standalone_mode=False, obj=settings)
-        code = result if isinstance(result, int) else 0
-    except ForestayError as error:
-        print_error(error)
-        code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("interrupted\n")
-        code = 130
+        code = _run(sys.argv[1:] if arguments is None else arguments, settings)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is wrong, and nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    sys.exit(code)
+
+
+def _run(arguments: list[str], settings: Console) -> int:
+    """Run a command line; every error becomes a message and an exit code, except a reader that went away."""
+    instruction = os.environ.get("_FORESTAY_COMPLETE")
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {"obj": settings}, "forestay", "_FORESTAY_COMPLETE", instruction)
+    try:
+        # Not root.main(): it turns a closed pipe into a failure.
+        with root.make_context("forestay", list(arguments), obj=settings) as context:
+            root.invoke(context)
+        return 0
+    except ForestayError as error:
+        print_error(error)
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        what, fix = usage_error(error)
+        print_error(InputError(what, fix=fix))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted\n")
+        return 130
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if settings.verbose:
             raise
-        sys.stderr.write(f"error: internal: {type(error).__name__}: {error}\n")
+        sys.stderr.write(visible(f"error: internal: {type(error).__name__}: {error}\n"))
         sys.stderr.write("  this is a fault of forestay; run again with --verbose for the whole story\n")
-        code = 1
-    sys.exit(code)
+        return 1

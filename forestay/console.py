@@ -6,16 +6,27 @@
 from __future__ import annotations
 
 import functools
-import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
     from forestay.errors import ForestayError
+    from forestay.screen import Screen
+
+# What a terminal obeys instead of showing: C0 and C1 controls but tab and newline, the marks that turn the writing
+# direction or break lines (Trojan Source, CVE-2021-42574), and halves of surrogate pairs, which can't be written.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# The same for JSON, whose encoder has escaped C0 already.
+_OBEYED_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """`text` with the characters that control a terminal shown escaped, `\\x1b`; tabs and newlines stay."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 class Console:
@@ -38,16 +49,16 @@ class Console:
         return self.output == "json"
 
     @functools.cached_property
-    def out(self) -> RichConsole:
-        from rich.console import Console as RichConsole
+    def out(self) -> Screen:
+        from forestay.screen import Screen
 
-        return RichConsole(markup=False, highlight=False, soft_wrap=not sys.stdout.isatty())
+        return Screen(stderr=False)
 
     @functools.cached_property
-    def err(self) -> RichConsole:
-        from rich.console import Console as RichConsole
+    def err(self) -> Screen:
+        from forestay.screen import Screen
 
-        return RichConsole(stderr=True, markup=False, highlight=False, soft_wrap=not sys.stderr.isatty())
+        return Screen(stderr=True)
 
     @property
     def live(self) -> bool:
@@ -63,7 +74,7 @@ class Console:
         views: what a person sees instead; a callable is called only when it is needed.
         """
         if self.json:
-            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(_json(document))
             sys.stdout.flush()
             return
         for view in views:
@@ -89,27 +100,41 @@ class Console:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         from rich.prompt import Confirm
+        from rich.text import Text
 
-        return Confirm.ask(question, console=self.err, default=False)
+        try:
+            return Confirm.ask(Text(question), console=self.err, default=False)
+        except EOFError:  # Ctrl-D: no answer is no
+            return False
+
+
+def _json(document: Any) -> str:
+    """A document as stdout can take it: what its encoding lacks, and what a terminal would obey, is escaped."""
+    import json
+
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    text = json.dumps(document, indent=2, ensure_ascii=plain, allow_nan=False) + "\n"
+    return _OBEYED_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Any:
-    """A rich table; None is shown as a dash. `right` names the columns that are aligned to the right."""
+    """A rich table; None is shown as a dash. `right` names the columns that are aligned to the right.
+
+    Titles and cells may come from data: they are neither markup nor do they control the terminal.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    heading = Text(visible(title), style="table.title") if title else None
+    view = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        view.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+        view.add_column(Text(visible(name)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        view.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        view.add_row(*(Text("-" if cell is None else visible(str(cell))) for cell in row))
     return view
 
 
 def print_error(error: ForestayError) -> None:
     """An error as it is shown to a person, on stderr; plain text, so that no heavy import slows a usage error."""
-    first, *rest = error.lines()
-    sys.stderr.write(f"error: {first}\n")
-    for line in rest:
-        sys.stderr.write(line + "\n")
+    sys.stderr.write(visible("error: " + "\n".join(error.lines()) + "\n"))

@@ -1,0 +1,74 @@
+"""What click would print, as forestay prints it: help pages, and usage errors in two lines.
+
+On a terminal help is drawn by rich-click; elsewhere it is click's plain text, which needs no drawing library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterable
+
+import click
+
+EXAMPLE = "Example: "
+
+
+class Page(click.Command):
+    """A command with a help page; the page's example stays on one line, ready to be copied."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        if sys.stdout is not None and sys.stdout.isatty():
+            from forestay.rich_help import drawn
+
+            return drawn(self, ctx)
+        return super().get_help(ctx)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        text, mark, example = inspect.cleandoc(self.help or "").partition(f"\n\n{EXAMPLE}")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text)
+            if mark:
+                formatter.write_paragraph()
+                formatter.write(f"{'':>{formatter.current_indent}}{EXAMPLE}{example}\n")
+
+
+class NoSuchCommand(click.UsageError):
+    """A word where a command's name should be.
+
+    Parameters
+    ----------
+    name: the word.
+    context: of the group that was asked.
+    here: the group's commands.
+    paths: the paths of all commands below the root, each as words with blanks between.
+    """
+
+    def __init__(self, name: str, context: click.Context, here: Iterable[str], paths: Iterable[str]) -> None:
+        super().__init__(f"No such command {name!r}.", context)
+        self.here = list(here)
+        self.nearest = _nearest(name, self.here, list(paths))
+
+
+def _nearest(name: str, here: list[str], paths: list[str]) -> list[str]:
+    """The commands that `name` may stand for: of the group, else full paths of commands elsewhere."""
+    from difflib import get_close_matches
+
+    word = name.lower()
+    near = [known for known in here if known.startswith(word)] or get_close_matches(word, here, n=2)
+    return near or [path for path in paths if path.split()[-1] == word]
+
+
+def usage_error(error: click.ClickException) -> tuple[str, str]:
+    """A usage error in two lines: what is wrong, and what to do."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context is not None else "forestay"
+    what, near, see = " ".join(error.format_message().split()), [], f"See {path} --help"
+    if isinstance(error, NoSuchCommand):
+        near = error.nearest
+        see = see if near else f"Commands: {', '.join(error.here)}. {see}"
+    elif isinstance(error, click.NoSuchOption):
+        what, near = error.message, list(error.possibilities or ())
+    question = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return what, question + see
