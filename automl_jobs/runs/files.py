@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -71,6 +73,22 @@ def document(store: RunStore, run: Run, name: str) -> Any | None:
     project.ensure_folder(kept)
     path = Path(store.client.download_artifacts(run.run_id, name, dst_path=str(kept)))
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def documents(store: RunStore, run: Run, names: Iterable[str]) -> dict[str, Any]:
+    """The JSON artifacts `{name}.json` that a run has, by name; read as they are now, since a running job adds some."""
+    folder = _local(store, run)
+    if folder is not None:
+        found = {name: document(store, run, f"{name}.json") for name in names}
+        return {name: content for name, content in found.items() if content is not None}
+    there = {item.path for item in store.client.list_artifacts(run.run_id)}
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = {
+            name: Path(store.client.download_artifacts(run.run_id, f"{name}.json", dst_path=scratch))
+            for name in names
+            if f"{name}.json" in there
+        }
+        return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
 
 
 def listed(folder: Path) -> tuple[tuple[str, int], ...]:

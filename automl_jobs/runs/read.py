@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, liveness, names, tags
-from automl_jobs.runs.rows import ENDED, INTERRUPTED, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
-from automl_jobs.runs.writer import MLFLOW_STATUS, TEST, best_tags, cancel_file, log, now
+from automl_jobs.runs.rows import ENDED, INTERRUPTED, JOB_DOCUMENTS, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
+from automl_jobs.runs.writer import MLFLOW_STATUS, SCORE_STD, TEST, TRAIN_SCORE, best_tags, cancel_file, log, now
 from forestay import project
 from forestay.errors import ForestayError, InputError
 
@@ -90,6 +90,7 @@ def job(store: RunStore, given: str) -> JobDetail:
         parameters=dict(run.params),
         test_metrics=tested if tags.TESTED in labels else None,
         tags={key: value for key, value in labels.items() if not key.startswith(("mlflow.", "forestay."))},
+        documents=files.documents(store, run, JOB_DOCUMENTS),
     )
 
 
@@ -155,7 +156,7 @@ def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, fl
 
 def _trial_row(run: Run, metric: str) -> TrialRow:
     labels = run.tags
-    metrics = run.metrics
+    metrics = {name: value for name, value in run.metrics.items() if name not in (SCORE_STD, TRAIN_SCORE)}
     status, error = _status(run), labels.get(tags.ERROR)
     if status not in ENDED or run.ended is None:
         status, error = "Failed", INTERRUPTED
@@ -172,6 +173,8 @@ def _trial_row(run: Run, metric: str) -> TrialRow:
         metrics=metrics,
         error=error if status == "Completed" else error or "no reason given",
         has_model=status == "Completed" and labels.get(tags.OUTPUTS) == "yes",
+        score_std=run.metrics.get(SCORE_STD),
+        train_score=run.metrics.get(TRAIN_SCORE),
     )
 
 

@@ -15,6 +15,9 @@ ENDED = ("Completed", "Failed", "Canceled")
 INTERRUPTED = "interrupted"
 """The error of a job whose process ended without saying so: killed, or the machine went down."""
 
+JOB_DOCUMENTS = ("guardrails", "featurization_summary", "explanation", "test_metrics_interval")
+"""JSON documents that a job may have, kept as artifacts of its run (`guardrails.json`)."""
+
 
 def finite(value: float | None) -> float | None:
     """`value`, or None where JSON has no word for it (NaN, infinity)."""
@@ -134,7 +137,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class JobDetail(JobRow):
-    """A job as `job show` shows it; `tags` are the user's and Azure's."""
+    """A job as `job show` shows it; `tags` are the user's and Azure's, `documents` those of JOB_DOCUMENTS it has."""
 
     target: str
     path: str
@@ -142,6 +145,7 @@ class JobDetail(JobRow):
     parameters: Mapping[str, str]
     test_metrics: Mapping[str, float] | None
     tags: Mapping[str, str]
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -163,15 +167,25 @@ class JobDetail(JobRow):
             "run_id": self.run_id,
             "parameters": dict(self.parameters),
             "tags": dict(self.tags),
+            "guardrails": self.documents.get("guardrails", []),
+            "featurization_summary": self.documents.get("featurization_summary", []),
+            "explanation": self.documents.get("explanation"),
         }
         if self.test_metrics is not None:
             document["test_metrics"] = dict(self.test_metrics)
+            document["test_metrics_interval"] = self.documents.get("test_metrics_interval", {})
         return document
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A row of a leaderboard; `rank` is counted from 1, failed trials come last."""
+    """A row of a leaderboard; `rank` is counted from 1, failed trials come last.
+
+    Attributes
+    ----------
+    score_std: standard deviation of the score over the folds; None where there was one split.
+    train_score: the primary metric on rows that the model was fitted on: far better than `score`, it was overfitted.
+    """
 
     rank: int
     id: str
@@ -184,6 +198,8 @@ class TrialRow:
     metrics: Mapping[str, float]
     error: str | None
     has_model: bool
+    score_std: float | None = None
+    train_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -192,6 +208,8 @@ class TrialRow:
             "algorithm": self.algorithm,
             "preprocessor": self.preprocessor,
             "score": self.score,
+            "score_std": self.score_std,
+            "train_score": self.train_score,
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import liveness, names, tags
 from automl_jobs.runs.database import ARTIFACTS_TAG
-from automl_jobs.runs.rows import ENDED, BestTrial, JobStart, TrialResult, finite
+from automl_jobs.runs.rows import ENDED, JOB_DOCUMENTS, BestTrial, JobStart, TrialResult, finite
 from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MLFLOW_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 TEST = "test_"
 """Before the name of a metric on the job's test data, in the parent run."""
+SCORE_STD, TRAIN_SCORE = "score_std", "train_score"
+"""Of the primary metric: the standard deviation over the folds, and its value on rows that the model was fitted on."""
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
@@ -207,6 +209,13 @@ class JobWriter:
                     self._end(run_id, result, "Failed", None, message)
                 raise
             self._end(run_id, result, status, score, error)
+
+    def log_document(self, name: str, document: Any) -> None:
+        """Keep a JSON document with the job, under a name of `rows.JOB_DOCUMENTS`; again with one replaces it."""
+        if name not in JOB_DOCUMENTS:
+            raise ValueError(f"{name!r} is no document of a job")
+        with self._guard:
+            self._store.client.log_text(self.run_id, json.dumps(document, allow_nan=False), f"{name}.json")
 
     def _begin(self, result: TrialResult) -> str:
         with self._store.writing() as client:

@@ -1,0 +1,130 @@
+"""The guardrails that Azure has for a table, and what a target must be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automl_jobs.data import ColumnType
+from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guardrail
+from automl_jobs.prepare.findings import listed
+from automl_jobs.spec.names import shown
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.problem import Problem
+    from automl_jobs.prepare import Prepared
+
+# Azure, "Identify models with imbalanced data": the smallest class has at most a fifth of the rows of the largest.
+IMBALANCE = 0.2
+MANY_LEVELS = 200
+LISTED = 50
+# The bound on memory that a training keeps to: six times the table and what the libraries need.
+TABLE_TIMES, FIXED_BYTES = 6, 500 * 2**20
+
+
+def validation_split(prepared: Prepared) -> Guardrail:
+    name = "Validation split handling"
+    spec, plan = prepared.loaded.spec, prepared.plan
+    details = ({"kind": plan.kind, "folds": plan.folds, "fraction": plan.fraction},)
+    said = spec.cv_split_column_names or spec.n_cross_validations or spec.validation_data_size
+    if spec.validation_data is not None or isinstance(said, int | float | tuple):
+        return Guardrail(name, PASSED, f"models are validated as the job says: {plan}", details)
+    return Guardrail(name, DONE, f"the job leaves the validation open; by the number of rows it is {plan}", details)
+
+
+def missing_values(prepared: Prepared) -> Guardrail:
+    name = "Missing feature values imputation"
+    assert prepared.train is not None
+    rows = max(1, len(prepared.train.frame))
+    used = {use.name: use for use in prepared.columns if use.used}
+    counts = prepared.train.frame[list(used)].isna().sum()
+    details = tuple(
+        {"column": column, "missing": int(count), "share": round(int(count) / rows, 6)}
+        for column, count in counts.sort_values(ascending=False, kind="stable").items()
+        if count
+    )
+    if not details:
+        return Guardrail(name, PASSED, "no value of a feature is missing in the training data")
+    description = (
+        f"{len(details)} column{'s have' if len(details) > 1 else ' has'} missing values: trees take missing as a "
+        "value of its own, other algorithms get the median or a category, unless featurization names an imputer"
+    )
+    return Guardrail(name, DONE, description, details[:LISTED])
+
+
+def high_cardinality(prepared: Prepared) -> Guardrail:
+    name = "High cardinality feature detection"
+    assert prepared.train is not None
+    distinct = {column.name: column.distinct for column in prepared.train.columns}
+    details: list[dict[str, Any]] = []
+    for use in prepared.columns:
+        if use.type is ColumnType.IDENTIFIER and not use.used and use.reason == "an identifier":
+            details.append({"column": use.name, "distinct": distinct[use.name], "handling": "left out: an identifier"})
+        elif use.used and use.type is ColumnType.CATEGORICAL and distinct[use.name] > MANY_LEVELS:
+            what = "the most frequent categories are kept apart, the rest count as one"
+            details.append({"column": use.name, "distinct": distinct[use.name], "handling": what})
+    if not details:
+        return Guardrail(name, PASSED, "no column has so many categories that it needs handling")
+    return Guardrail(name, DONE, f"handled: {listed(row['column'] for row in details)}", tuple(details[:LISTED]))
+
+
+def class_balance(prepared: Prepared) -> Guardrail:
+    name = "Class balancing detection"
+    assert prepared.train is not None
+    target = prepared.loaded.spec.target_column_name
+    counts = prepared.train.frame[target].value_counts()
+    details: tuple[dict[str, Any], ...] = tuple(
+        {"class": str(label), "rows": int(count)} for label, count in counts.items()
+    )
+    smallest, largest = details[-1], details[0]
+    if smallest["rows"] > IMBALANCE * largest["rows"]:
+        return Guardrail(name, PASSED, "every class is well represented in the training data", details[:LISTED])
+    description = (
+        f"the classes are imbalanced: {smallest['rows']} rows of {shown(smallest['class'])!r}, {largest['rows']} of "
+        f"{shown(largest['class'])!r}"
+    )
+    fix = "judge models by AUC_weighted, norm_macro_recall or the recall of the rare class rather than by accuracy"
+    return Guardrail(name, ALERTED, description, (*details[: LISTED - 1], smallest), fix)
+
+
+def constant_target(prepared: Prepared, problem: Problem | None) -> Guardrail:
+    name = "Constant target detection"
+    target = shown(prepared.loaded.spec.target_column_name)
+    splits = problem.splits if problem is not None else ()
+    for number, (train, valid) in enumerate(splits, start=1):
+        for side, rows in (("training", train), ("validation", valid)):
+            values = problem.target[rows] if problem is not None else np.array([])
+            if len(values) and bool((values == values[0]).all()):
+                which = f"split {number} of {len(splits)}" if len(splits) > 1 else "the split"
+                return Guardrail(
+                    name,
+                    ALERTED,
+                    f"{target!r} is always the same in the {side} rows of {which}, where AUC has no value",
+                    ({"split": number, "side": side, "rows": len(values)},),
+                    "validate on rows with every value of the target: other folds, or other validation_data",
+                )
+    return Guardrail(name, PASSED, f"{target!r} varies in the rows that models are trained and validated on")
+
+
+def memory(prepared: Prepared) -> Guardrail:
+    import psutil
+
+    name = "Memory issues detection"
+    tables = [table for table in (prepared.train, prepared.validation, prepared.test) if table is not None]
+    size = sum(int(table.frame.memory_usage().sum()) for table in tables)
+    needed, free = TABLE_TIMES * size + FIXED_BYTES, int(psutil.virtual_memory().available)
+    details = ({"table_bytes": size, "needed_bytes": needed, "available_bytes": free},)
+    if needed <= free:
+        return Guardrail(name, PASSED, f"the data takes {_megabytes(size)}, which fits well in memory", details)
+    return Guardrail(
+        name,
+        ALERTED,
+        f"training may need {_megabytes(needed)} and {_megabytes(free)} are free: trials may run out of memory",
+        details,
+        "close other programs, set limits.max_concurrent_trials: 1, or train on a sample of the rows",
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:,.0f} MB"
