@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 NUMBERS = ("numeric", "boolean")
@@ -343,3 +343,57 @@ def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[i
     # Averaged and single-precision probabilities don't sum to one exactly.
     total = full.sum(axis=1, keepdims=True)
     return np.divide(full, total, out=np.full_like(full, 1.0 / count), where=total > 0)
+
+
+class _Blend(BaseEstimator):
+    """A weighted mean of fitted models, each on the features of its layout, which are computed once a layout.
+
+    Parameters
+    ----------
+    blocks: pairs of a fitted transformer and its models, each with its weight; the weights of all sum to one.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Any, Sequence[tuple[Any, float]]]]) -> None:
+        self.blocks = blocks
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> _Blend:
+        """Fit new copies of all transformers and models on other rows, keeping the weights."""
+        blocks = []
+        for transformer, models in self.blocks:
+            features = clone(transformer)
+            rows = features.fit_transform(X, y)
+            blocks.append((features, [(clone(model).fit(rows, y), weight) for model, weight in models]))
+        self.blocks = blocks
+        return self
+
+    def _mean(self, X: Any, answer: str) -> np.ndarray:
+        total: Any = 0.0
+        for transformer, models in self.blocks:
+            rows = transformer.transform(X)
+            for model, weight in models:
+                total = total + weight * np.asarray(getattr(model, answer)(rows), dtype="float64")
+        return np.asarray(total)
+
+
+class BlendedClassifier(ClassifierMixin, _Blend):
+    """A weighted mean of the class probabilities of LabelledClassifiers with the same labels."""
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.blocks[0][1][0][0].classes_
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return self._mean(X, "predict_proba")
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class BlendedRegressor(RegressorMixin, _Blend):
+    """A weighted mean of the values of regressors."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self._mean(X, "predict")

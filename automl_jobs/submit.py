@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from automl_jobs.engine.run import Listener
+    from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec import LoadedJob
 
@@ -81,8 +81,8 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
             f"the time limit is {budget_seconds / 60:g} minutes; Ctrl-C can finish earlier with what there is, "
             "--time-budget 60s sets less"
         )
-    if spec.training.enable_vote_ensemble or spec.training.enable_stack_ensemble:
-        lines.append("ensembles are trained in Azure only; here single models compete")
+    if spec.training.enable_stack_ensemble:
+        lines.append("stack ensembles are trained in Azure only; here the voting ensemble competes with single models")
     return lines
 
 

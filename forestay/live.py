@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-    from automl_jobs.engine.run import Answer
+    from automl_jobs.engine.loop import Answer
     from automl_jobs.engine.trial import TrialPlan
     from automl_jobs.runs import TrialResult
 

@@ -18,7 +18,7 @@ from forestay.errors import ForestayError, RunFailed
 from forestay.project import home
 
 if TYPE_CHECKING:
-    from automl_jobs.engine.run import Listener
+    from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
     from automl_jobs.runs import ModelVersion
     from automl_jobs.submit import SubmitOptions

@@ -214,6 +214,8 @@ def describe(plan: FeatureSettings, layout: str) -> str:
         if plan.of_type("numeric", "boolean", "datetime"):
             words.append("Scale" if layout in FOR_LINES else "Bins")
         if plan.of_type("text"):
-            plain = layout == COUNTS or "TfIdf" in plan.blocked
-            words.append("Counts" if plain else "TfIdfChars" if layout == CHARS else "TfIdf")
+            plain = "TfIdf" in plan.blocked
+            words.append(
+                "Words" if layout == COUNTS else "Counts" if plain else "TfIdfChars" if layout == CHARS else "TfIdf"
+            )
     return "+".join(words) or "PassThrough"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import shutil
 import warnings
@@ -71,6 +72,17 @@ def write(
     (folder / SCORING).write_text(templates.render("scoring/score.py.j2", task=problem.task), encoding="utf-8")
     _write_mlflow(folder / MLFLOW, pipeline, code, versions)
     return folder
+
+
+def read_schema(folder: Path) -> dict[str, Any]:
+    """The model schema in an outputs folder."""
+    schema: dict[str, Any] = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
+    return schema
+
+
+def own_packages(schema: dict[str, Any]) -> set[str]:
+    """The distributions that a model needs beside those that every model needs."""
+    return set(schema["packages"]) - set(SERVED_ALWAYS)
 
 
 def _golden(problem: Problem, pipeline: Any) -> dict[str, Any]:

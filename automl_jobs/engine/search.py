@@ -34,7 +34,6 @@ class Limits:
     seconds: for the whole run.
     trial_seconds: for one trial.
     trials: how many trials, the baseline among them; at least one model is tried beside it.
-    concurrent: how many at once.
     exit_score: stop once the primary metric is this good.
     early_termination: stop when trials no longer improve.
     """
@@ -42,7 +41,6 @@ class Limits:
     seconds: float
     trial_seconds: float
     trials: int
-    concurrent: int = 1
     exit_score: float | None = None
     early_termination: bool = True
 
@@ -178,6 +176,11 @@ class Search:
                 direction="maximize" if self.higher else "minimize", sampler=sampler
             )
         return self._studies[name]
+
+    def next_id(self) -> str:
+        """The id of a trial that the search did not plan."""
+        self._handed += 1
+        return str(self._handed - 1)
 
     def finished(self, plan: TrialPlan, score: float | None, seconds: float) -> bool:
         """Note how a trial ended (score None: it failed). Returns whether it is the best so far."""

@@ -16,6 +16,7 @@ from forestay_transformers import InputFrame, LabelledClassifier, full_probabili
 
 BASELINE = "Baseline"
 NO_FEATURES = "none"
+HELD_OUT = "held_out.npy"
 
 
 @dataclass(frozen=True)
@@ -190,26 +191,6 @@ class Trainer:
         estimator.fit(matrix[train], target, **extra)
         return _Fitted(estimator, positions.tolist(), _rounds_used(algorithm.name, estimator) if stops else None)
 
-    def _score(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-        problem = self.problem
-        truth = problem.target[rows]
-        weights = None if problem.weights is None else problem.weights[rows]
-        if problem.classification:
-            return metrics.classification(truth, predicted, weights, problem.positive)
-        return metrics.regression(truth, predicted, *problem.span, weights)
-
-    def _charts(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-        truth = self.problem.target[rows]
-        if self.problem.classes is not None:
-            return {
-                "confusion_matrix": metrics.confusion_matrix(truth, predicted, self.problem.classes),
-                "accuracy_table": metrics.accuracy_table(truth, predicted, self.problem.classes),
-            }
-        return {
-            "residuals": metrics.residuals(truth, predicted),
-            "predicted_true": metrics.predicted_true(truth, predicted),
-        }
-
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Train and score `plan`, and write its files to `folder`/outputs.
 
@@ -220,17 +201,17 @@ class Trainer:
         problem = self.problem
         algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
         layout = plan.layout or algorithm.layouts[0]
-        parts: list[tuple[np.ndarray, np.ndarray, dict[str, float]]] = []
+        parts: list[np.ndarray] = []
         rounds: list[int] = []
         fitted: _Fitted | None = None
         for number, (train, valid) in enumerate(problem.splits):
             used = self._features(layout, number)
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid)
-            predicted = fitted.predict(used.matrix[valid], self._classes)
-            parts.append((valid, predicted, self._score(valid, predicted)))
+            parts.append(fitted.predict(used.matrix[valid], self._classes))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
-        values = metrics.average([scores for _, _, scores in parts])
+        predictions = np.concatenate(parts)
+        values, folds = scores(problem, predictions)
         if problem.metric not in values:
             raise ValueError(f"{problem.metric} is not defined on the validation rows")
         if problem.refit:
@@ -239,13 +220,13 @@ class Trainer:
             rows = np.arange(len(problem.target))
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, rows, None, typical)
         assert fitted is not None
-        model: Any = fitted.estimator
+        model: Any = _for_one_row(fitted.estimator)
         if problem.classes is not None:
             model = LabelledClassifier(model, problem.classes, fitted.positions)
         preprocessor = _describe(problem, layout)
         steps = [("input", self._typed()[0]), ("features", used.transformer), ("model", model)]
         packed = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
-        held = np.concatenate([valid for valid, _, _ in parts])
+        np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
@@ -253,13 +234,53 @@ class Trainer:
             plan=plan,
             preprocessor=preprocessor,
             score=values[problem.metric],
-            folds=[scores[problem.metric] for _, _, scores in parts],
+            folds=folds,
             metrics=values,
-            artifacts=self._charts(held, np.concatenate([predicted for _, predicted, _ in parts])),
+            artifacts=charts(problem, predictions),
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=packed,
         )
+
+
+def held_rows(problem: Problem) -> np.ndarray:
+    """The validation rows of all splits, in the order of a trial's held-out predictions."""
+    return np.concatenate([valid for _, valid in problem.splits])
+
+
+def scores(problem: Problem, predictions: np.ndarray) -> tuple[dict[str, float], list[float]]:
+    """Metrics averaged over the splits, as Azure does, and the primary metric of each split.
+
+    Parameters
+    ----------
+    predictions: on `held_rows(problem)`: (n, k) probabilities, or (n,) values.
+    """
+    found = []
+    start = 0
+    for _, valid in problem.splits:
+        predicted = predictions[start : start + len(valid)]
+        start += len(valid)
+        truth = problem.target[valid]
+        weights = None if problem.weights is None else problem.weights[valid]
+        if problem.classification:
+            found.append(metrics.classification(truth, predicted, weights, problem.positive))
+        else:
+            found.append(metrics.regression(truth, predicted, *problem.span, weights))
+    return metrics.average(found), [one.get(problem.metric, float("nan")) for one in found]
+
+
+def charts(problem: Problem, predictions: np.ndarray) -> dict[str, Any]:
+    """Azure's chart documents of the held-out predictions of all splits together."""
+    truth = problem.target[held_rows(problem)]
+    if problem.classes is not None:
+        return {
+            "confusion_matrix": metrics.confusion_matrix(truth, predictions, problem.classes),
+            "accuracy_table": metrics.accuracy_table(truth, predictions, problem.classes),
+        }
+    return {
+        "residuals": metrics.residuals(truth, predictions),
+        "predicted_true": metrics.predicted_true(truth, predictions),
+    }
 
 
 def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
@@ -279,6 +300,12 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
         probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
         truth = np.where(unseen, probabilities.shape[1] - 1, truth)
     return metrics.classification(truth, probabilities, None, problem.positive)
+
+
+def _for_one_row(estimator: Any) -> Any:
+    """The estimator with one thread: a served model answers few rows, and threads cost more than they bring."""
+    settable = {name: 1 for name in estimator.get_params() if name.split("__")[-1] == "n_jobs"}
+    return estimator.set_params(**settable) if settable else estimator
 
 
 def _baseline() -> algorithms.Algorithm:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
+    from automl_jobs.engine.ensemble import EnsemblePlan
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 STOP_GRACE_SECONDS = 2.0
+NO_BETTER = "no blend of the trials beats the best of them"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Worker:
         self.problem_file = problem_file
         self.folder = folder
         self.threads = threads
-        self.request: TrialPlan | TestScore | None = None
+        self.request: TrialPlan | EnsemblePlan | TestScore | None = None
         self.started = 0.0
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -106,7 +108,7 @@ class Worker:
     def busy(self) -> bool:
         return self.request is not None
 
-    def ask(self, request: TrialPlan | TestScore) -> None:
+    def ask(self, request: TrialPlan | EnsemblePlan | TestScore) -> None:
         """Send a request; the answer makes `pipe` readable."""
         self.request, self.started = request, time.monotonic()
         # A process that died meanwhile is found when its answer is read.
@@ -170,7 +172,7 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
     os.dup2(log, 1)
     os.dup2(log, 2)
 
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import ensemble, trial
     from automl_jobs.engine.problem import Problem
 
     problem = Problem.load(problem_file)
@@ -184,8 +186,12 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
         try:
             if isinstance(request, TestScore):
                 answer = trial.test_metrics(problem, request.outputs)
+            elif isinstance(request, ensemble.EnsemblePlan):
+                answer = ensemble.run(problem, request, folder / request.id)
             else:
                 answer = trainer.run(request, folder / request.id)
+        except ensemble.NoBetter:
+            answer = Failure(NO_BETTER)
         except MemoryError:
             answer = Failure("out of memory")
         except Exception as error:  # noqa: BLE001 - a trial may fail in any way; the job goes on

@@ -1,0 +1,182 @@
+"""The voting ensemble: which trials it is made of, and the model that they become.
+
+Greedy selection with replacement on held-out predictions (Caruana et al. 2004, "Ensemble selection from libraries of
+models"). What the selection itself gains by looking at those rows is not counted: the ensemble must beat the best
+single trial on rows that did not choose its members, or it is not made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_jobs.engine import outputs
+from automl_jobs.engine.problem import Problem
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, charts, held_rows, scores
+from forestay_transformers import BlendedClassifier, BlendedRegressor
+
+VOTING = "VotingEnsemble"
+ROUNDS = 20
+MOST_MEMBERS = 6
+PARTS = 5
+Score = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class EnsemblePlan:
+    """An ensemble to be made of finished trials.
+
+    Attributes
+    ----------
+    id: the ensemble's number as a trial. members: ids and folders of the trials it may choose from, the best first.
+    """
+
+    id: str
+    members: tuple[tuple[str, Path], ...]
+
+
+class NoBetter(Exception):
+    """No blend of the trials beats the best of them on rows that did not choose it."""
+
+
+def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
+    """Choose, score and write the ensemble. Raises NoBetter."""
+    import joblib
+
+    started = time.monotonic()
+    predictions = [np.load(place / HELD_OUT) for _, place in plan.members]
+    rows = held_rows(problem)
+    score = _score(problem)
+    _compare(problem, rows, predictions, score)
+    weights = select(predictions, problem.target[rows], score)
+    if len(weights) < 2:
+        raise NoBetter
+    blended = _blend(predictions, weights)
+    values, folds = scores(problem, blended)
+    members = [(plan.members[position], weight) for position, weight in weights.items()]
+    schemas = [outputs.read_schema(place / "outputs") for (_, place), _ in members]
+    pipelines = [joblib.load(place / "outputs" / outputs.MODEL) for (_, place), _ in members]
+    kind = BlendedRegressor if problem.classes is None else BlendedClassifier
+    layouts = [schema["preprocessor"] for schema in schemas]
+    steps = [pipelines[0].steps[0], ("model", kind(_blocks(layouts, pipelines, list(weights.values()))))]
+    packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
+    preprocessor = ", ".join(dict.fromkeys(layouts))
+    written = outputs.write(folder / "outputs", problem, steps, VOTING, preprocessor, tuple(packages))
+    return TrialOutcome(
+        plan=TrialPlan(plan.id, VOTING),
+        preprocessor=preprocessor,
+        score=values[problem.metric],
+        folds=folds,
+        metrics=values,
+        artifacts=charts(problem, blended),
+        parameters={f"weight of trial {name}": f"{weight:.3f}" for (name, _), weight in members},
+        duration_seconds=time.monotonic() - started,
+        outputs=written,
+    )
+
+
+def select(predictions: list[np.ndarray], truth: np.ndarray, score: Score) -> dict[int, float]:
+    """Positions in `predictions` and their weights (summing to one): what a greedy search adds, again and again.
+
+    Parameters
+    ----------
+    predictions: of each member, (n, k) probabilities or (n,) values, on the same rows.
+    score: (truth, prediction) -> a number, more is better.
+    """
+    chosen: Counter[int] = Counter()
+    total = np.zeros_like(predictions[0], dtype="float64")
+    best, best_chosen = -np.inf, Counter[int]()
+    for round_ in range(1, ROUNDS + 1):
+        allowed = range(len(predictions)) if len(chosen) < MOST_MEMBERS else list(chosen)
+        tried = {position: score(truth, (total + predictions[position]) / round_) for position in allowed}
+        position = max(tried, key=lambda candidate: tried[candidate])
+        chosen[position] += 1
+        total += predictions[position]
+        if tried[position] > best:
+            best, best_chosen = tried[position], Counter(chosen)
+    count = sum(best_chosen.values())
+    return {position: times / count for position, times in sorted(best_chosen.items())}
+
+
+def _blend(predictions: list[np.ndarray], weights: dict[int, float]) -> np.ndarray:
+    return np.asarray(sum(weight * predictions[position] for position, weight in weights.items()))
+
+
+def _compare(problem: Problem, rows: np.ndarray, predictions: list[np.ndarray], score: Score) -> None:
+    """Let each part of the held-out rows be scored by a blend that the other parts chose. Raises NoBetter."""
+    part = np.random.default_rng(problem.seed).permutation(len(rows)) % PARTS
+    truth = problem.target[rows]
+    gained = []
+    for number in range(PARTS):
+        inside, outside = part == number, part != number
+        chosen = select([one[outside] for one in predictions], truth[outside], score)
+        blended = _blend([one[inside] for one in predictions], chosen)
+        gained.append(score(truth[inside], blended) - score(truth[inside], predictions[0][inside]))
+    if np.mean(gained) <= 0:
+        raise NoBetter
+
+
+def _blocks(
+    layouts: list[str], pipelines: list[Any], weights: list[float]
+) -> list[tuple[Any, list[tuple[Any, float]]]]:
+    """Members that share a layout share its transformer: it was fitted on the same rows, and is computed once."""
+    blocks: dict[str, tuple[Any, list[tuple[Any, float]]]] = {}
+    for layout, pipeline, weight in zip(layouts, pipelines, weights, strict=True):
+        blocks.setdefault(layout, (pipeline.steps[1][1], []))[1].append((pipeline.steps[2][1], weight))
+    return list(blocks.values())
+
+
+def _score(problem: Problem) -> Score:
+    """The primary metric as a number of which more is better, quick enough to be asked hundreds of times.
+
+    A metric that only sees which class wins says little of a small change: log loss, scaled down, breaks its ties.
+    """
+    from scipy.stats import rankdata, spearmanr
+    from sklearn import metrics
+
+    def area(truth: np.ndarray, predicted: np.ndarray) -> float:
+        total = weight = 0.0
+        for label in range(predicted.shape[1]):
+            hit = truth == label
+            inside = int(hit.sum())
+            outside = len(truth) - inside
+            if inside and outside:
+                ranks = rankdata(predicted[:, label])[hit].sum()
+                total += inside * (ranks - inside * (inside + 1) / 2) / (inside * outside)
+                weight += inside
+        return total / max(weight, 1.0)
+
+    def loss(truth: np.ndarray, predicted: np.ndarray) -> float:
+        return float(-np.log(np.clip(predicted[np.arange(len(truth)), truth], 1e-12, None)).mean())
+
+    def by_class(truth: np.ndarray, predicted: np.ndarray) -> float:
+        said = predicted.argmax(axis=1)
+        if problem.metric == "norm_macro_recall":
+            value = metrics.recall_score(truth, said, average="macro", zero_division=0)
+        elif problem.metric == "precision_score_weighted":
+            value = metrics.precision_score(truth, said, average="weighted", zero_division=0)
+        else:
+            value = float((said == truth).mean())
+        return float(value) - 0.01 * loss(truth, predicted)
+
+    def precise(truth: np.ndarray, predicted: np.ndarray) -> float:
+        onehot = (truth[:, None] == np.arange(predicted.shape[1])).astype(int)
+        present = onehot.any(axis=0)
+        return float(metrics.average_precision_score(onehot[:, present], predicted[:, present], average="weighted"))
+
+    def error(truth: np.ndarray, predicted: np.ndarray) -> float:
+        if problem.metric == "normalized_mean_absolute_error":
+            return -float(np.abs(truth - predicted).mean())
+        return -float(np.sqrt(((truth - predicted) ** 2).mean()))
+
+    if problem.classes is None:
+        if problem.metric == "spearman_correlation":
+            return lambda truth, predicted: float(np.nan_to_num(spearmanr(truth, predicted)[0]))
+        return error
+    return {"AUC_weighted": area, "average_precision_score_weighted": precise}.get(problem.metric, by_class)

@@ -1,0 +1,258 @@
+"""The loop of one job: trials handed to workers, results taken into the store, until the search ends."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from automl_jobs.engine.ensemble import VOTING, EnsemblePlan
+from automl_jobs.engine.search import Search
+from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
+from automl_jobs.engine.worker import NO_BETTER, Failure, TestScore, Worker
+from automl_jobs.runs import TrialResult
+from forestay.errors import Interrupted
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.problem import Problem
+    from automl_jobs.runs import JobWriter
+
+TICK_SECONDS = 0.25
+STOPPED_AT_LIMIT = "stopped: the job's time was used up"
+STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
+STOPPED_EARLY = "stopped: finished early, as asked"
+# Candidates for the ensemble: the best trials, and no more than this many of one algorithm, since it needs variety.
+CANDIDATES, CANDIDATES_OF_ONE_KIND = 15, 4
+Answer = Literal["continue", "finish", "stop"]
+
+
+class Listener(Protocol):
+    """What a run tells while it goes on."""
+
+    def started(self, job: str, workers: int, threads: int) -> None:
+        """The job has its name and its processes."""
+
+    def trial_started(self, plan: TrialPlan) -> None: ...
+
+    def trial_finished(self, result: TrialResult, best: bool) -> None: ...
+
+    def tick(self, remaining: float, running: list[tuple[TrialPlan, float]]) -> None:
+        """Called some times a second: seconds left, and the running trials with their seconds so far."""
+
+    def interrupted(self) -> Answer:
+        """Ctrl-C was pressed: go on, finish now with what there is, or stop."""
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A finished trial whose files are still at hand."""
+
+    result: TrialResult
+    folder: Path
+
+    @property
+    def score(self) -> float:
+        return self.result.score if self.result.score is not None else math.nan
+
+
+@dataclass
+class Loop:
+    """One job's trials.
+
+    Parameters
+    ----------
+    problem: what is trained. search: what comes next. workers: who trains it. writer: where results go.
+    listener: who is told. folder: the job's scratch space.
+    """
+
+    problem: Problem
+    search: Search
+    workers: list[Worker]
+    writer: JobWriter
+    listener: Listener
+    folder: Path
+    completed: int = 0
+    errors: list[str] = field(default_factory=list)
+    _kept: list[_Kept] = field(default_factory=list)
+    _deadlines: dict[str, float] = field(default_factory=dict)
+    _finishing: bool = False
+
+    def run(self) -> None:
+        """Go on until the search ends. Raises Interrupted when the job is canceled, KeyboardInterrupt when stopped."""
+        while True:
+            try:
+                self._hand_out()
+                busy = [worker for worker in self.workers if worker.busy]
+                if not busy:
+                    return
+                ready = wait([worker.pipe for worker in busy], timeout=TICK_SECONDS)
+                for worker in busy:
+                    if worker.pipe in ready:
+                        self._take_in(worker)
+                self._stop_late()
+                self._tell()
+            except KeyboardInterrupt:
+                answer = self.listener.interrupted()
+                if answer == "stop":
+                    raise
+                if answer == "finish":
+                    self._finish_early()
+
+    def best(self) -> Path | None:
+        """The outputs of the best trial, or None when no trial was completed."""
+        ranked = self._ranked()
+        return ranked[0].folder / "outputs" if ranked else None
+
+    def ensemble(self, deadline: float) -> None:
+        """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
+        by_kind: dict[str, int] = {}
+        members = []
+        for kept in self._ranked():
+            name = kept.result.algorithm
+            by_kind[name] = by_kind.get(name, 0) + 1
+            if name != BASELINE and by_kind[name] <= CANDIDATES_OF_ONE_KIND:
+                members.append((kept.result.id, kept.folder))
+        if len(members) < 2:
+            return
+        plan = EnsemblePlan(self.search.next_id(), tuple(members[:CANDIDATES]))
+        shown = TrialPlan(plan.id, VOTING)
+        self.listener.trial_started(shown)
+        started = time.monotonic()
+        answer = self.ask(plan, deadline)
+        seconds = time.monotonic() - started
+        if isinstance(answer, TrialOutcome):
+            self._completed(answer, seconds)
+        elif answer is None or answer.error == NO_BETTER:
+            self.listener.note("no ensemble: " + (answer.error if answer else "the job's time was used up"))
+        else:
+            self._failed(shown, answer.error, seconds)
+
+    def ask(self, request: EnsemblePlan | TestScore, deadline: float) -> Any:
+        """The answer of a worker to one request, or None when `deadline` (time.monotonic) came first."""
+        worker = self.workers[0]
+        if worker.busy or not worker.alive:
+            worker.kill()
+            worker.start()
+        worker.ask(request)
+        while not wait([worker.pipe], timeout=TICK_SECONDS):
+            if time.monotonic() > deadline:
+                worker.kill()
+                return None
+            self._canceled()
+        return worker.answer()
+
+    def _ranked(self) -> list[_Kept]:
+        return sorted(self._kept, key=lambda kept: kept.score, reverse=self.problem.higher)
+
+    def _hand_out(self) -> None:
+        for worker in self.workers:
+            if worker.busy or self._finishing:
+                continue
+            plan = self.search.next()
+            if plan is None:
+                self._finishing = True
+                return
+            # Also the baseline has a deadline, so that nothing can hold the job beyond its time.
+            self._deadlines[plan.id] = self.search.deadline()
+            worker.ask(plan)
+            self.listener.trial_started(plan)
+
+    def _take_in(self, worker: Worker) -> None:
+        plan = worker.request
+        assert isinstance(plan, TrialPlan)
+        seconds = time.monotonic() - worker.started
+        answer = worker.answer()
+        if isinstance(answer, TrialOutcome) and math.isfinite(answer.score):
+            self._completed(answer, seconds)
+        else:
+            error = answer.error if isinstance(answer, Failure) else f"{self.problem.metric} is not a number"
+            self._failed(plan, error, seconds)
+
+    def _completed(self, outcome: TrialOutcome, seconds: float) -> None:
+        result = TrialResult(
+            id=outcome.plan.id,
+            algorithm=outcome.plan.algorithm,
+            preprocessor=outcome.preprocessor,
+            status="Completed",
+            score=outcome.score,
+            metrics=outcome.metrics,
+            artifacts=outcome.artifacts,
+            parameters=outcome.parameters,
+            duration_seconds=outcome.duration_seconds,
+            outputs=outcome.outputs,
+        )
+        self.writer.log_trial(result)
+        best = self.search.finished(outcome.plan, outcome.score, seconds)
+        self.completed += 1
+        self._kept.append(_Kept(result, self.folder / outcome.plan.id))
+        self._drop_weak()
+        self.listener.trial_finished(result, best)
+
+    def _drop_weak(self) -> None:
+        """Keep the files of what may still be wanted: the best trials, some of each algorithm."""
+        by_kind: dict[str, int] = {}
+        for kept in self._ranked():
+            name = kept.result.algorithm
+            by_kind[name] = by_kind.get(name, 0) + 1
+            if by_kind[name] > CANDIDATES_OF_ONE_KIND:
+                self._kept.remove(kept)
+                shutil.rmtree(kept.folder, ignore_errors=True)
+
+    def _failed(self, plan: TrialPlan, error: str, seconds: float) -> None:
+        stopped = error.startswith("stopped")
+        result = TrialResult(
+            id=plan.id,
+            algorithm=plan.algorithm,
+            preprocessor="",
+            status="Canceled" if stopped else "Failed",
+            score=None,
+            parameters={name: str(value) for name, value in plan.parameters.items()},
+            duration_seconds=seconds,
+            error=error,
+        )
+        self.writer.log_trial(result)
+        self.search.finished(plan, None, seconds)
+        if not stopped:
+            self.errors.append(f"{plan.algorithm}: {error}")
+        self.listener.trial_finished(result, best=False)
+
+    def _stop_late(self) -> None:
+        """Stop trials that are past their time; a trial that hangs can't hold the job."""
+        over = self.search.remaining() <= 0
+        for worker in self.workers:
+            plan = worker.request
+            if isinstance(plan, TrialPlan) and time.monotonic() >= self._deadlines[plan.id]:
+                self._stop(worker, plan, STOPPED_AT_LIMIT if over else STOPPED_TRIAL)
+                if not over:
+                    worker.start()
+
+    def _stop(self, worker: Worker, plan: TrialPlan, why: str) -> None:
+        seconds = time.monotonic() - worker.started
+        worker.kill()
+        self._failed(plan, why, seconds)
+
+    def _finish_early(self) -> None:
+        self._finishing = True
+        self.search.stop_reason = "finished early, as asked"
+        for worker in self.workers:
+            if isinstance(worker.request, TrialPlan):
+                self._stop(worker, worker.request, STOPPED_EARLY)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        running = [
+            (worker.request, now - worker.started) for worker in self.workers if isinstance(worker.request, TrialPlan)
+        ]
+        self.listener.tick(max(0.0, self.search.remaining()), running)
+        self._canceled()
+
+    def _canceled(self) -> None:
+        if self.writer.cancel_requested():
+            job = self.writer.job
+            raise Interrupted(f"job {job} was canceled", fix=f"its trials: forestay job show {job}")
