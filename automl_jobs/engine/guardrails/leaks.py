@@ -60,7 +60,8 @@ def target_leakage(prepared: Prepared) -> Guardrail:
     draw = np.random.default_rng(0)
     rows = draw.permutation(len(frame))[: max(1_000, min(LEAK_ROWS, 1_000_000 // len(used)))]
     target = frame[spec.target_column_name].iloc[rows]
-    values = pd.factorize(target)[0] if classification else target.to_numpy(dtype="float64")
+    # Ranks: of a value with a long tail the few largest would decide, and no tree reaches beyond what it has seen.
+    values = pd.factorize(target)[0] if classification else target.rank(pct=True).to_numpy(dtype="float64")
     half = np.arange(len(rows)) < len(rows) // 2
     started, tested = time.monotonic(), 0
     leaking: list[dict[str, Any]] = []

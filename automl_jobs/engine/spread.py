@@ -1,0 +1,101 @@
+"""How sure a score is: the primary metric alone, quick enough to be asked a thousand times, and its interval."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automl_jobs.engine import metrics
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.problem import Problem
+
+RESAMPLES, FEWEST_RESAMPLES = 1_000, 100
+LEVEL = 0.95
+TRAIN_ROWS = 2_000
+
+
+def primary(problem: Problem, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The problem's primary metric; NaN where these rows have no value of it.
+
+    Parameters
+    ----------
+    truth: class numbers, or values, (n,). predicted: (n, k) probabilities, or (n,) values. weights: of rows, or None.
+    """
+    if not problem.classification:
+        found = metrics.regression(truth, predicted, *problem.span, weights)
+        return found.get(problem.metric, float("nan"))
+    if weights is None and problem.metric == "accuracy":
+        return float((predicted.argmax(axis=1) == truth).mean())
+    if weights is None and problem.metric == "AUC_weighted":
+        return _area(truth, predicted)
+    return metrics.classification(truth, predicted, weights, problem.positive).get(problem.metric, float("nan"))
+
+
+def _area(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """AUC of one-vs-rest, weighted by the frequency of classes, by ranks."""
+    from scipy.stats import rankdata
+
+    # With two classes one curve is the other's mirror image.
+    labels = np.unique(truth) if predicted.shape[1] > 2 else np.array([1])
+    areas, sizes = [], []
+    for label in labels:
+        hit = truth == label
+        inside = int(hit.sum())
+        outside = len(truth) - inside
+        if not inside or not outside:
+            return float("nan")
+        ranks = float(rankdata(predicted[:, label])[hit].sum())
+        areas.append((ranks - inside * (inside + 1) / 2) / (inside * outside))
+        sizes.append(inside)
+    return float(np.average(areas, weights=sizes))
+
+
+def interval(problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds: float) -> dict[str, Any]:
+    """The bootstrap interval of the primary metric on these rows: 95 % of 1000 resamples of them, by percentiles.
+
+    Parameters
+    ----------
+    seconds: time to spend; fewer resamples (100 at least) are drawn where they take longer.
+
+    Returns `{metric: {"low", "high", "level", "resamples", "rows"}}`, empty where the metric has no value.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    draw = np.random.default_rng(problem.seed)
+    ends = time.monotonic() + seconds
+    values: list[float] = []
+    for number in range(RESAMPLES):
+        if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
+            break
+        rows = draw.integers(0, len(truth), len(truth))
+        value = primary(problem, truth[rows], predicted[rows])
+        if np.isfinite(value):
+            values.append(value)
+    if len(values) < 2:
+        return {}
+    low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
+    found = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": len(truth)}
+    return {problem.metric: found}
+
+
+def over_folds(folds: list[float]) -> dict[str, float]:
+    """The standard deviation of the primary metric over the splits as `score_std`; nothing for a single split."""
+    finite = [score for score in folds if np.isfinite(score)]
+    return {"score_std": float(np.std(finite))} if len(finite) > 1 else {}
+
+
+def train_rows(problem: Problem) -> np.ndarray:
+    """A sample of the rows that the last split's model is fitted on, to score it on what it has seen."""
+    rows = problem.splits[-1][0]
+    if len(rows) <= TRAIN_ROWS:
+        return rows
+    return np.sort(np.random.default_rng(problem.seed).choice(rows, TRAIN_ROWS, replace=False))
+
+
+def on_training(problem: Problem, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """The primary metric on training rows as `train_score`."""
+    weights = None if problem.weights is None else problem.weights[rows]
+    value = primary(problem, problem.target[rows], predicted, weights)
+    return {"train_score": value} if np.isfinite(value) else {}

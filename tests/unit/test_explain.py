@@ -1,0 +1,147 @@
+"""Importances, contributions, and how sure a score is."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from automl_jobs.engine import algorithms, explain, metrics, problem, spread, trial
+from automl_jobs.prepare import prepare
+from automl_jobs.spec import load_job
+from tests.tables import write_job
+
+
+@functools.cache
+def trained(target: str, algorithm: str, classes: int = 3) -> tuple[problem.Problem, Any]:
+    """A small problem of tests.tables, where kind, size, flag and words matter and day does not, and a model of it."""
+    folder = Path(tempfile.mkdtemp())
+    job = write_job(folder, target, "accuracy" if target == "label" else "r2_score", rows=300)
+    if classes == 2:
+        for part in ("train", "valid", "test"):
+            table = pd.read_csv(folder / part / "data.csv")
+            table["label"] = table["label"].replace("middle", "low")
+            table.to_csv(folder / part / "data.csv", index=False)
+    made = problem.build(prepare(load_job(job)), 0)
+    parameters = algorithms.by_name(algorithm, target == "label").portfolio[0].parameters
+    outcome = trial.Trainer(made, 1).run(trial.TrialPlan("1", algorithm, parameters), folder / "trial")
+    return made, explain.load(outcome.outputs)
+
+
+def test_the_columns_that_matter_come_first() -> None:
+    made, model = trained("label", "LightGBM")
+    found = explain.explain(made, model, 20)
+    order = [one.column for one in found.importances]
+    assert set(order) == {"kind", "size", "flag", "words", "day"}
+    assert order[-1] == "day"
+    assert found.data == "validation"
+    assert found.repeats == 5
+    assert found.rows == 150
+    assert found.importances[0].mean > 0.05
+    assert all(one.std >= 0 for one in found.importances)
+    assert found.score == pytest.approx(float((model.predict(made.frame.iloc[300:]) == _labels(made)).mean()))
+    assert explain.explain(made, model, 20) == found
+
+
+def _labels(made: problem.Problem) -> np.ndarray:
+    assert made.classes is not None
+    return np.array(made.classes)[made.target[300:]]
+
+
+def test_an_error_that_grows_is_a_positive_importance() -> None:
+    made, model = trained("amount", "ElasticNet")
+    found = explain.explain(made, model, 20)
+    assert found.metric == "r2_score"
+    assert min(one.mean for one in found.importances) > -0.05
+    assert max(one.mean for one in found.importances) > 0.1
+
+
+def test_without_time_what_there_is_time_for_is_told_and_the_rest_is_named() -> None:
+    made, model = trained("label", "LightGBM")
+    found = explain.explain(made, model, 0.0)
+    assert len(found.importances) + len(found.left_out) == 5
+    assert found.left_out
+
+
+@pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostRegressor"])
+def test_contributions_to_a_value_sum_up_to_it(algorithm: str) -> None:
+    made, model = trained("amount", algorithm)
+    rows = made.frame.iloc[:20]
+    for row, value in zip(explain.contributions(model, rows), model.predict(rows), strict=True):
+        assert set(row["contributions"]) == {"kind", "size", "flag", "words", "day"}
+        assert row["bias"] + sum(row["contributions"].values()) == pytest.approx(value, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostClassifier"])
+def test_contributions_to_two_classes_are_log_odds_of_the_second(algorithm: str) -> None:
+    made, model = trained("label", algorithm, 2)
+    rows = made.frame.iloc[:20]
+    chance = model.predict_proba(rows)[:, 1]
+    for row, odds in zip(explain.contributions(model, rows), np.log(chance / (1 - chance)), strict=True):
+        assert row["bias"] + sum(row["contributions"].values()) == pytest.approx(odds, abs=1e-3)
+
+
+def test_contributions_to_more_classes_are_there_for_each() -> None:
+    made, model = trained("label", "LightGBM")
+    row = explain.contributions(model, made.frame.iloc[:1])[0]["classes"]
+    raw = np.array([row[name]["bias"] + sum(row[name]["contributions"].values()) for name in ("high", "low", "middle")])
+    softmax = np.exp(raw) / np.exp(raw).sum()
+    assert softmax == pytest.approx(model.predict_proba(made.frame.iloc[:1])[0], abs=1e-6)
+
+
+def test_a_linear_model_has_no_tree_contributions() -> None:
+    made, model = trained("amount", "ElasticNet")
+    with pytest.raises(explain.NotTrees):
+        explain.contributions(model, made.frame.iloc[:2])
+
+
+class _Problem:
+    """What `spread` asks of a problem."""
+
+    def __init__(self, metric: str, classification: bool = True) -> None:
+        self.metric, self.classification, self.positive, self.seed, self.span = (
+            metric,
+            classification,
+            None,
+            0,
+            (0.0, 9.0),
+        )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "AUC_weighted", "norm_macro_recall"])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_quick_metric_is_the_metric(metric: str, classes: int) -> None:
+    draw = np.random.default_rng(1)
+    truth = draw.integers(0, classes, 200)
+    predicted = draw.dirichlet(np.ones(classes), size=200).round(2)
+    quick = spread.primary(_Problem(metric), truth, predicted)  # type: ignore[arg-type]
+    assert quick == pytest.approx(metrics.classification(truth, predicted)[metric])
+
+
+def test_the_interval_holds_the_score_and_narrows_with_rows() -> None:
+    draw = np.random.default_rng(2)
+
+    def width(rows: int) -> float:
+        truth = draw.integers(0, 2, rows)
+        right = np.where(draw.random(rows) < 0.8, truth, 1 - truth)
+        predicted = np.eye(2)[right]
+        made: Any = _Problem("accuracy")
+        found = spread.interval(made, truth, predicted, 5)["accuracy"]
+        assert found["low"] < float((right == truth).mean()) < found["high"]
+        assert (found["resamples"], found["rows"]) == (1000, rows)
+        return float(found["high"] - found["low"])
+
+    # Four times the rows, half the width: 1.96 * 2 * sqrt(0.8 * 0.2 / rows).
+    assert width(400) == pytest.approx(0.078, rel=0.2)
+    assert width(1600) == pytest.approx(0.039, rel=0.2)
+
+
+def test_the_spread_over_folds() -> None:
+    assert spread.over_folds([0.8, 0.9]) == {"score_std": pytest.approx(0.05)}
+    assert spread.over_folds([0.8]) == {}
+    assert spread.over_folds([0.8, float("nan")]) == {}
