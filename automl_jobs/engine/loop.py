@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from automl_jobs.engine import spread
 from automl_jobs.engine.ensemble import VOTING, EnsemblePlan
 from automl_jobs.engine.search import Search
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
@@ -18,6 +19,7 @@ from automl_jobs.runs import TrialResult
 from forestay.errors import Interrupted
 
 if TYPE_CHECKING:
+    from automl_jobs.engine.after import Describe
     from automl_jobs.engine.problem import Problem
     from automl_jobs.runs import JobWriter
 
@@ -133,7 +135,7 @@ class Loop:
         else:
             self._failed(shown, answer.error, seconds)
 
-    def ask(self, request: EnsemblePlan | TestScore, deadline: float) -> Any:
+    def ask(self, request: EnsemblePlan | TestScore | Describe, deadline: float) -> Any:
         """The answer of a worker to one request, or None when `deadline` (time.monotonic) came first."""
         worker = self.workers[0]
         if worker.busy or not worker.alive:
@@ -181,7 +183,7 @@ class Loop:
             preprocessor=outcome.preprocessor,
             status="Completed",
             score=outcome.score,
-            metrics=outcome.metrics,
+            metrics={**outcome.metrics, **spread.over_folds(outcome.folds)},
             artifacts=outcome.artifacts,
             parameters=outcome.parameters,
             duration_seconds=outcome.duration_seconds,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automl_jobs.engine import algorithms, features
+from automl_jobs.engine import algorithms, features, guardrails
+from automl_jobs.engine.after import Describe
 from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.search import Limits, Search
 from automl_jobs.engine.worker import Failure, TestScore, Worker
@@ -23,6 +24,7 @@ from forestay.project import ensure_folder
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
     from automl_jobs.prepare import Prepared
+    from automl_jobs.runs import JobWriter
     from automl_jobs.spec.jobs import JobSpec
 
 ROWS_A_THREAD = 5_000
@@ -30,6 +32,8 @@ TEXT_TRIALS = 1_000
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
 TEST_SHARE, MOST_TEST_SECONDS = 0.08, 5.0
 ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.12, 20.0
+# And for describing the best trial: its features, its importances, the interval of its test score.
+DESCRIBE_SHARE, MOST_DESCRIBE_SECONDS, DESCRIBE_GRACE_SECONDS = 0.05, 10.0, 1.5
 # An ensemble of fewer trials than this is not worth its place in `limits.max_trials`.
 FEWEST_FOR_ENSEMBLE = 5
 
@@ -54,13 +58,15 @@ class _Budget:
 
     test: float
     ensemble: float
+    describe: float
     search: float
 
     @classmethod
     def of(cls, seconds: float, test: bool, ensemble: bool) -> _Budget:
         for_test = min(MOST_TEST_SECONDS, TEST_SHARE * seconds) if test else 0.0
         for_ensemble = min(MOST_ENSEMBLE_SECONDS, ENSEMBLE_SHARE * seconds) if ensemble else 0.0
-        return cls(for_test, for_ensemble, seconds - for_test - for_ensemble)
+        describing = min(MOST_DESCRIBE_SECONDS, DESCRIBE_SHARE * seconds)
+        return cls(for_test, for_ensemble, describing, seconds - for_test - for_ensemble - describing)
 
 
 def available(prepared: Prepared) -> tuple[str, ...]:
@@ -121,14 +127,16 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             loop = Loop(problem, search, workers, writer, listener, folder)
             try:
                 listener.started(writer.job, count, threads)
+                _guard(prepared, problem, writer, listener)
                 writer.status("Running")
                 loop.run()
                 end = search.started + settings.seconds
                 if wanted:
-                    loop.ensemble(end - budget.test)
+                    loop.ensemble(end - budget.test - budget.describe)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
                 scores = _test_scores(problem, loop, max(end, time.monotonic() + MOST_TEST_SECONDS))
+                _describe(prepared, loop, writer, min(budget.describe, max(1.0, end - time.monotonic())))
             finally:
                 for worker in workers:
                     worker.kill()
@@ -226,6 +234,29 @@ def _test_scores(problem: Problem, loop: Loop, deadline: float) -> dict[str, flo
         raise RunFailed(f"the test data could not be scored: {answer.error}", fix="the trials are kept; see job show")
     assert isinstance(answer, dict)
     return answer
+
+
+def _guard(prepared: Prepared, problem: Problem, writer: JobWriter, listener: Listener) -> None:
+    """Keep the data guardrails and tell those that the user should look at."""
+    found = guardrails.check(prepared, problem)
+    writer.log_document("guardrails", [one.as_dict() for one in found])
+    for one in guardrails.alerts(found):
+        listener.note(f"data guardrail: {one.description}{f'; {one.fix}' if one.fix else ''}")
+
+
+def _describe(prepared: Prepared, loop: Loop, writer: JobWriter, seconds: float) -> None:
+    """Keep what there is to say of the best trial; a job is complete without it."""
+    best = loop.best()
+    if best is None:
+        return
+    wanted = prepared.loaded.spec.training.enable_model_explainability
+    request = Describe(best.parent.name, best, prepared.columns, wanted, seconds)
+    answer = loop.ask(request, time.monotonic() + seconds + DESCRIBE_GRACE_SECONDS)
+    if isinstance(answer, dict):
+        for name, document in answer.items():
+            writer.log_document(name, document)
+    elif isinstance(answer, Failure):
+        loop.listener.note(f"the best trial is not explained: {answer.error}")
 
 
 def _nothing_trained(errors: list[str], job: str) -> RunFailed:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from automl_jobs.engine import algorithms, features, metrics, outputs
+from automl_jobs.engine import algorithms, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
 from forestay_transformers import InputFrame, LabelledClassifier, full_probabilities
 
@@ -214,6 +214,9 @@ class Trainer:
         values, folds = scores(problem, predictions)
         if problem.metric not in values:
             raise ValueError(f"{problem.metric} is not defined on the validation rows")
+        if fitted is not None:
+            seen = spread.train_rows(problem)
+            values |= spread.on_training(problem, seen, fitted.predict(used.matrix[seen], self._classes))
         if problem.refit:
             typical = round(float(np.mean(rounds))) if rounds else None
             used = self._features(layout, None)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
+    from automl_jobs.engine.after import Describe
     from automl_jobs.engine.ensemble import EnsemblePlan
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 
@@ -77,7 +78,7 @@ class Worker:
         self.problem_file = problem_file
         self.folder = folder
         self.threads = threads
-        self.request: TrialPlan | EnsemblePlan | TestScore | None = None
+        self.request: TrialPlan | EnsemblePlan | TestScore | Describe | None = None
         self.started = 0.0
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -108,14 +109,14 @@ class Worker:
     def busy(self) -> bool:
         return self.request is not None
 
-    def ask(self, request: TrialPlan | EnsemblePlan | TestScore) -> None:
+    def ask(self, request: TrialPlan | EnsemblePlan | TestScore | Describe) -> None:
         """Send a request; the answer makes `pipe` readable."""
         self.request, self.started = request, time.monotonic()
         # A process that died meanwhile is found when its answer is read.
         with contextlib.suppress(OSError):
             self.pipe.send(request)
 
-    def answer(self) -> TrialOutcome | dict[str, float] | Failure:
+    def answer(self) -> TrialOutcome | dict[str, Any] | Failure:
         """The answer to the last request. A process that died is replaced, and its death is the answer."""
         try:
             answer: Any = self.pipe.recv()
@@ -172,7 +173,7 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
     os.dup2(log, 1)
     os.dup2(log, 2)
 
-    from automl_jobs.engine import ensemble, trial
+    from automl_jobs.engine import after, ensemble, trial
     from automl_jobs.engine.problem import Problem
 
     problem = Problem.load(problem_file)
@@ -186,6 +187,8 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
         try:
             if isinstance(request, TestScore):
                 answer = trial.test_metrics(problem, request.outputs)
+            elif isinstance(request, after.Describe):
+                answer = after.describe(problem, request)
             elif isinstance(request, ensemble.EnsemblePlan):
                 answer = ensemble.run(problem, request, folder / request.id)
             else:

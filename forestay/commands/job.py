@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MATRIX_CLASSES = 12
 """A confusion matrix of more classes does not fit a terminal; it is in the JSON."""
 
+SHOWN_COLUMNS = 10
+"""The columns whose importance `job show` lists; `job explain` lists more."""
+
 job_argument = click.argument("job")
 rank_option = click.option("--rank", type=int, default=1, show_default=True, help="Which trial, the best being 1.")
 
@@ -50,7 +53,8 @@ def show(context: click.Context, job: str) -> None:
     from automl_jobs.runs import RunStore
 
     found = RunStore.open(create=False).job(job)
-    console(context).emit(found.as_dict(), lambda: job_view(found))
+    screen = console(context)
+    screen.emit(found.as_dict(), lambda: job_view(found, screen.verbose))
 
 
 @click.command(cls=Command)
@@ -159,8 +163,8 @@ def _list_view(rows: list[JobRow]) -> Any:
     return view
 
 
-def job_view(found: JobDetail) -> Iterable[Any]:
-    """A job for a person."""
+def job_view(found: JobDetail, verbose: bool = False) -> Iterable[Any]:
+    """A job for a person; `verbose` adds what became of each column."""
     best = found.best
     pairs: list[tuple[str, Any]] = [
         ("job", found.job),
@@ -178,10 +182,90 @@ def job_view(found: JobDetail) -> Iterable[Any]:
         pairs.append(("best trial", f"{best.algorithm}, {best.preprocessor}" if best.preprocessor else best.algorithm))
         pairs.append(("its score", number(best.score)))
     yield facts(pairs)
+    documents = found.documents
+    if best is not None and found.trials > 1 and found.status == "Completed":
+        yield _optimism(found)
     if found.test_metrics:
-        yield table(("test metric", "value"), _metric_rows(found.test_metrics), right=("value",))
+        yield table(
+            ("test metric", "value", "95 % of resamples"),
+            (
+                (name, number(value), _interval_text(documents.get("test_metrics_interval", {}).get(name)))
+                for name, value in found.test_metrics.items()
+            ),
+            right=("value",),
+        )
+    if documents.get("explanation"):
+        yield importance_view(documents["explanation"], SHOWN_COLUMNS)
+    if documents.get("guardrails"):
+        yield from guardrail_view(documents["guardrails"])
+    if verbose and documents.get("featurization_summary"):
+        yield summary_view(documents["featurization_summary"])
     if found.tags:
         yield table(("tag", "value"), sorted(found.tags.items()))
+
+
+def _optimism(found: JobDetail) -> str:
+    """Why the best score of many is not to be expected again, and what stands beside it."""
+    text = f"the best of {found.trials} validation scores is an optimistic one"
+    tested = (found.test_metrics or {}).get(found.primary_metric)
+    if tested is None:
+        return f"{text}; test_data in the job file would give one of rows that chose nothing"
+    spread = _interval_text(found.documents.get("test_metrics_interval", {}).get(found.primary_metric))
+    return f"{text}; on the test data {found.primary_metric} is {number(tested)}{f' ({spread})' if spread else ''}"
+
+
+def _interval_text(interval: Any) -> str | None:
+    return f"{number(interval['low'])} to {number(interval['high'])}" if interval else None
+
+
+def guardrail_view(rows: list[dict[str, Any]]) -> Iterable[Any]:
+    """What the guardrails found as a table, and the names of those that found nothing."""
+    found = [row for row in rows if row["status"] != "Passed"]
+    if found:
+        yield table(
+            ("data guardrail", "state", "what was found"),
+            (
+                (
+                    row["name"],
+                    row["status"],
+                    f"{row['description']}; {row['fix']}" if row["fix"] else row["description"],
+                )
+                for row in found
+            ),
+        )
+    passed = [row["name"] for row in rows if row["status"] == "Passed"]
+    if passed:
+        yield f"data guardrails passed: {', '.join(passed)}"
+
+
+def importance_view(document: dict[str, Any], most: int) -> Any:
+    """The importances of an explanation as a table, the largest first."""
+    metric, rows = document["metric"], f"{document['rows']:,} {document['data']} rows"
+    return table(
+        ("column", "loss", "spread"),
+        ((one["column"], f"{one['mean']:.4f}", f"±{one['std']:.4f}") for one in document["importances"][:most]),
+        title=f"what {metric} loses when a column is shuffled ({rows}, {document['repeats']} times)",
+        right=("loss", "spread"),
+    )
+
+
+def summary_view(rows: list[dict[str, Any]]) -> Any:
+    """The featurization summary as a table."""
+    return table(
+        ("column", "type", "dropped", "features", "transformations"),
+        (
+            (
+                row["RawFeatureName"],
+                row["TypeDetected"],
+                row["Dropped"],
+                row["EngineeredFeatureCount"],
+                ", ".join(row["Transformations"]) or row["Reason"],
+            )
+            for row in rows
+        ),
+        title="featurization",
+        right=("features",),
+    )
 
 
 def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[Any]:
@@ -189,22 +273,24 @@ def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[
     if not rows:
         yield f"{title}: no trial has ended yet"
         return
-    yield table(
-        ("rank", "algorithm", "preprocessor", metric, "took", "status"),
+    view = table(
+        ("rank", "algorithm", "preprocessor", metric, "training", "took"),
         (
             (
                 f"* {row.rank}" if row.rank == 1 and row.score is not None else row.rank,
                 row.algorithm,
                 row.preprocessor or None,
-                number(row.score),
+                score_text(row) or row.status,
+                number(row.train_score),
                 duration(row.duration_seconds),
-                row.status,
             )
             for row in rows
         ),
         title=title,
-        right=("rank", metric, "took"),
+        right=("rank", metric, "training", "took"),
     )
+    view.columns[1].no_wrap = view.columns[3].no_wrap = True  # the preprocessor's name gives way
+    yield view
     for row in rows:
         if row.error:
             yield f"{row.rank}: {row.error}"
@@ -221,7 +307,8 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
             ("preprocessor", row.preprocessor or None),
             ("status", row.status),
             ("error", row.error),
-            (found.primary_metric, number(row.score)),
+            (found.primary_metric, score_text(row)),
+            ("on training rows", number(row.train_score)),
             ("took", duration(row.duration_seconds)),
             ("files in", found.outputs),
         ]
@@ -268,6 +355,12 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Any:
 
 def _metric_rows(metrics: Any) -> Iterable[tuple[str, str | None]]:
     return ((name, number(value)) for name, value in metrics.items())
+
+
+def score_text(row: TrialRow) -> str | None:
+    """A trial's score, with its standard deviation over the folds where there are some: 0.93512 ±0.004."""
+    score = number(row.score)
+    return score if score is None or row.score_std is None else f"{score} ±{row.score_std:.2g}"
 
 
 def number(value: float | None) -> str | None:

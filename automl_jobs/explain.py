@@ -1,0 +1,133 @@
+"""A trial of the run store explained on request: its data is read again by the job file it was trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forestay.errors import InputError
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.problem import Problem
+    from automl_jobs.runs import JobDetail, RunStore, TrialDetail
+
+RUNS_HERE = ("classification", "regression", "text_classification")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to explain.
+
+    Attributes
+    ----------
+    job, rank: the trial. seconds: time to spend on importances; None takes those kept with the job where they are of
+        this trial. rows: a data file whose rows' contributions are wanted, or None.
+    overrides: `--set` as at submit.
+    """
+
+    job: str
+    rank: int
+    seconds: float | None = None
+    rows: Path | None = None
+    overrides: Mapping[str, str] | None = None
+
+
+DEFAULT_SECONDS = 30.0
+
+
+def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> dict[str, Any]:
+    """The explanation of a trial as a document.
+
+    Keys: job, rank, trial, algorithm, metric, score, data, rows, repeats, importances, left_out; `contributions` with a
+    list for the rows of `request.rows`. Raises InputError.
+    """
+    from automl_jobs.engine import explain as engine
+
+    detail = store.job(request.job)
+    found = store.trial(detail.job, request.rank)
+    if found.outputs is None:
+        raise InputError(
+            f"trial {request.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
+            where="--rank",
+            fix=f"choose a completed one: forestay job leaderboard {detail.job}",
+        )
+    head = {"job": detail.job, "rank": found.row.rank, "trial": found.row.id, "algorithm": found.row.algorithm}
+    kept = detail.documents.get("explanation")
+    if request.rows is not None:
+        contributions = _contributions(found, request.rows)
+        importances = kept if kept and kept.get("trial") == found.row.id else None
+        return {**head, **(importances or {"metric": detail.primary_metric}), **head, "contributions": contributions}
+    if request.seconds is None and kept and kept.get("trial") == found.row.id:
+        return {**kept, **head}
+    problem = _problem(detail, request, warn)
+    try:
+        told = engine.explain(problem, engine.load(found.outputs), request.seconds or DEFAULT_SECONDS)
+    except ValueError as error:
+        raise InputError(str(error), fix="check that the data is that of the job") from error
+    return {**head, **told.as_dict()}
+
+
+def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -> Problem:
+    """The training problem of a job, built again: the same rows on the same sides, by its seed."""
+    from automl_jobs.engine import problem
+    from automl_jobs.prepare import prepare
+    from automl_jobs.spec import load_job
+
+    if detail.task not in RUNS_HERE:
+        raise InputError(f"{detail.task} jobs can't be explained here", fix=f"here: {', '.join(RUNS_HERE)}")
+    path = Path(detail.path)
+    if not detail.path or not path.is_file():
+        raise InputError(
+            "the job file that this job was trained from is gone, and with it the way to its data",
+            where=detail.path or detail.job,
+            fix="put it back there; a job's file is kept in the run store as job.yml",
+        )
+    loaded = load_job(path, dict(request.overrides or {}))
+    prepared = prepare(loaded)
+    spec = loaded.spec
+    differs = [
+        f"{name} is {now}, was {then}"
+        for name, now, then in (
+            ("task", spec.task, detail.task),
+            ("the target", spec.target_column_name, detail.target),
+            ("the primary metric", spec.metric, detail.primary_metric),
+        )
+        if now != then
+    ]
+    if differs:
+        raise InputError(
+            f"the job file has changed since the job ran: {'; '.join(differs)}",
+            where=str(path),
+            fix="give with --set what was given at submit",
+        )
+    rows, then = len(prepared.require_local().frame), detail.parameters.get("rows")
+    if then is not None and str(rows) != then:
+        warn(f"the training data has {rows} rows and had {then} when the job ran: it has changed")
+    return problem.build(prepared, int(detail.parameters.get("seed", 0)))
+
+
+def _contributions(found: TrialDetail, path: Path) -> list[dict[str, Any]]:
+    import json
+
+    from automl_jobs.data import load_table
+    from automl_jobs.engine import explain as engine
+    from automl_jobs.prepare.findings import listed
+
+    assert found.outputs is not None
+    frame = load_table(path).frame
+    schema = json.loads((found.outputs / "model_schema.json").read_text(encoding="utf-8"))
+    missing = [column["name"] for column in schema["columns"] if column["used"] and column["name"] not in frame.columns]
+    if missing:
+        raise InputError(
+            f"the rows lack columns of the model: {listed(missing)}", where=str(path), fix="give the raw columns"
+        )
+    try:
+        return engine.contributions(engine.load(found.outputs), frame)
+    except engine.NotTrees:
+        raise InputError(
+            f"contributions are computed for LightGBM and XGBoost; trial {found.row.rank} is {found.row.algorithm}",
+            where="--rank",
+            fix=f"choose another: forestay job leaderboard {found.job}",
+        ) from None
