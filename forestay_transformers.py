@@ -296,6 +296,30 @@ class Dense(TransformerMixin, BaseEstimator):
         return input_features
 
 
+class LogTarget(RegressorMixin, BaseEstimator):
+    """A regressor that has learned log(1 + y), answering with y: errors count in proportion.
+
+    Parameters
+    ----------
+    estimator: a regressor fitted on log(1 + y); y must not be negative.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any, **parameters: Any) -> LogTarget:
+        """Fit a new copy of the estimator on targets `y`."""
+        self.estimator = clone(self.estimator).fit(X, np.log1p(y), **parameters)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        # Beyond e^700 there is no double; no target comes near.
+        return np.expm1(np.clip(np.asarray(self.estimator.predict(X), dtype="float64"), None, 700.0))
+
+
 class LabelledClassifier(ClassifierMixin, BaseEstimator):
     """A fitted classifier that knows classes as numbers, answering with the labels of the training data.
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Parameters = dict[str, Any]
 MAX_ROUNDS = 3000
 PATIENCE = 60
+# A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
+LOG_TARGET = "log_target"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,13 @@ class Build:
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of a portfolio: parameters, and the feature layout where it is not the algorithm's first."""
+    """One point of a portfolio.
+
+    Attributes
+    ----------
+    parameters: of the algorithm; LOG_TARGET among them is the trainer's.
+    layout: the feature layout, where it is not the algorithm's first.
+    """
 
     parameters: Parameters
     layout: str = ""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
 
 HOLDOUT = 0.1
+SKEWED = 1.0
 MAX_LISTED_CATEGORIES = 200
 RUNNABLE = ("classification", "regression", "text_classification")
 Split = tuple[np.ndarray, np.ndarray]
@@ -73,6 +74,14 @@ class Problem:
     @property
     def higher(self) -> bool:
         return higher_is_better(self.metric)
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the target has a long right tail and no negative value, as prices and counts do."""
+        if self.classification or self.target.min() < 0:
+            return False
+        spread = self.target.std()
+        return bool(spread > 0 and (((self.target - self.target.mean()) / spread) ** 3).mean() > SKEWED)
 
     def fit_rows(self) -> np.ndarray:
         """Rows that features are fitted on: those of the only split's training, or all of them."""

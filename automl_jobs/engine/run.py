@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 ROWS_A_THREAD = 5_000
 TEXT_TRIALS = 1_000
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
-TEST_SHARE, MOST_TEST_SECONDS = 0.08, 5.0
-ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.12, 20.0
+TEST_SHARE, MOST_TEST_SECONDS = 0.05, 5.0
+ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
 # And for describing the best trial: its features, its importances, the interval of its test score.
 DESCRIBE_SHARE, MOST_DESCRIBE_SECONDS, DESCRIBE_GRACE_SECONDS = 0.05, 10.0, 1.5
 # An ensemble of fewer trials than this is not worth its place in `limits.max_trials`.
@@ -121,6 +121,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 ),
                 seed=settings.seed,
                 layouts=features.useful(problem.settings),
+                skewed=problem.skewed,
             )
             count, threads = _shares(spec, len(problem.frame))
             workers = [Worker(problem_file, folder, threads) for _ in range(count)]

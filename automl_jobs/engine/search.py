@@ -7,10 +7,11 @@ did best, until a limit is reached.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.engine import algorithms
+from automl_jobs.engine.algorithms import LOG_TARGET
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Search:
     names: Azure's names of the algorithms to use.
     classification, rows, seed: of the problem.
     layouts: the feature layouts that differ for its columns.
+    skewed: whether the target is skewed to the right and never negative: its logarithm is tried too.
     higher: whether more of the metric is better.
     limits: when to stop.
     """
@@ -65,6 +67,7 @@ class Search:
     limits: Limits
     seed: int
     layouts: frozenset[str]
+    skewed: bool = False
     started: float = field(default_factory=time.monotonic)
     best: float | None = None
     _handed: int = 0
@@ -82,11 +85,22 @@ class Search:
         chosen = [a for a in algorithms.for_task(self.classification) if a.name in self.names]
         # An algorithm that grows too slowly for this many rows is used all the same when nothing else is allowed.
         fit = [a for a in chosen if a.max_rows is None or self.rows <= a.max_rows] or chosen
-        order = [
+        order: list[tuple[float, int, str, algorithms.Setting]] = [
             (algorithm.rank + ROUND_STEP * position, algorithm.rank, algorithm.name, setting)
             for algorithm in fit
             for position, setting in enumerate(algorithm.portfolio)
         ]
+        if self.skewed:
+            # The logarithm is tried half a round after the target itself.
+            order += [
+                (
+                    place + ROUND_STEP / 2,
+                    rank,
+                    name,
+                    replace(setting, parameters=setting.parameters | {LOG_TARGET: True}),
+                )
+                for place, rank, name, setting in order
+            ]
         self._portfolio = [(name, setting) for _, _, name, setting in sorted(order, key=lambda item: item[:3])]
         self._searchable = [algorithm.name for algorithm in fit if algorithm.space is not None]
 
@@ -120,7 +134,10 @@ class Search:
         assert algorithm.space is not None
         choices = [layout for layout in algorithm.layouts if layout in self.layouts]
         layout = asked.suggest_categorical("layout", choices) if len(choices) > 1 else ""
-        plan = self._plan(turn, algorithm.space(asked), layout)
+        parameters = algorithm.space(asked)
+        if self.skewed and asked.suggest_categorical(LOG_TARGET, [False, True]):
+            parameters[LOG_TARGET] = True
+        plan = self._plan(turn, parameters, layout)
         self._asked[plan.id] = (turn, asked)
         return plan
 

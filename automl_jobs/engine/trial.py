@@ -12,7 +12,7 @@ import pandas as pd
 
 from automl_jobs.engine import algorithms, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
-from forestay_transformers import InputFrame, LabelledClassifier, full_probabilities
+from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, full_probabilities
 
 BASELINE = "Baseline"
 NO_FEATURES = "none"
@@ -161,7 +161,10 @@ class Trainer:
     ) -> _Fitted:
         """Fit on rows `train`; a booster stops early on rows `valid`, or runs `rounds` rounds."""
         problem = self.problem
-        target = problem.target[train]
+        parameters = dict(parameters)
+        logarithm = bool(parameters.pop(algorithms.LOG_TARGET, False))
+        learned = np.log1p(problem.target) if logarithm else problem.target
+        target = learned[train]
         positions = np.unique(target) if problem.classification else np.array([], dtype=int)
         if problem.classification:
             target = np.searchsorted(positions, target)
@@ -184,12 +187,13 @@ class Trainer:
         if algorithm.boosted:
             held = None
             if stops and valid is not None:
-                truth = problem.target[valid]
+                truth = learned[valid]
                 truth = np.searchsorted(positions, truth) if problem.classification else truth
                 held = (matrix[valid], truth)
             extra |= _boosting_arguments(algorithm.name, build, held)
         estimator.fit(matrix[train], target, **extra)
-        return _Fitted(estimator, positions.tolist(), _rounds_used(algorithm.name, estimator) if stops else None)
+        rounds_used = _rounds_used(algorithm.name, estimator) if stops else None
+        return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used)
 
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Train and score `plan`, and write its files to `folder`/outputs.

@@ -114,3 +114,13 @@ def test_the_same_seed_asks_the_same_settings() -> None:
 def test_slow_algorithms_are_left_out_of_big_tables_unless_nothing_else_is_allowed() -> None:
     assert "SVM" not in drain(search(rows=1_000_000, trials=40))
     assert "SVM" in drain(search(("SVM",), rows=1_000_000, trials=4))
+
+
+def test_the_logarithm_of_a_skewed_target_is_tried_beside_the_target() -> None:
+    limits = Limits(1000, 100, 12, early_termination=False)
+    found = Search(("ElasticNet", "LightGBM"), False, 100, False, limits, seed=0, layouts=LAYOUTS, skewed=True)
+    logarithms = []
+    while (plan := found.next()) is not None:
+        logarithms.append(plan.parameters.get(algorithms.LOG_TARGET, False))
+        found.finished(plan, 0.5, 0.0)
+    assert 3 <= sum(logarithms) <= len(logarithms) - 4

@@ -18,6 +18,7 @@ from forestay_transformers import (
     Dense,
     InputFrame,
     LabelledClassifier,
+    LogTarget,
     TextTargetEncoder,
     category_text,
 )
@@ -144,3 +145,14 @@ def test_text_targets_of_many_classes_and_of_numbers_have_their_shapes() -> None
     texts = pd.Series(["x one", "y two", "z three"] * 10)
     assert TextTargetEncoder().fit_transform(texts, np.array([0, 1, 2] * 10)).shape == (30, 3)
     assert TextTargetEncoder(classification=False).fit_transform(texts, np.arange(30.0)).shape == (30, 1)
+
+
+def test_a_regressor_of_the_logarithm_answers_in_the_targets_unit() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    rows = np.arange(10.0).reshape(-1, 1)
+    target = np.exp(rows[:, 0]) - 1
+    model = LogTarget(LinearRegression().fit(rows, np.log1p(target)))
+    assert model.predict(rows) == pytest.approx(target)
+    assert model.fit(rows, target).predict(rows) == pytest.approx(target)
+    assert np.isfinite(model.predict(np.array([[1e6]]))).all()
