@@ -40,6 +40,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
         {
             "new": Lazy("forestay.commands.job_new:new", "Write a job file and an MLTable for a data file."),
             "check": Lazy("forestay.commands.job_check:check", "Check a job file and its data; runs nothing."),
+            "split": Lazy("forestay.commands.job_split:split", "Keep groups, or the past, together in folds."),
             "submit": Lazy("forestay.commands.job_submit:submit", "Train: here, or in Azure ML with --env."),
             "list": Lazy("forestay.commands.job:list_jobs", "The jobs, newest first."),
             "show": Lazy("forestay.commands.job:show", "One job: status, best trial, metrics."),

@@ -13,6 +13,7 @@ from forestay.console import table
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from automl_jobs.engine.guardrails import Guardrail
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec import LoadedJob
 
@@ -28,6 +29,7 @@ def check(context: click.Context, job: str, overrides: tuple[str, ...]) -> None:
 
     Example: forestay job check job.yml --set limits.max_trials=20
     """
+    from automl_jobs.engine import guardrails
     from automl_jobs.prepare import prepare
     from automl_jobs.spec import load_job
     from automl_jobs.submit import parse_overrides
@@ -41,8 +43,10 @@ def check(context: click.Context, job: str, overrides: tuple[str, ...]) -> None:
         if out.json:
             out.emit(_document(job, loaded, None, error.problems))
         raise
-    warnings = [*prepared.warnings, *_not_here(loaded)]
-    out.emit(_document(job, loaded, prepared, (), warnings), lambda: _view(prepared, warnings))
+    found = guardrails.check(prepared)
+    warnings = [*prepared.warnings, *_not_here(loaded), *_alerts(loaded, found)]
+    document = {**_document(job, loaded, prepared, (), warnings), "guardrails": [one.as_dict() for one in found]}
+    out.emit(document, lambda: _view(prepared, warnings))
 
 
 def _not_here(loaded: LoadedJob) -> list[Problem]:
@@ -52,6 +56,14 @@ def _not_here(loaded: LoadedJob) -> list[Problem]:
         return []
     message = f"{spec.task} jobs do not train on this machine; Azure ML takes this file as it is"
     return [Problem(loaded.where("task"), message, "")]
+
+
+def _alerts(loaded: LoadedJob, found: tuple[Guardrail, ...]) -> list[Problem]:
+    """What the data guardrails found and only the user can mend."""
+    from automl_jobs.engine import guardrails
+
+    where = loaded.where("training_data")
+    return [Problem(where, f"{one.name}: {one.description}", one.fix) for one in guardrails.alerts(found)]
 
 
 def _document(
@@ -81,6 +93,7 @@ def _document(
         },
         "problems": [problem.as_dict() for problem in problems],
         "warnings": [problem.as_dict() for problem in warnings or ()],
+        "guardrails": [],
     }
 
 

@@ -226,6 +226,8 @@ def entities(prepared: Prepared) -> Guardrail:
 def _offer(prepared: Prepared, flag: str, column: str) -> str:
     import shlex
 
+    if prepared.loaded.spec.task == "text_classification":  # which takes no fold columns
+        return "give rows of other entities, or later ones, as validation_data"
     words = ["forestay", "job", "split", prepared.loaded.path.name, flag, column, "--to", "FOLDER"]
     return f"split by it, as cv_split_column_names: {shown(shlex.join(words), 200)}"
 
