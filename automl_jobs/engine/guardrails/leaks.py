@@ -53,7 +53,8 @@ def target_leakage(prepared: Prepared) -> Guardrail:
     assert prepared.train is not None
     spec = prepared.loaded.spec
     frame = prepared.train.frame
-    used = [use for use in prepared.columns if use.used and use.type is not ColumnType.TEXT]
+    entity = set(_candidates(prepared))  # which tell the target in another way: see `entities`
+    used = [use for use in prepared.columns if use.used and use.type is not ColumnType.TEXT and use.name not in entity]
     if len(used) < 2 or len(frame) < LEAK_LEAST_ROWS:
         return Guardrail(name, PASSED, "too few columns or rows to tell a leak from a good feature")
     classification = spec.task != "regression"
