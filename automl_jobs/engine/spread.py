@@ -25,6 +25,11 @@ def primary(problem: Problem, truth: np.ndarray, predicted: np.ndarray, weights:
     truth: class numbers, or values, (n,). predicted: (n, k) probabilities, or (n,) values. weights: of rows, or None.
     """
     if not problem.classification:
+        span = problem.span[1] - problem.span[0]
+        if weights is None and span > 0 and problem.metric == "normalized_root_mean_squared_error":
+            return min(1.0, float(np.sqrt(((predicted - truth) ** 2).mean())) / span)
+        if weights is None and span > 0 and problem.metric == "normalized_mean_absolute_error":
+            return min(1.0, float(np.abs(predicted - truth).mean()) / span)
         found = metrics.regression(truth, predicted, *problem.span, weights)
         return found.get(problem.metric, float("nan"))
     if weights is None and problem.metric == "accuracy":

@@ -123,6 +123,16 @@ def test_the_quick_metric_is_the_metric(metric: str, classes: int) -> None:
     assert quick == pytest.approx(metrics.classification(truth, predicted)[metric])
 
 
+@pytest.mark.parametrize("metric", ["normalized_root_mean_squared_error", "normalized_mean_absolute_error", "r2_score"])
+@pytest.mark.parametrize("error", [1.0, 100.0])
+def test_the_quick_metric_of_a_value_is_the_metric(metric: str, error: float) -> None:
+    draw = np.random.default_rng(1)
+    truth = draw.random(200) * 9
+    predicted = truth + draw.normal(0, error, 200)
+    made: Any = _Problem(metric, classification=False)
+    assert spread.primary(made, truth, predicted) == pytest.approx(metrics.regression(truth, predicted, 0, 9)[metric])
+
+
 def test_the_interval_holds_the_score_and_narrows_with_rows() -> None:
     draw = np.random.default_rng(2)
 

@@ -352,3 +352,24 @@ print(calls)
         [sys.executable, "-c", code, str(outputs)], cwd=ROOT, env=plain, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_documents_of_a_job_are_read_as_they_were_kept_last(store: RunStore) -> None:
+    writer = store.start_job(job_start("documented"))
+    assert store.job("documented").as_dict()["guardrails"] == []
+    writer.log_document("guardrails", [{"name": "first"}])
+    writer.log_document("guardrails", [{"name": "Class balancing detection", "status": "Passed"}])
+    found = store.job("documented").as_dict()
+    assert found["guardrails"] == [{"name": "Class balancing detection", "status": "Passed"}]
+    assert found["explanation"] is None
+    with pytest.raises(ValueError, match="is no document of a job"):
+        writer.log_document("../job", {})
+
+
+def test_the_spread_of_a_score_is_told_beside_it_and_is_no_metric(store: RunStore) -> None:
+    writer = store.start_job(job_start("spread"))
+    writer.log_trial(trial("t1", 0.7, metrics={"accuracy": 0.6, "score_std": 0.02, "train_score": 0.95}))
+    writer.log_trial(trial("t2", 0.6))
+    first, second = store.leaderboard("spread")
+    assert (first.score_std, first.train_score, first.metrics) == (0.02, 0.95, {"accuracy": 0.6, METRIC: 0.7})
+    assert (second.as_dict()["score_std"], second.as_dict()["train_score"]) == (None, None)

@@ -81,8 +81,8 @@ def class_balance(prepared: Prepared) -> Guardrail:
     if smallest["rows"] > IMBALANCE * largest["rows"]:
         return Guardrail(name, PASSED, "every class is well represented in the training data", details[:LISTED])
     description = (
-        f"the classes are imbalanced: {smallest['rows']} rows of {shown(smallest['class'])!r}, {largest['rows']} of "
-        f"{shown(largest['class'])!r}"
+        f"the classes are imbalanced: {shown(largest['class'])!r} has {largest['rows']:,} rows, "
+        f"{shown(smallest['class'])!r} {smallest['rows']:,}"
     )
     fix = "judge models by AUC_weighted, norm_macro_recall or the recall of the rare class rather than by accuracy"
     return Guardrail(name, ALERTED, description, (*details[: LISTED - 1], smallest), fix)
