@@ -285,8 +285,9 @@ def charts(problem: Problem, predictions: np.ndarray) -> dict[str, Any]:
             "accuracy_table": metrics.accuracy_table(truth, predictions, problem.classes),
         }
     return {
-        "residuals": metrics.residuals(truth, predictions),
-        "predicted_true": metrics.predicted_true(truth, predictions),
+        # Their bins are those of all rows, so that the charts of all trials have the same.
+        "residuals": metrics.residuals(truth, predictions, float(problem.target.std())),
+        "predicted_true": metrics.predicted_true(truth, predictions, problem.target),
     }
 
 
