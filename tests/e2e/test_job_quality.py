@@ -73,7 +73,12 @@ def test_a_run_keeps_what_the_guardrails_found_and_what_the_score_rests_on(fores
     shown = forestay("job", "leaderboard", "latest").stdout
     assert "±" in shown
     text = forestay("job", "show", "latest", "--verbose").stdout
-    for words in ("validation scores is an optimistic one", "on the test data accuracy is", "[red]weight", "transformations"):
+    for words in (
+        "validation scores is an optimistic one",
+        "on the test data accuracy is",
+        "[red]weight",
+        "transformations",
+    ):
         assert words in text, words
 
     # Any trial on request, on the same rows; what is kept is not computed again.
