@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,10 @@ def describe(problem: Problem, request: Describe) -> dict[str, Any]:
         documents["test_metrics_interval"] = _test_interval(problem, model, seconds)
     if request.explain:
         left = request.seconds - (time.monotonic() - started)
-        found = explain.explain(problem, model, max(left, 0.0))
-        documents["explanation"] = {"rank": 1, "trial": request.trial, **found.as_dict()}
+        # Without a value of the metric on the rows at hand there is no explanation; the rest is told all the same.
+        with contextlib.suppress(ValueError):
+            found = explain.explain(problem, model, max(left, 0.0))
+            documents["explanation"] = {"rank": 1, "trial": request.trial, **found.as_dict()}
     return documents
 
 

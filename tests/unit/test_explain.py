@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
-from automl_jobs.engine import algorithms, explain, metrics, problem, spread, trial
-from automl_jobs.prepare import prepare
+from automl_jobs.data import ColumnType
+from automl_jobs.engine import after, algorithms, explain, metrics, problem, spread, trial
+from automl_jobs.prepare import ColumnUse, prepare
 from automl_jobs.spec import load_job
 from tests.tables import write_job
 
@@ -98,6 +101,16 @@ def test_a_linear_model_has_no_tree_contributions() -> None:
     made, model = trained("amount", "ElasticNet")
     with pytest.raises(explain.NotTrees):
         explain.contributions(model, made.frame.iloc[:2])
+
+
+def test_the_best_trial_is_described_even_where_the_metric_has_no_value(tmp_path: Path) -> None:
+    made, model = trained("label", "LightGBM")
+    joblib.dump(model, tmp_path / "model.pkl")
+    columns = tuple(ColumnUse(name, ColumnType(kind), True) for name, kind in made.settings.columns)
+    request = after.Describe("1", tmp_path, columns, True, 3.0)
+    assert set(after.describe(made, request)) == {"featurization_summary", "test_metrics_interval", "explanation"}
+    alone = dataclasses.replace(made, metric="AUC_weighted", target=np.zeros_like(made.target), test=None)
+    assert set(after.describe(alone, request)) == {"featurization_summary"}
 
 
 class _Problem:
