@@ -236,7 +236,9 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         if not self.classification:
             return np.asarray(model.predict(counts), dtype="float64").reshape(-1, 1)
         full = np.zeros((counts.shape[0], len(self.classes_)))
-        full[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(counts)
+        known = np.searchsorted(self.classes_, model.classes_)
+        # Of a single class naive Bayes gives two columns; it is certain of the one it knows.
+        full[:, known] = 1.0 if len(known) == 1 else model.predict_proba(counts)
         return full[:, 1:] if len(self.classes_) == 2 else full
 
     def fit(self, X: Any, y: Any) -> TextTargetEncoder:

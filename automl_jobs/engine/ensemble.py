@@ -73,11 +73,11 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
         preprocessor=preprocessor,
         score=values[problem.metric],
         folds=folds,
-        metrics=values,
+        metrics=values | written.as_metrics(),
         artifacts=charts(problem, blended),
         parameters={f"weight of trial {name}": f"{weight:.3f}" for (name, _), weight in members},
         duration_seconds=time.monotonic() - started,
-        outputs=written,
+        outputs=written.folder,
     )
 
 

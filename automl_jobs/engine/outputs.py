@@ -6,7 +6,9 @@ import importlib.metadata
 import json
 import platform
 import shutil
+import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,26 @@ CONDA = "conda_env_v_1_0_0.yml"
 SCORING = "scoring_file_v_2_0_0.py"
 MLFLOW = "mlflow-model"
 COMPRESSION = 3
+TIMED_TRIES = 5
 # What loading and calling any of our pipelines imports, as distributions.
 SERVED_ALWAYS = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class Written:
+    """An outputs folder, and what its model costs to serve.
+
+    Attributes
+    ----------
+    predict_ms: milliseconds of predicting one row, on this machine as busy as it was. model_mb: size of model.pkl.
+    """
+
+    folder: Path
+    predict_ms: float
+    model_mb: float
+
+    def as_metrics(self) -> dict[str, float]:
+        return {"predict_ms": self.predict_ms, "model_mb": self.model_mb}
 
 
 def write(
@@ -36,7 +56,7 @@ def write(
     algorithm: str,
     preprocessor: str,
     packages: tuple[str, ...],
-) -> Path:
+) -> Written:
     """Write the outputs folder of a trial.
 
     Parameters
@@ -45,7 +65,7 @@ def write(
     steps: fitted steps of the final pipeline; its input is a raw frame.
     packages: distributions that this model needs beside those that every model needs.
 
-    Returns `folder`. Golden rows are predicted here, by the fitted objects themselves.
+    Golden rows are predicted here, by the fitted objects themselves.
     """
     import joblib
     from sklearn.pipeline import Pipeline
@@ -71,7 +91,18 @@ def write(
     )
     (folder / SCORING).write_text(templates.render("scoring/score.py.j2", task=problem.task), encoding="utf-8")
     _write_mlflow(folder / MLFLOW, pipeline, code, versions)
-    return folder
+    return Written(folder, _one_row_ms(problem, pipeline), (folder / MODEL).stat().st_size / 1e6)
+
+
+def _one_row_ms(problem: Problem, pipeline: Any) -> float:
+    """Milliseconds of predicting one row, the median of a few tries."""
+    frame = golden.to_frame(problem.schema["columns"], problem.golden_rows[:1])
+    took = []
+    for _ in range(TIMED_TRIES):
+        started = time.perf_counter()
+        pipeline.predict(frame)
+        took.append(time.perf_counter() - started)
+    return 1000 * float(np.median(took))
 
 
 def read_schema(folder: Path) -> dict[str, Any]:

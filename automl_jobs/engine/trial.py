@@ -232,7 +232,7 @@ class Trainer:
             model = LabelledClassifier(model, problem.classes, fitted.positions)
         preprocessor = _describe(problem, layout)
         steps = [("input", self._typed()[0]), ("features", used.transformer), ("model", model)]
-        packed = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
+        written = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
         if fitted.rounds or rounds:
@@ -242,11 +242,11 @@ class Trainer:
             preprocessor=preprocessor,
             score=values[problem.metric],
             folds=folds,
-            metrics=values,
+            metrics=values | written.as_metrics(),
             artifacts=charts(problem, predictions),
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
-            outputs=packed,
+            outputs=written.folder,
         )
 
 

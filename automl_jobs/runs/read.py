@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 
 from automl_jobs.runs import files, liveness, names, tags
 from automl_jobs.runs.rows import ENDED, INTERRUPTED, JOB_DOCUMENTS, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
-from automl_jobs.runs.writer import MLFLOW_STATUS, SCORE_STD, TEST, TRAIN_SCORE, best_tags, cancel_file, log, now
+from automl_jobs.runs.writer import (
+    MLFLOW_STATUS,
+    MODEL_MB,
+    NOT_AZURES,
+    PREDICT_MS,
+    SCORE_STD,
+    TEST,
+    TRAIN_SCORE,
+    best_tags,
+    cancel_file,
+    log,
+    now,
+)
 from forestay import project
 from forestay.errors import ForestayError, InputError
 
@@ -156,7 +168,7 @@ def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, fl
 
 def _trial_row(run: Run, metric: str) -> TrialRow:
     labels = run.tags
-    metrics = {name: value for name, value in run.metrics.items() if name not in (SCORE_STD, TRAIN_SCORE)}
+    metrics = {name: value for name, value in run.metrics.items() if name not in NOT_AZURES}
     status, error = _status(run), labels.get(tags.ERROR)
     if status not in ENDED or run.ended is None:
         status, error = "Failed", INTERRUPTED
@@ -175,6 +187,8 @@ def _trial_row(run: Run, metric: str) -> TrialRow:
         has_model=status == "Completed" and labels.get(tags.OUTPUTS) == "yes",
         score_std=run.metrics.get(SCORE_STD),
         train_score=run.metrics.get(TRAIN_SCORE),
+        predict_ms=run.metrics.get(PREDICT_MS),
+        model_mb=run.metrics.get(MODEL_MB),
     )
 
 

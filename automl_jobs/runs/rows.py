@@ -185,6 +185,7 @@ class TrialRow:
     ----------
     score_std: standard deviation of the score over the folds; None where there was one split.
     train_score: the primary metric on rows that the model was fitted on: far better than `score`, it was overfitted.
+    predict_ms, model_mb: what the model costs to serve: milliseconds of predicting one row, megabytes of model.pkl.
     """
 
     rank: int
@@ -200,6 +201,8 @@ class TrialRow:
     has_model: bool
     score_std: float | None = None
     train_score: float | None = None
+    predict_ms: float | None = None
+    model_mb: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -210,6 +213,8 @@ class TrialRow:
             "score": self.score,
             "score_std": self.score_std,
             "train_score": self.train_score,
+            "predict_ms": self.predict_ms,
+            "model_mb": self.model_mb,
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),

@@ -30,6 +30,10 @@ TEST = "test_"
 """Before the name of a metric on the job's test data, in the parent run."""
 SCORE_STD, TRAIN_SCORE = "score_std", "train_score"
 """Of the primary metric: the standard deviation over the folds, and its value on rows that the model was fitted on."""
+PREDICT_MS, MODEL_MB = "predict_ms", "model_mb"
+"""What a trial's model costs to serve: milliseconds of predicting one row, megabytes of model.pkl."""
+NOT_AZURES = (SCORE_STD, TRAIN_SCORE, PREDICT_MS, MODEL_MB)
+"""Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ MATRIX_CLASSES = 12
 
 SHOWN_COLUMNS = 10
 """The columns whose importance `job show` lists; `job explain` lists more."""
+
+WIDE = 100
+"""Columns of a terminal from which a leaderboard also says how each trial's features were made."""
 
 job_argument = click.argument("job")
 rank_option = click.option("--rank", type=int, default=1, show_default=True, help="Which trial, the best being 1.")
@@ -269,27 +273,34 @@ def summary_view(rows: list[dict[str, Any]]) -> Any:
 
 
 def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[Any]:
-    """A leaderboard for a person; the best trial is marked, and why failed ones failed is said below."""
+    """A leaderboard for a person; the best trial is marked, and why failed ones failed is said below.
+
+    A narrow terminal has no room for how the features were made; `job trial` tells it.
+    """
     if not rows:
         yield f"{title}: no trial has ended yet"
         return
+    wide = shutil.get_terminal_size().columns >= WIDE
     view = table(
-        ("rank", "algorithm", "preprocessor", metric, "training", "took"),
+        ("rank", "algorithm", *(("preprocessor",) if wide else ()), metric, "training", "ms", "MB", "took"),
         (
             (
                 f"* {row.rank}" if row.rank == 1 and row.score is not None else row.rank,
                 row.algorithm,
-                row.preprocessor or None,
+                *((row.preprocessor or None,) if wide else ()),
                 score_text(row) or row.status,
-                number(row.train_score),
+                None if row.train_score is None else f"{row.train_score:.4f}",
+                None if row.predict_ms is None else f"{row.predict_ms:.0f}",
+                None if row.model_mb is None else f"{row.model_mb:.1f}",
                 duration(row.duration_seconds),
             )
             for row in rows
         ),
         title=title,
-        right=("rank", metric, "training", "took"),
+        right=("rank", metric, "training", "ms", "MB", "took"),
     )
-    view.columns[1].no_wrap = view.columns[3].no_wrap = True  # the preprocessor's name gives way
+    for column in view.columns:
+        column.no_wrap = True
     yield view
     for row in rows:
         if row.error:

@@ -156,3 +156,10 @@ def test_a_regressor_of_the_logarithm_answers_in_the_targets_unit() -> None:
     assert model.predict(rows) == pytest.approx(target)
     assert model.fit(rows, target).predict(rows) == pytest.approx(target)
     assert np.isfinite(model.predict(np.array([[1e6]]))).all()
+
+
+def test_a_class_of_one_row_does_not_break_text_targets() -> None:
+    texts = pd.Series([f"word{number % 3} thing" for number in range(30)])
+    told = TextTargetEncoder().fit_transform(texts, np.array([1] + [0] * 29))
+    assert told.shape == (30, 1)
+    assert np.isfinite(told).all()
