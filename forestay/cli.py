@@ -6,6 +6,7 @@ errors answer at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -17,7 +18,7 @@ import click
 
 from forestay import __version__
 from forestay.console import Console, print_error, visible
-from forestay.errors import ForestayError, InputError
+from forestay.errors import ForestayError, InputError, OutsideError
 from forestay.help import NoSuchCommand, Page, usage_error
 
 
@@ -197,19 +198,25 @@ root = LazyGroup(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line and exit with its code (see forestay.errors)."""
+    # A stream that the caller closed (`>&-`) is None: what would go there goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the process's life
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     settings = Console()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments, settings)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is wrong, and nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         code = 0
     sys.exit(code)
+
+
+def _discard_stdout() -> None:
+    """Let what stdout still holds go nowhere, so that the interpreter does not fail on it while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str], settings: Console) -> int:
@@ -223,6 +230,7 @@ def _run(arguments: list[str], settings: Console) -> int:
         # Not root.main(): it turns a closed pipe into a failure.
         with root.make_context("forestay", list(arguments), obj=settings) as context:
             root.invoke(context)
+            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
         return 0
     except ForestayError as error:
         print_error(error)
@@ -241,9 +249,21 @@ def _run(arguments: list[str], settings: Console) -> int:
         return 130
     except BrokenPipeError:
         raise
-    except Exception as error:
-        if settings.verbose:
-            raise
-        sys.stderr.write(visible(f"error: internal: {type(error).__name__}: {error}\n"))
-        sys.stderr.write("  this is a fault of forestay; run again with --verbose for the whole story\n")
-        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _internal(error, settings)
+        where = str(error.filename or "")
+        print_error(OutsideError("the disk is full", where=where, fix="free some space, then run this again"))
+        _discard_stdout()
+        return OutsideError.exit_code
+    except Exception as error:  # noqa: BLE001
+        return _internal(error, settings)
+
+
+def _internal(error: Exception, settings: Console) -> int:
+    """Tell of a fault of ours."""
+    if settings.verbose:
+        raise error
+    sys.stderr.write(visible(f"error: internal: {type(error).__name__}: {error}\n"))
+    sys.stderr.write("  this is a fault of forestay; run again with --verbose for the whole story\n")
+    return 1

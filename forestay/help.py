@@ -18,7 +18,7 @@ class Page(click.Command):
     """A command with a help page; the page's example stays on one line, ready to be copied."""
 
     def get_help(self, ctx: click.Context) -> str:
-        if sys.stdout is not None and sys.stdout.isatty():
+        if sys.stdout.isatty():
             from forestay.rich_help import drawn
 
             return drawn(self, ctx)

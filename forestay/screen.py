@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from forestay.console import visible
 
@@ -39,6 +41,9 @@ class Screen(Console):
                 yield Segment(shown, segment.style)
             else:
                 yield segment
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(visible(text), **how)  # here, since Text drops some of them unseen
 
     def on_broken_pipe(self) -> None:
         """A reader of stdout that went away ends the command; one of stderr must not end a training."""

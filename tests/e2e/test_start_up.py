@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.conftest import ROOT
@@ -54,6 +57,71 @@ def test_a_reader_that_goes_away_is_no_failure() -> None:
     )
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["data", "show", "train/data.csv"], ["job", "check", "job.yml", "-o", "json"]]
+)
+def test_a_pipe_that_nobody_reads_is_no_failure(project: Path, words: list[str]) -> None:
+    write_job(project)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "forestay", *words], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert "rror" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["data", "show", "train/data.csv"], ["job", "check", "job.yml", "-o", "json"]]
+)
+def test_a_full_disk_is_told(project: Path, words: list[str]) -> None:
+    write_job(project)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "forestay", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-2:] == ["error: the disk is full", "  free some space, then run this again"]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_failure(project: Path, closed: str) -> None:
+    command = f"{sys.executable} -m forestay job list {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=project)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["job", "--help"], ["job", "trial", "--help"]])
+def test_help_on_a_terminal_says_what_help_in_a_pipe_says(words: list[str]) -> None:
+    command = [sys.executable, "-m", "forestay", *words]
+    env = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
+    piped = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
+    with pexpect.spawn(command[0], command[1:], env=env, dimensions=(60, 200), encoding="utf-8", timeout=60) as screen:
+        screen.expect(pexpect.EOF)
+        drawn = screen.before or ""
+    assert "╭" in drawn
+    assert "╭" not in piped
+    left, shown = (set(re.findall(r"[\w-]+", text)) for text in (piped, drawn))
+    assert left - shown <= {"-o", "-q", "-v", "-h", "RANGE"}
+    assert {"--output", "--quiet", "--verbose", "--help"} <= left & shown
+    examples = [line.strip() for line in piped.splitlines() if "Example: " in line]
+    assert len(examples) == 1
+    assert examples[0] in drawn
+
+
+def test_the_command_line_completes_words() -> None:
+    env = {
+        **os.environ,
+        "_FORESTAY_COMPLETE": "bash_complete",
+        "COMP_WORDS": "forestay job show --o",
+        "COMP_CWORD": "3",
+    }
+    done = subprocess.run([sys.executable, "-m", "forestay"], capture_output=True, text=True, check=False, env=env)
+    assert done.stdout == "plain,--output\n"
 
 
 def test_narrow_terminals_and_no_color(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

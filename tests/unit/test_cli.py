@@ -39,6 +39,28 @@ def test_every_option_says_what_it_is_for(path: str) -> None:
             assert parameter.help, parameter.name
 
 
+@pytest.mark.parametrize("name", [name for name, entry in cli.TREE.items() if isinstance(entry, tuple)])
+def test_every_group_has_an_example_that_is_one_of_its_commands(name: str) -> None:
+    group = cli.root.get_command(click.Context(cli.root), name)
+    assert group is not None
+    (example,) = re.findall(r"^Example: forestay (.*)$", group.help or "", re.MULTILINE)
+    path = " ".join(example.split()[:2])
+    assert path.startswith(f"{name} ")
+    assert path in LEAVES
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name, entry in cli.TREE.items() if isinstance(entry, tuple))])
+def test_a_group_lists_its_commands_in_the_tree_s_order_one_line_each(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(*words, "--help") == 0
+    lines = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    known: Any = cli.TREE[words[0]][1] if words else cli.TREE
+    assert [line.split()[0] for line in lines] == list(known)
+    assert all(line.endswith(".") for line in lines)
+
+
 def run(*words: str) -> int:
     with pytest.raises(SystemExit) as ended:
         cli.main(list(words))
@@ -78,6 +100,23 @@ def test_common_options_stand_anywhere(
     shown = capsys.readouterr()
     assert json.loads(shown.out) == {"name": "[bold]é"}
     assert shown.err == ""
+
+
+@pytest.mark.parametrize("words", [("-v", "job", "list"), ("job", "--verbose", "list"), ("job", "list", "-v")])
+def test_details_are_shown_wherever_they_are_asked_for(
+    words: tuple[str, ...], stub: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub(lambda context: cli.console(context).detail("a detail"))
+    assert run(*words) == 0
+    assert capsys.readouterr().err == "a detail\n"
+    assert run("job", "list") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_command_takes_the_common_options(path: str) -> None:
+    taken = {name for parameter in cli.load(LEAVES[path]).params for name in parameter.opts}
+    assert {"--output", "-o", "--quiet", "-q", "--verbose", "-v"} <= taken
 
 
 @pytest.mark.parametrize(
@@ -145,6 +184,36 @@ def test_usage_errors_name_what_is_near(words: tuple[str, ...], told: str, capsy
     shown = capsys.readouterr()
     assert told in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (("jbo",), ("No such command 'jbo'.", "Did you mean 'job'? See forestay --help")),
+        (("score", "gen"), ("No such command 'gen'.", "Did you mean 'generate'? See forestay score --help")),
+        (("submit", "job.yml"), ("No such command 'submit'.", "Did you mean 'job submit'? See forestay --help")),
+        (("score", "xyz"), ("No such command 'xyz'.", "Commands: generate, verify, serve. See forestay score --help")),
+        (("job", "list", "--quite"), ("No such option '--quite'.", "Did you mean '--quiet'? See forestay job list")),
+        (("job", "show"), ("Missing argument 'JOB'.", "See forestay job show --help")),
+        (("job", "-q"), ("Missing command.", "See forestay job --help")),
+        (("job", "\x1b[31m"), ("No such command '\\x1b[31m'.", "Commands: new, ")),
+    ],
+)
+def test_a_usage_error_says_in_one_line_what_and_in_one_what_to_do(
+    words: tuple[str, ...], lines: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    what, fix = capsys.readouterr().err.splitlines()
+    assert what == f"error: {lines[0]}"
+    assert fix.startswith(f"  {lines[1]}")
+
+
+@pytest.mark.parametrize("words", [(), ("job",)])
+def test_a_group_alone_shows_its_help_on_stderr(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Usage: forestay")
 
 
 def test_hostile_names_neither_style_nor_steer_a_terminal(

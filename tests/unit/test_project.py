@@ -54,6 +54,30 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytes
         project.write_json(path, float("nan"))
 
 
+def test_a_write_killed_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old", encoding="utf-8")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from forestay import project;"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL);"
+        "project.write_atomic(Path(sys.argv[1]), 'new' * 100_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text(encoding="utf-8") == "old"
+    project.write_atomic(path, "newer")  # what the kill left is in nobody's way
+    assert path.read_text(encoding="utf-8") == "newer"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_folder_that_takes_no_file_is_told() -> None:
+    with pytest.raises(InputError) as caught:  # where the superuser can't write either
+        project.write_atomic(Path("/proc/forestay"), "x")
+    assert caught.value.lines()[0].startswith("/proc/forestay: cannot write: ")
+    with pytest.raises(InputError, match="cannot write here"), project.new_folder(Path("/proc/forestay")):
+        pass
+
+
 def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError) as caught:
@@ -95,3 +119,15 @@ def test_a_lock_says_who_holds_it_and_dies_with_its_holder(tmp_path: Path) -> No
     started = time.monotonic()
     with project.lock(path, "the thing", wait_seconds=5):
         assert time.monotonic() - started < 5
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = HOLD.replace("60", "0.7")
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with project.lock(path, "the thing", wait_seconds=20):
+        pass
+    assert holder.wait(timeout=20) == 0  # it was left to end by itself
+    holder.stdout.close()
