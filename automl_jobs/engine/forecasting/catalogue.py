@@ -1,0 +1,241 @@
+"""The forecasting algorithms by Azure's names: what each is here, settings to try first, and a space to search.
+
+The regressors are those of `engine.algorithms`, on lags of the target. Order and values come from backtests on monthly,
+daily and hourly series (see benchmarks/): regularised linear lags and smoothing first, then trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.engine import algorithms
+from automl_jobs.engine.forecasting.panel import Series
+
+if TYPE_CHECKING:
+    import optuna
+
+    from automl_jobs.engine.forecasting.problem import ForecastProblem
+
+Parameters = dict[str, Any]
+# How a regressor on lags looks at the series; the other parameters are the regressor's own.
+VIEW = ("steps", "offset", "log")
+RECURSIVE, DIRECT = "recursive", "direct"
+LINEAR_NAMES = ("ElasticNet", "LassoLars", "SGD", "KNN")
+ONLY_IN_AZURE = ("TCNForecaster",)
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One of Azure's forecasting algorithms.
+
+    Attributes
+    ----------
+    name: Azure's run name.
+    fit: (series, problem, parameters, threads) -> a fitted forecaster of `forestay_forecasting`.
+    portfolio: settings to try first.
+    rank: place in the order of first tries.
+    space: draws further settings from an Optuna trial.
+    max_rows: not tried on more rows: it fits series by series, in Python.
+    packages: distributions that its models need beside scikit-learn.
+    """
+
+    name: str
+    fit: Callable[[Sequence[Series], ForecastProblem, Parameters, int], Any]
+    portfolio: tuple[Parameters, ...]
+    rank: int
+    space: Callable[[optuna.Trial], Parameters] | None = None
+    max_rows: int | None = None
+    packages: tuple[str, ...] = field(default=())
+
+
+def _logarithm(problem: ForecastProblem, parameters: Parameters) -> Any:
+    return problem.logarithm if parameters.get("log") else None
+
+
+def _simple(kind: str) -> Callable[..., Any]:
+    def fit(_: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
+        from forestay_forecasting import LocalForecaster, Simple
+
+        return LocalForecaster({(): Simple(kind, problem.season)}, problem.season)
+
+    return fit
+
+
+def _local(module: str) -> Callable[..., Any]:
+    def fit(series: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
+        from importlib import import_module
+
+        from forestay_forecasting import LocalForecaster
+
+        fitting = import_module(f"automl_jobs.engine.forecasting.{module}")
+        log = _logarithm(problem, parameters)
+        models = {
+            one.key: fitting.fit(log.there(one.values) if log else one.values, problem.season)
+            for one in series
+            if len(one) >= 4
+        }
+        return LocalForecaster(models, problem.season, log)
+
+    return fit
+
+
+def _linear(prophet: bool) -> Callable[..., Any]:
+    def fit(series: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
+        from automl_jobs.engine.forecasting import linear
+
+        settings = {name: value for name, value in parameters.items() if name != "log"}
+        return linear.fit(
+            [one for one in series if len(one) >= 4],
+            problem.frequency,
+            problem.season,
+            problem.known,
+            problem.holidays,
+            prophet=prophet,
+            log=_logarithm(problem, parameters),
+            **settings,
+        )
+
+    return fit
+
+
+def _on_lags(name: str) -> Callable[..., Any]:
+    def fit(series: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
+        from automl_jobs.engine.forecasting import lagged
+
+        own = {key: value for key, value in parameters.items() if key not in VIEW}
+        return lagged.fit(
+            series,
+            problem.lag_settings,
+            _regressor(name, own, threads, problem.seed),
+            base=1 if parameters.get("steps", RECURSIVE) == RECURSIVE else problem.horizon,
+            offset=parameters.get("offset", "season"),
+            cycles=name in LINEAR_NAMES,
+            log=_logarithm(problem, parameters),
+        )
+
+    return fit
+
+
+def _regressor(name: str, parameters: Parameters, threads: int, seed: int) -> Any:
+    """The unfitted regressor; linear ones behind an imputer and a scaler."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    parameters = dict(parameters)
+    build = algorithms.Build(classes=0, threads=threads, seed=seed, rounds=parameters.pop("rounds", 300))
+    if name == "ElasticNet" and parameters.get("l1_ratio") == 0:
+        made: Any = Ridge(alpha=parameters["alpha"])
+    else:
+        made = algorithms.by_name(name, False).make(parameters, build)
+    if name not in LINEAR_NAMES:
+        return made
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), made)
+
+
+def _view(trial: optuna.Trial) -> Parameters:
+    return {
+        "steps": trial.suggest_categorical("steps", [RECURSIVE, DIRECT]),
+        "offset": trial.suggest_categorical("offset", ["none", "level", "season"]),
+        "log": trial.suggest_categorical("log", [False, True]),
+    }
+
+
+def _space(name: str) -> Callable[[optuna.Trial], Parameters]:
+    def draw(trial: optuna.Trial) -> Parameters:
+        if name == "ElasticNet":
+            return {**_view(trial), "alpha": trial.suggest_float("alpha", 0.1, 300.0, log=True), "l1_ratio": 0}
+        rounds = {"rounds": trial.suggest_int("rounds", 60, 600, log=True)}
+        own = algorithms.by_name(name, False).space
+        boosted = name in ("LightGBM", "XGBoostRegressor", "GradientBoosting")
+        return {**_view(trial), **(own(trial) if own else {}), **(rounds if boosted else {})}
+
+    return draw
+
+
+def _smooth(trial: optuna.Trial) -> Parameters:
+    return {
+        "log": trial.suggest_categorical("log", [False, True]),
+        "bend": trial.suggest_float("bend", 1e-3, 1.0, log=True),
+        "ridge": trial.suggest_float("ridge", 0.01, 30.0, log=True),
+    }
+
+
+_RAW_LEVEL = {"steps": DIRECT, "offset": "level", "log": False}
+_SEASON = {"steps": RECURSIVE, "offset": "season", "log": False}
+_SEASON_LOG = {"steps": RECURSIVE, "offset": "season", "log": True}
+_LEVEL_LOG = {"steps": RECURSIVE, "offset": "level", "log": True}
+_LGB = {"learning_rate": 0.05, "num_leaves": 15, "min_child_samples": 10, "colsample_bytree": 0.6, "rounds": 250}
+_XGB = {"learning_rate": 0.05, "max_depth": 4, "subsample": 0.8, "colsample_bytree": 0.6, "rounds": 250}
+_HGB = {"learning_rate": 0.06, "max_leaf_nodes": 15, "min_samples_leaf": 10, "rounds": 200}
+
+CATALOGUE: tuple[Algorithm, ...] = (
+    Algorithm(
+        "ElasticNet",
+        _on_lags("ElasticNet"),
+        (
+            {**_SEASON_LOG, "alpha": 3.0, "l1_ratio": 0},
+            {"steps": DIRECT, "offset": "none", "log": False, "alpha": 30.0, "l1_ratio": 0},
+            {**_LEVEL_LOG, "alpha": 10.0, "l1_ratio": 0},
+        ),
+        1,
+        _space("ElasticNet"),
+    ),
+    Algorithm(
+        "LightGBM",
+        _on_lags("LightGBM"),
+        ({**_RAW_LEVEL, **_LGB}, {**_LEVEL_LOG, **_LGB}, {**_SEASON, **_LGB}),
+        2,
+        _space("LightGBM"),
+        packages=("lightgbm",),
+    ),
+    Algorithm("ExponentialSmoothing", _local("ets"), ({"log": True}, {"log": False}), 3, max_rows=60_000),
+    Algorithm("Prophet", _linear(prophet=True), ({"log": True}, {"log": False}), 4, _smooth, max_rows=400_000),
+    Algorithm("AutoArima", _local("arima"), ({"log": True}, {"log": False}), 5, max_rows=20_000),
+    Algorithm(
+        "XGBoostRegressor",
+        _on_lags("XGBoostRegressor"),
+        ({**_RAW_LEVEL, **_XGB}, {**_LEVEL_LOG, **_XGB}),
+        6,
+        _space("XGBoostRegressor"),
+        packages=("xgboost-cpu",),
+    ),
+    Algorithm("Arimax", _linear(prophet=False), ({"log": False}, {"log": True}), 7, max_rows=20_000),
+    Algorithm("SeasonalNaive", _simple("SeasonalNaive"), ({},), 8),
+    Algorithm(
+        "ExtremeRandomTrees",
+        _on_lags("ExtremeRandomTrees"),
+        ({**_LEVEL_LOG, "min_samples_leaf": 3, "max_features": 0.5},),
+        9,
+        _space("ExtremeRandomTrees"),
+        max_rows=100_000,
+    ),
+    Algorithm(
+        "GradientBoosting", _on_lags("GradientBoosting"), ({**_RAW_LEVEL, **_HGB},), 10, _space("GradientBoosting")
+    ),
+    Algorithm(
+        "RandomForest",
+        _on_lags("RandomForest"),
+        ({**_RAW_LEVEL, "min_samples_leaf": 3, "max_features": 0.5},),
+        11,
+        _space("RandomForest"),
+        max_rows=100_000,
+    ),
+    Algorithm("LassoLars", _on_lags("LassoLars"), ({**_SEASON_LOG, "alpha": 1e-3},), 12, max_rows=50_000),
+    Algorithm("Average", _simple("Average"), ({},), 13),
+    Algorithm("SeasonalAverage", _simple("SeasonalAverage"), ({},), 14),
+    Algorithm("SGD", _on_lags("SGD"), ({**_SEASON_LOG, "alpha": 1e-3},), 15),
+    Algorithm("DecisionTree", _on_lags("DecisionTree"), ({**_RAW_LEVEL, "min_samples_leaf": 8},), 16),
+    Algorithm("KNN", _on_lags("KNN"), ({**_LEVEL_LOG, "n_neighbors": 8, "weights": "distance"},), 17, max_rows=20_000),
+    Algorithm("Naive", _simple("Naive"), ({},), 18),
+)
+
+BASELINE = Algorithm("Baseline", _simple("Naive"), ({},), 0)
+
+
+def by_name(name: str) -> Algorithm:
+    """The algorithm of Azure's name. Raises KeyError when this machine has no kin of it."""
+    return {algorithm.name: algorithm for algorithm in (*CATALOGUE, BASELINE)}[name]

@@ -1,0 +1,118 @@
+"""From rows to series: frequencies, gaps, aggregation, and what is refused with its line and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from automl_jobs.engine.forecasting import frequency
+from forestay.errors import InputError
+from tests.forecasting_support import daily, problem, stores
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("D", "D"), ("H", "h"), ("M", "ME"), ("15min", "15min"), ("W", "W-SUN"), ("daily", "D"), ("MS", "MS")],
+)
+def test_frequencies_in_old_and_new_spelling(written: str, read: str) -> None:
+    assert frequency.read(written) == read
+
+
+@pytest.mark.parametrize("written", ["", "often", "0D", "-1D"])
+def test_what_is_no_frequency(written: str) -> None:
+    assert frequency.read(written) is None
+
+
+@pytest.mark.parametrize("name", ["D", "h", "MS", "ME", "W-WED", "QS-FEB", "YS-JAN", "B", "15min", "YE-JUN"])
+def test_a_grid_is_detected_also_with_a_hole(name: str) -> None:
+    times = pd.date_range("2020-01-01", periods=40, freq=name)
+    assert frequency.fits(times, str(frequency.detect(times)))
+    holed = times.delete([7, 8])
+    found = frequency.detect(holed)
+    assert found is not None
+    assert len(pd.date_range(times[0], times[-1], freq=found)) == len(times)
+
+
+def test_a_given_week_takes_the_weekday_of_the_data() -> None:
+    assert frequency.detect(pd.date_range("2024-01-03", periods=9, freq="7D"), "W-SUN") == "W-WED"
+    assert frequency.detect(pd.date_range("2024-01-01", periods=9, freq="MS"), "ME") == "MS"
+    assert frequency.detect(pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-02T05:00"]), "D") is None
+
+
+def test_gaps_are_filled_and_not_observed(tmp_path: Path) -> None:
+    found = problem(tmp_path, daily().drop(index=[50, 51]))
+    (one,) = found.series
+    assert len(one) == 120
+    assert np.flatnonzero(~one.observed).tolist() == [50, 51]
+    assert one.values[49] < one.values[50] < one.values[52] or one.values[49] > one.values[50] > one.values[52]
+
+
+def test_series_are_told_apart_by_id(tmp_path: Path) -> None:
+    found = problem(tmp_path, stores(), "  time_series_id_column_names: store\n")
+    assert [one.key for one in found.series] == [("7",), ("north",)]
+    assert found.spans[("7",)][0] > found.spans[("north",)][1]
+
+
+def test_repeated_times_are_refused_with_line_and_advice(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        problem(tmp_path, stores())
+    (wrong,) = refused.value.problems
+    assert wrong.where is not None
+    assert wrong.where.endswith("job.yml:7")
+    assert "2024-01-01" in wrong.message
+    assert wrong.fix is not None
+    assert "time_series_id_column_names" in wrong.fix
+    assert "target_aggregate_function" in wrong.fix
+
+
+def test_irregular_times_are_refused_and_joined_when_asked(tmp_path: Path) -> None:
+    frame = daily()
+    frame.loc[10, "day"] = "2024-01-11 05:30:00"
+    with pytest.raises(InputError, match="2024-01-11T05:30"):
+        problem(tmp_path, frame, "  frequency: D\n")
+    frame = daily(400)
+    frame.loc[10, "day"] = "2024-01-11 05:30:00"
+    joined = problem(tmp_path, frame, "  frequency: W\n  target_aggregate_function: sum\n")
+    assert joined.frequency == "W-SUN"
+    assert joined.series[0].values[:-1].sum() == pytest.approx(frame["sales"][: 7 * (len(joined.series[0]) - 1)].sum())
+
+
+def test_a_series_too_short_for_the_horizon_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="9 periods: too few to forecast 7") as refused:
+        problem(tmp_path, daily(9))
+    assert "forecast_horizon to 2" in str(refused.value.problems[0].fix)
+
+
+@pytest.mark.parametrize(("handling", "kept"), [("auto", 1), ("drop", 1), ("pad", 2), ("none", 2)])
+def test_short_series(tmp_path: Path, handling: str, kept: int) -> None:
+    frame = pd.concat([daily().assign(store="long"), daily(12).assign(store="short")])
+    extra = f"  time_series_id_column_names: store\n  short_series_handling_config: {handling}\n"
+    found = problem(tmp_path, frame, extra)
+    assert len(found.series) == kept
+    if handling == "pad":
+        assert min(len(one) for one in found.series) == 1 + 7 + 7 + 7
+        assert sum(int(one.observed.sum()) for one in found.series) == 132
+    assert (kept == 2 and handling == "none") or any("short" in note or "series are" in note for note in found.notes)
+
+
+def test_folds_roll_by_horizon_or_step(tmp_path: Path) -> None:
+    found = problem(tmp_path, daily())
+    assert [(window.fit, window.start, window.stop) for (window,) in found.splits] == [(106, 106, 113), (113, 113, 120)]
+    stepped = problem(tmp_path, daily(), "  cv_step_size: 3\n")
+    assert [window.start for (window,) in stepped.splits] == [110, 113]
+
+
+def test_what_is_not_known_ahead_is_used_only_with_feature_lags(tmp_path: Path) -> None:
+    unknown = "  features_unknown_at_forecast_time: promotion\n"
+    found = problem(tmp_path, daily(), unknown)
+    assert found.columns == ()
+    assert any("feature_lags" in note for note in found.notes)
+    lagged = problem(tmp_path, daily(), unknown + "  feature_lags: auto\n")
+    assert lagged.columns == (("promotion", "numeric"),)
+    assert lagged.known == ()
+    (task,) = [lagged.series[0].task(100, 7, hidden=lagged.hidden)]
+    assert task.features["promotion"].iloc[100:].isna().all()
+    assert task.features["promotion"].iloc[:100].notna().all()

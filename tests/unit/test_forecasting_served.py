@@ -1,0 +1,204 @@
+"""The served model: history, gaps, quantiles, what is refused; metrics by series; the order of trials; the files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from automl_jobs.engine.forecasting import backtest, outputs
+from automl_jobs.engine.forecasting.backtest import Forecasts
+from automl_jobs.engine.forecasting.search import ForecastSearch
+from automl_jobs.engine.forecasting.trainer import ENSEMBLE, ForecastTrainer
+from automl_jobs.engine.search import Limits
+from automl_jobs.engine.trial import BASELINE, TrialPlan
+from forestay_forecasting import ForecastInputError, ForecastModel, Spread
+from tests.forecasting_support import daily, problem, stores
+
+RIDGE = {"steps": "recursive", "offset": "season", "log": False, "alpha": 1.0, "l1_ratio": 0}
+IDS = "  time_series_id_column_names: store\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of a trial on two series."""
+    folder = tmp_path_factory.mktemp("forecast")
+    trainer = ForecastTrainer(problem(folder, stores(), IDS), 1)
+    return trainer.run(TrialPlan("1", "ElasticNet", RIDGE), folder / "1").outputs
+
+
+@pytest.fixture
+def model(trained: Path) -> ForecastModel:
+    found: ForecastModel = joblib.load(trained / "model.pkl")
+    return found
+
+
+def future(days: list[str], store: str = "north", **more: Any) -> pd.DataFrame:
+    return pd.DataFrame({"day": days, "store": store, "promotion": 0, **more})
+
+
+def test_one_row_later_equals_the_whole_way_there(model: ForecastModel) -> None:
+    """Training ends on 29 April: a gap is walked through, with features as they were last known."""
+    days = [str(day)[:10] for day in pd.date_range("2024-04-30", periods=5)]
+    last = int(stores().query("store == 'north'")["promotion"].iloc[-1])
+    whole = model.predict(future(days).assign(promotion=[last] * 4 + [0]))
+    assert model.predict(future(days[-1:])) == pytest.approx(whole[-1:])
+    assert model.predict(future(days[::-1]).assign(promotion=[0] + [last] * 4)) == pytest.approx(whole[::-1])
+
+
+def test_recent_history_moves_the_forecast_and_is_given_back(model: ForecastModel) -> None:
+    # The model repeats the season: what came a week before the third day is what the first day brought.
+    days = ["2024-04-30", "2024-05-01", "2024-05-07"]
+    plain = model.predict(future(days))
+    with_history = model.predict(future(days, sales=[plain[0] + 50, plain[1] + 50, None]))
+    assert with_history[:2] == pytest.approx(plain[:2] + 50)
+    assert with_history[2] > plain[2] + 5
+    apart = model.forecast(future(days[2:]), history=future(days[:2], sales=with_history[:2]))
+    assert apart["forecast"].tolist() == pytest.approx(with_history[2:].tolist())
+
+
+def test_rows_of_series_do_not_mix(model: ForecastModel) -> None:
+    both = pd.concat([future(["2024-04-30"]), future(["2024-04-30"], "7")], ignore_index=True)
+    small, large = model.predict(both)
+    assert small < 300 < 900 < large
+    assert model.predict(both.assign(store=["north", 7])) == pytest.approx([small, large])
+
+
+def test_a_new_series_needs_history(model: ForecastModel) -> None:
+    days = [str(day)[:10] for day in pd.date_range("2024-06-01", periods=15)]
+    with pytest.raises(ForecastInputError, match="no such series"):
+        model.predict(future(days[-1:], "south"))
+    sales: list[float | None] = [500.0 + 10 * (day % 7) for day in range(14)]
+    found = model.predict(future(days, "south", sales=[*sales, None]))
+    assert 450 < found[-1] < 600
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "column", "text"),
+    [
+        (future(["2024-04-29"]), 0, "day", "no later than"),
+        (future(["2020-01-01"]), 0, "day", "no later than"),
+        (future(["2024-05-01", "2024-05-01"]), 1, "day", "twice"),
+        (future(["2024-05-01 07:00"]), 0, "day", "frequency D"),
+        (future(["2099-05-01"]), 0, "day", "periods after"),
+        (future(["9999-12-31"]), 0, "day", "periods after"),
+        (future([None]), 0, "day", "must hold"),  # type: ignore[list-item]
+    ],
+)
+def test_rows_that_can_not_be_forecast_are_named(
+    model: ForecastModel, rows: pd.DataFrame, row: int, column: str, text: str
+) -> None:
+    with pytest.raises(ForecastInputError, match=text) as refused:
+        model.predict(rows)
+    assert refused.value.details[0][:2] == (row, column)
+
+
+def test_quantiles_are_ordered_and_never_below_zero_here(model: ForecastModel) -> None:
+    days = [str(day)[:10] for day in pd.date_range("2024-04-30", periods=7)]
+    found = model.forecast(future(days), quantiles=[0.1, 0.5, 0.9])
+    assert (found[0.1] <= found[0.5]).all()
+    assert (found[0.5] < found[0.9]).all()
+    assert (found[0.1] >= 0).all()
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        model.forecast(future(days), quantiles=[1.0])
+
+
+def test_a_conformal_quantile_covers_what_it_says() -> None:
+    draw = np.random.default_rng(0)
+    spread = Spread(np.ones(5), np.sort(draw.normal(size=399)), {}, 2.0)
+    truth = 2.0 * draw.normal(size=20_000)
+    for level in (0.05, 0.5, 0.9):
+        limit = spread.offset((), np.array([1]), level)[0]
+        assert (truth <= limit).mean() == pytest.approx(level, abs=0.05)
+    assert spread.offset((), np.array([20]), 0.9)[0] == pytest.approx(2 * spread.offset((), np.array([5]), 0.9)[0])
+
+
+def test_normalised_metrics_are_by_series_and_averaged(tmp_path: Path) -> None:
+    """As azureml-metrics: each series' error over its own range, then the mean; plain errors over all rows."""
+    found = problem(tmp_path, stores(), IDS)
+    spans = [high - low for low, high in (found.spans[one.key] for one in found.series)]
+    truth, offsets = np.array([1000.0, 1000.0, 100.0, 100.0]), np.array([10.0, 10.0, 3.0, 3.0])
+    forecasts = Forecasts(np.array([0, 0, 1, 1]), np.array([1, 2, 1, 2]), truth, truth + offsets)
+    scores = backtest.scores(forecasts, found.series, found)
+    assert scores["mean_absolute_error"] == pytest.approx(6.5)
+    assert scores["normalized_root_mean_squared_error"] == pytest.approx((10 / spans[0] + 3 / spans[1]) / 2)
+    units = [found.scales[one.key] for one in found.series]
+    assert scores["mean_absolute_scaled_error"] == pytest.approx((10 / units[0] + 3 / units[1]) / 2)
+
+
+def test_golden_rows_come_back_in_a_process_with_nothing_but_the_files_beside(trained: Path) -> None:
+    code = (
+        "import json, sys, joblib, pandas as pd\n"
+        "golden = json.load(open('golden.json'))\n"
+        "found = joblib.load('model.pkl').predict(pd.DataFrame(golden['rows'])).tolist()\n"
+        "print(json.dumps([found, golden['predictions']]))\n"
+        "assert not any(name.split('.')[0] in ('forestay', 'automl_jobs') for name in sys.modules)\n"
+        "assert sys.modules['forestay_forecasting'].__file__.startswith(sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(trained)], cwd=trained, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found, expected = json.loads(done.stdout)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert len(found) > 10
+
+
+def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Path, model: ForecastModel) -> None:
+    schema = json.loads((trained / outputs.SCHEMA).read_text(encoding="utf-8"))
+    assert (schema["task"], schema["time_column"], schema["series_columns"]) == ("forecasting", "day", ["store"])
+    columns = {column["name"]: column for column in schema["columns"]}
+    assert columns["day"]["minimum"] == "2024-04-30T00:00:00"
+    assert columns["store"]["values"] == ["7", "north"]
+    assert set(schema["files"]) == {"model.pkl", "forestay_transformers.py", "forestay_forecasting.py"}
+    row = {name: column.get("sample", 0) for name, column in columns.items() if column["used"]}
+    assert np.isfinite(model.predict(pd.DataFrame([row]))).all()
+
+
+def _search(trials: int = 12, names: tuple[str, ...] = ("ElasticNet", "SeasonalNaive", "Prophet")) -> ForecastSearch:
+    return ForecastSearch(names, 500, False, Limits(60, 60, trials, early_termination=False), 0, positive=True)
+
+
+def test_the_last_trial_is_an_ensemble_of_the_best_one_of_each_algorithm() -> None:
+    search = _search()
+    plans = []
+    while (plan := search.next()) is not None:
+        plans.append(plan)
+        search.finished(plan, 1.0 / len(plans), 0.01)
+    assert [plan.id for plan in plans] == [str(number) for number in range(12)]
+    assert plans[0].algorithm == BASELINE
+    assert plans[-1].algorithm == ENSEMBLE
+    members = [name for name, _ in plans[-1].parameters["members"]]
+    assert len(members) == len(set(members)) == 3
+    assert {plan.algorithm for plan in plans} == {BASELINE, ENSEMBLE, "ElasticNet", "SeasonalNaive", "Prophet"}
+
+
+def test_no_logarithm_where_the_target_can_be_negative() -> None:
+    search = ForecastSearch(("ElasticNet", "Prophet"), 500, False, Limits(60, 60, 25), 0, positive=False, vote=False)
+    plans = []
+    while (plan := search.next()) is not None:
+        plans.append(plan)
+        search.finished(plan, 0.5, 0.01)
+    assert len(plans) > 5
+    assert not any(plan.parameters.get("log") for plan in plans)
+
+
+def test_an_ensemble_is_the_mean_of_its_members(tmp_path: Path) -> None:
+    trainer = ForecastTrainer(problem(tmp_path, daily()), 1)
+    members = [("ElasticNet", RIDGE), ("SeasonalNaive", {})]
+    models = [
+        joblib.load(trainer.run(TrialPlan(str(number), name, parameters), tmp_path / str(number)).outputs / "model.pkl")
+        for number, (name, parameters) in enumerate(members)
+    ]
+    both = trainer.run(TrialPlan("9", ENSEMBLE, {"members": members}), tmp_path / "9")
+    assert both.preprocessor == "2 models"
+    row = pd.DataFrame({"day": ["2024-05-02"], "promotion": [0]})
+    each = [one.predict(row)[0] for one in models]
+    assert joblib.load(both.outputs / "model.pkl").predict(row)[0] == pytest.approx(np.mean(each))
