@@ -15,6 +15,7 @@ import pytest
 
 from automl_jobs.engine.forecasting import backtest, outputs
 from automl_jobs.engine.forecasting.backtest import Forecasts
+from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch
 from automl_jobs.engine.forecasting.trainer import ENSEMBLE, ForecastTrainer
 from automl_jobs.engine.search import Limits
@@ -178,6 +179,18 @@ def test_the_last_trial_is_an_ensemble_of_the_best_one_of_each_algorithm() -> No
     members = [name for name, _ in plans[-1].parameters["members"]]
     assert len(members) == len(set(members)) == 3
     assert {plan.algorithm for plan in plans} == {BASELINE, ENSEMBLE, "ElasticNet", "SeasonalNaive", "Prophet"}
+
+
+def test_early_termination_waits_for_the_ensemble_of_the_portfolio() -> None:
+    names = tuple(algorithm.name for algorithm in CATALOGUE)
+    search = ForecastSearch(names, 500, False, Limits(60, 60, 1000), 0, positive=True)
+    plans = []
+    while (plan := search.next()) is not None:
+        plans.append(plan)
+        search.finished(plan, float(len(plans)), 0.01)
+    assert any(plan.algorithm == ENSEMBLE for plan in plans)
+    assert len(plans) < 50
+    assert "enable_early_termination" in search.stop_reason
 
 
 def test_no_logarithm_where_the_target_can_be_negative() -> None:

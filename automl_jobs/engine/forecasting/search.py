@@ -160,6 +160,8 @@ class ForecastSearch:
             and self._since_best >= TERMINATION_PATIENCE
             and not self._portfolio
             and not self._ensembles
+            # The first ensemble is due once the portfolio is through.
+            and (not self.vote or self._until_ensemble > 0)
         ):
             self.stop_reason = f"the last {self._since_best} trials were no better (enable_early_termination)"
         return bool(self.stop_reason)
