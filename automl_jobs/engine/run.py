@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from automl_jobs.engine import algorithms, features, guardrails
 from automl_jobs.engine.after import Describe
 from automl_jobs.engine.loop import Listener, Loop
-from automl_jobs.engine.search import Limits, Search
+from automl_jobs.engine.progress import Limits
+from automl_jobs.engine.search import Search
 from automl_jobs.engine.worker import Failure, TestScore, Worker
 from automl_jobs.runs import JobStart, RunStore
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed

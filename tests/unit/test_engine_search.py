@@ -7,7 +7,8 @@ import time
 import pytest
 
 from automl_jobs.engine import algorithms
-from automl_jobs.engine.search import TERMINATION_AFTER, Limits, Search
+from automl_jobs.engine.progress import TERMINATION_AFTER, Limits
+from automl_jobs.engine.search import Search
 
 LAYOUTS = frozenset({"linear", "counts", "tree", "target"})
 NAMES = tuple(algorithm.name for algorithm in algorithms.CLASSIFIERS)
@@ -15,7 +16,28 @@ NAMES = tuple(algorithm.name for algorithm in algorithms.CLASSIFIERS)
 
 def search(names: tuple[str, ...] = NAMES, rows: int = 1000, **limits: object) -> Search:
     given: dict[str, object] = {"seconds": 1000.0, "trial_seconds": 100.0, "trials": 1000, **limits}
-    return Search(names, True, rows, True, Limits(**given), seed=1, layouts=LAYOUTS)  # type: ignore[arg-type]
+    return Search(
+        names=names,
+        classification=True,
+        rows=rows,
+        higher=True,
+        limits=Limits(**given),  # type: ignore[arg-type]
+        seed=1,
+        layouts=LAYOUTS,
+    )
+
+
+def regression(limits: Limits, *, skewed: bool = False) -> Search:
+    return Search(
+        names=("ElasticNet", "LightGBM"),
+        classification=False,
+        rows=100,
+        higher=False,
+        limits=limits,
+        seed=0,
+        layouts=LAYOUTS,
+        skewed=skewed,
+    )
 
 
 def drain(found: Search, score: float | None = 0.5, most: int = 400) -> list[str]:
@@ -56,9 +78,7 @@ def test_exit_score_ends_the_search() -> None:
 
 
 def test_a_lower_exit_score_is_better_for_an_error() -> None:
-    found = Search(
-        ("ElasticNet", "LightGBM"), False, 100, False, Limits(100, 100, 100, exit_score=0.1), seed=0, layouts=LAYOUTS
-    )
+    found = regression(Limits(100, 100, 100, exit_score=0.1))
     for score in (0.5, 0.05):
         plan = found.next()
         assert plan is not None
@@ -118,9 +138,22 @@ def test_slow_algorithms_are_left_out_of_big_tables_unless_nothing_else_is_allow
 
 def test_the_logarithm_of_a_skewed_target_is_tried_beside_the_target() -> None:
     limits = Limits(1000, 100, 12, early_termination=False)
-    found = Search(("ElasticNet", "LightGBM"), False, 100, False, limits, seed=0, layouts=LAYOUTS, skewed=True)
+    found = regression(limits, skewed=True)
     logarithms = []
     while (plan := found.next()) is not None:
         logarithms.append(plan.parameters.get(algorithms.LOG_TARGET, False))
         found.finished(plan, 0.5, 0.0)
     assert 3 <= sum(logarithms) <= len(logarithms) - 4
+
+
+def test_a_baseline_that_ends_after_a_better_trial_is_not_the_best() -> None:
+    """Trials run side by side, and nothing says that the baseline is the first to end."""
+    found = search(exit_score=0.9)
+    baseline, first = found.next(), found.next()
+    assert baseline is not None
+    assert first is not None
+    assert found.finished(first, 0.95, 1.0)
+    assert not found.finished(baseline, 0.2, 2.0)
+    assert found.best == 0.95
+    assert found.next() is None
+    assert "exit_score" in found.stop_reason

@@ -18,7 +18,7 @@ from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch
 from automl_jobs.engine.forecasting.trainer import ENSEMBLE, ForecastTrainer
-from automl_jobs.engine.search import Limits
+from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 from forestay_forecasting import ForecastInputError, ForecastModel, Spread
 from tests.forecasting_support import daily, problem, stores
@@ -163,8 +163,12 @@ def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Pa
     assert np.isfinite(model.predict(pd.DataFrame([row]))).all()
 
 
+def searching(names: tuple[str, ...], limits: Limits, *, positive: bool = True, vote: bool = True) -> ForecastSearch:
+    return ForecastSearch(names=names, rows=500, higher=False, limits=limits, seed=0, positive=positive, vote=vote)
+
+
 def _search(trials: int = 12, names: tuple[str, ...] = ("ElasticNet", "SeasonalNaive", "Prophet")) -> ForecastSearch:
-    return ForecastSearch(names, 500, False, Limits(60, 60, trials, early_termination=False), 0, positive=True)
+    return searching(names, Limits(60, 60, trials, early_termination=False))
 
 
 def test_the_last_trial_is_an_ensemble_of_the_best_one_of_each_algorithm() -> None:
@@ -183,7 +187,7 @@ def test_the_last_trial_is_an_ensemble_of_the_best_one_of_each_algorithm() -> No
 
 def test_early_termination_waits_for_the_ensemble_of_the_portfolio() -> None:
     names = tuple(algorithm.name for algorithm in CATALOGUE)
-    search = ForecastSearch(names, 500, False, Limits(60, 60, 1000), 0, positive=True)
+    search = searching(names, Limits(60, 60, 1000))
     plans = []
     while (plan := search.next()) is not None:
         plans.append(plan)
@@ -194,7 +198,7 @@ def test_early_termination_waits_for_the_ensemble_of_the_portfolio() -> None:
 
 
 def test_no_logarithm_where_the_target_can_be_negative() -> None:
-    search = ForecastSearch(("ElasticNet", "Prophet"), 500, False, Limits(60, 60, 25), 0, positive=False, vote=False)
+    search = searching(("ElasticNet", "Prophet"), Limits(60, 60, 25), positive=False, vote=False)
     plans = []
     while (plan := search.next()) is not None:
         plans.append(plan)
