@@ -331,6 +331,22 @@ _LIGHTGBM = Algorithm(
     boosted=True,
     packages=("lightgbm",),
 )
+
+
+def _xgboost_named(name: str) -> Algorithm:
+    """XGBoost, which Azure names by its task."""
+    return Algorithm(
+        name,
+        TREES,
+        _xgboost,
+        (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
+        rank=5,
+        space=_xgboost_space,
+        boosted=True,
+        packages=("xgboost-cpu",),
+    )
+
+
 _BOOSTING = Algorithm(
     "GradientBoosting", TREES, _histogram_boosting, (Setting(_HGB),), rank=6, space=_histogram_space, boosted=True
 )
@@ -361,16 +377,7 @@ CLASSIFIERS = (
         space=_log("C", 1e-2, 50.0),
     ),
     _LIGHTGBM,
-    Algorithm(
-        "XGBoostClassifier",
-        TREES,
-        _xgboost,
-        (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
-        rank=5,
-        space=_xgboost_space,
-        boosted=True,
-        packages=("xgboost-cpu",),
-    ),
+    _xgboost_named("XGBoostClassifier"),
     _BOOSTING,
     Algorithm(
         "LinearSVM", LINES, _linear_svm, (Setting({"C": 0.3}),), rank=4, space=_log("C", 1e-2, 20.0), max_rows=200_000
@@ -395,16 +402,7 @@ REGRESSORS = (
         space=_elastic_net_space,
     ),
     _LIGHTGBM,
-    Algorithm(
-        "XGBoostRegressor",
-        TREES,
-        _xgboost,
-        (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
-        rank=5,
-        space=_xgboost_space,
-        boosted=True,
-        packages=("xgboost-cpu",),
-    ),
+    _xgboost_named("XGBoostRegressor"),
     _BOOSTING,
     _RANDOM_FOREST,
     _EXTRA_TREES,

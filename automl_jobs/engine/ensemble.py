@@ -48,6 +48,7 @@ class NoBetter(Exception):
 def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     """Choose, score and write the ensemble. Raises NoBetter."""
     import joblib
+    from sklearn.pipeline import Pipeline
 
     started = time.monotonic()
     predictions = [np.load(place / HELD_OUT) for _, place in plan.members]
@@ -67,7 +68,7 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     steps = [pipelines[0].steps[0], ("model", kind(_blocks(layouts, pipelines, list(weights.values()))))]
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     preprocessor = ", ".join(dict.fromkeys(layouts))
-    written = outputs.write(folder / "outputs", problem, steps, VOTING, preprocessor, tuple(packages))
+    written = outputs.write(folder / "outputs", problem, Pipeline(steps), VOTING, preprocessor, tuple(packages))
     return TrialOutcome(
         plan=TrialPlan(plan.id, VOTING),
         preprocessor=preprocessor,

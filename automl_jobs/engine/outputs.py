@@ -8,16 +8,17 @@ import platform
 import shutil
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
 import forestay_transformers
 import templates
-from automl_jobs.engine import golden
-from automl_jobs.engine.problem import Problem
 from forestay.project import sha256, write_json
 
 MODEL = "model.pkl"
@@ -30,6 +31,25 @@ COMPRESSION = 3
 TIMED_TRIES = 5
 # What loading and calling any of our pipelines imports, as distributions.
 SERVED_ALWAYS = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+class Packable(Protocol):
+    """What of a problem goes into its trials' outputs."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def schema(self) -> dict[str, Any]: ...
+
+    @property
+    def classes(self) -> list[Any] | None: ...
+
+    @property
+    def golden_rows(self) -> list[dict[str, Any]]: ...
+
+    def golden_frame(self) -> pd.DataFrame:
+        """The golden rows as a raw frame."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +71,31 @@ class Written:
 
 def write(
     folder: Path,
-    problem: Problem,
-    steps: list[tuple[str, Any]],
+    problem: Packable,
+    model: Any,
     algorithm: str,
     preprocessor: str,
     packages: tuple[str, ...],
+    modules: Sequence[ModuleType] = (forestay_transformers,),
 ) -> Written:
     """Write the outputs folder of a trial.
 
     Parameters
     ----------
     folder: made here.
-    steps: fitted steps of the final pipeline; its input is a raw frame.
+    model: fitted; it takes a raw frame.
     packages: distributions that this model needs beside those that every model needs.
+    modules: those of ours that the model is made of; they are copied beside it.
 
-    Golden rows are predicted here, by the fitted objects themselves.
+    Golden rows are predicted here, by the fitted model itself.
     """
     import joblib
-    from sklearn.pipeline import Pipeline
 
     folder.mkdir(parents=True)
-    pipeline = Pipeline(steps)
-    joblib.dump(pipeline, folder / MODEL, compress=COMPRESSION)
-    code = Path(forestay_transformers.__file__)
-    shutil.copyfile(code, folder / code.name)
+    joblib.dump(model, folder / MODEL, compress=COMPRESSION)
+    code = [Path(str(module.__file__)) for module in modules]
+    for path in code:
+        shutil.copyfile(path, folder / path.name)
     versions = {name: importlib.metadata.version(name) for name in sorted((*SERVED_ALWAYS, *packages))}
     schema = {
         **problem.schema,
@@ -82,25 +103,25 @@ def write(
         "preprocessor": preprocessor,
         "python": platform.python_version(),
         "packages": versions,
-        "files": {name: sha256(folder / name) for name in (MODEL, code.name)},
+        "files": {name: sha256(folder / name) for name in (MODEL, *(path.name for path in code))},
     }
     write_json(folder / SCHEMA, schema)
-    write_json(folder / GOLDEN, _golden(problem, pipeline))
+    write_json(folder / GOLDEN, _golden(problem, model))
     (folder / CONDA).write_text(
         templates.render("scoring/conda_env.yaml.j2", python=schema["python"], packages=versions), encoding="utf-8"
     )
     (folder / SCORING).write_text(templates.render("scoring/score.py.j2", task=problem.task), encoding="utf-8")
-    _write_mlflow(folder / MLFLOW, pipeline, code, versions)
-    return Written(folder, _one_row_ms(problem, pipeline), (folder / MODEL).stat().st_size / 1e6)
+    _write_mlflow(folder / MLFLOW, model, code, versions)
+    return Written(folder, _one_row_ms(problem, model), (folder / MODEL).stat().st_size / 1e6)
 
 
-def _one_row_ms(problem: Problem, pipeline: Any) -> float:
+def _one_row_ms(problem: Packable, model: Any) -> float:
     """Milliseconds of predicting one row, the median of a few tries."""
-    frame = golden.to_frame(problem.schema["columns"], problem.golden_rows[:1])
+    frame = problem.golden_frame().head(1)
     took = []
     for _ in range(TIMED_TRIES):
         started = time.perf_counter()
-        pipeline.predict(frame)
+        model.predict(frame)
         took.append(time.perf_counter() - started)
     return 1000 * float(np.median(took))
 
@@ -116,10 +137,10 @@ def own_packages(schema: dict[str, Any]) -> set[str]:
     return set(schema["packages"]) - set(SERVED_ALWAYS)
 
 
-def _golden(problem: Problem, pipeline: Any) -> dict[str, Any]:
-    frame = golden.to_frame(problem.schema["columns"], problem.golden_rows)
-    predictions = [_plain(value) for value in pipeline.predict(frame)]
-    probabilities = None if problem.classes is None else pipeline.predict_proba(frame).tolist()
+def _golden(problem: Packable, model: Any) -> dict[str, Any]:
+    frame = problem.golden_frame()
+    predictions = [_plain(value) for value in model.predict(frame)]
+    probabilities = None if problem.classes is None else model.predict_proba(frame).tolist()
     return {
         "rows": problem.golden_rows,
         "predictions": predictions,
@@ -132,7 +153,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _write_mlflow(folder: Path, pipeline: Any, code: Path, versions: dict[str, str]) -> None:
+def _write_mlflow(folder: Path, model: Any, code: list[Path], versions: dict[str, str]) -> None:
     """The same model in MLflow's format, for tools that take one."""
     import mlflow.sklearn
 
@@ -140,9 +161,9 @@ def _write_mlflow(folder: Path, pipeline: Any, code: Path, versions: dict[str, s
         # It warns that pickles run code when they are loaded, and of integer columns; both are known here.
         warnings.simplefilter("ignore")
         mlflow.sklearn.save_model(
-            pipeline,
+            model,
             str(folder),
             serialization_format="cloudpickle",
-            code_paths=[str(code)],
+            code_paths=[str(path) for path in code],
             pip_requirements=[f"{name}=={version}" for name, version in versions.items()],
         )

@@ -83,6 +83,10 @@ class Problem:
         spread = self.target.std()
         return bool(spread > 0 and (((self.target - self.target.mean()) / spread) ** 3).mean() > SKEWED)
 
+    def golden_frame(self) -> pd.DataFrame:
+        """The golden rows as a raw frame."""
+        return golden.to_frame(self.schema["columns"], self.golden_rows)
+
     def fit_rows(self) -> np.ndarray:
         """Rows that features are fitted on: those of the only split's training, or all of them."""
         return np.arange(len(self.frame)) if self.refit else self.splits[0][0]

@@ -201,6 +201,8 @@ class Trainer:
         Raises ValueError when the primary metric is not defined on the validation rows; whatever an algorithm raises
         passes through.
         """
+        from sklearn.pipeline import Pipeline
+
         started = time.monotonic()
         problem = self.problem
         algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
@@ -232,7 +234,9 @@ class Trainer:
             model = LabelledClassifier(model, problem.classes, fitted.positions)
         preprocessor = _describe(problem, layout)
         steps = [("input", self._typed()[0]), ("features", used.transformer), ("model", model)]
-        written = outputs.write(folder / "outputs", problem, steps, algorithm.name, preprocessor, algorithm.packages)
+        written = outputs.write(
+            folder / "outputs", problem, Pipeline(steps), algorithm.name, preprocessor, algorithm.packages
+        )
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
         if fitted.rounds or rounds:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay.cli import Command, console
+from forestay.console import visible
 from forestay.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -150,7 +151,8 @@ def logs(context: click.Context, name: str, tail: int, follow: bool) -> None:
         found.emit({"name": name, "lines": list(lines)})
         return
     for line in lines:
-        sys.stdout.write(line + "\n")
+        # A server logs what callers send: that must not steer the terminal.
+        sys.stdout.write(visible(line) + "\n")
         sys.stdout.flush()
 
 

@@ -18,12 +18,11 @@ from typing import Any
 import pytest
 
 from automl_jobs.runs import RunStore
-from forestay import project as projects
-from tests.conftest import ROOT, Run
+from tests.conftest import Run
+from tests.environments import environment
 from tests.runs_support import MATRIX, METRIC, finished_job, job_start, new_store, outputs_folder
 
 VERSION = "3.15.0"
-ENVIRONMENT = ROOT / ".tools" / f"mlflow-{VERSION}"
 
 pytestmark = pytest.mark.slow
 
@@ -31,18 +30,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="session")
 def mlflow_server() -> Path:
     """The `mlflow` of an environment that holds nothing but MLflow, made once and kept beside the project's own."""
-    program = ENVIRONMENT / "bin" / "mlflow"
-    if not program.exists():
-        uv = Path(sys.executable).with_name("uv")
-        with projects.new_folder(ENVIRONMENT) as scratch:
-            for command in (
-                [uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, scratch],
-                [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", scratch, f"mlflow=={VERSION}"],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-                if done.returncode != 0:
-                    pytest.skip(f"mlflow {VERSION} can't be installed here: {done.stderr.strip()[-300:]}")
-    return program
+    return environment(f"mlflow-{VERSION}", sys.executable, (f"mlflow=={VERSION}",)) / "mlflow"
 
 
 def free_port() -> int:

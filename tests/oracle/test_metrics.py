@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import numpy as np
 import pytest
 
 from automl_jobs.engine import metrics
-from forestay import project as projects
-from tests.conftest import ROOT
+from tests.environments import environment
 from tests.oracle import cases
 
 VERSION = "0.0.91"
 # The versions that go with it: scikit-learn as Azure trains with it, and setuptools that still has pkg_resources.
 PACKAGES = (f"azureml-metrics=={VERSION}", "scikit-learn==1.5.2", "scipy<1.14", "pandas<2.3", "setuptools<81")
-ENVIRONMENT = ROOT / ".tools" / f"azureml-metrics-{VERSION}"
 CASES = {
     f"{task.__name__}: {name}": case
     for task in (cases.classification, cases.regression, cases.forecasting)
@@ -32,18 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="session")
 def oracle() -> Path:
     """The Python of an environment that holds azureml-metrics, made once and kept beside the project's own."""
-    program = ENVIRONMENT / "bin" / "python"
-    if not program.exists():
-        uv = Path(sys.executable).with_name("uv")
-        with projects.new_folder(ENVIRONMENT) as scratch:
-            for command in (
-                [uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", "3.11", scratch],
-                [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", scratch, *PACKAGES],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-                if done.returncode != 0:
-                    pytest.skip(f"azureml-metrics {VERSION} can't be installed here: {done.stderr.strip()[-300:]}")
-    return program
+    return environment(f"azureml-metrics-{VERSION}", "3.11", PACKAGES) / "python"
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from automl_jobs.engine.forecasting import backtest, outputs
+from automl_jobs.engine import outputs
+from automl_jobs.engine.forecasting import backtest
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch

@@ -123,6 +123,15 @@ class ForecastProblem:
         lowest = min(low for low, _ in self.spans.values())
         return Logarithm(0.0 if lowest > 0 else 1.0) if lowest >= 0 else None
 
+    @property
+    def classes(self) -> None:
+        """A forecast has no labels."""
+        return
+
+    def golden_frame(self) -> pd.DataFrame:
+        """The golden rows as a raw frame, the target among them."""
+        return golden.to_frame(self.schema["columns"], self.golden_rows, self.target)
+
     def save(self, path: Path) -> None:
         with path.open("wb") as stream:
             pickle.dump(self, stream, protocol=5)

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from automl_jobs.engine import metrics
-from automl_jobs.engine.forecasting import backtest, catalogue, outputs
+import forestay_forecasting
+import forestay_transformers
+from automl_jobs.engine import metrics, outputs
+from automl_jobs.engine.forecasting import backtest, catalogue
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
-from automl_jobs.engine.outputs import MODEL
 from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 from forestay_forecasting import ForecastModel, Mean, SeriesEnd
 
 ENSEMBLE = "VotingEnsemble"
+# What a served forecast is made of: the second module imports the first.
+MODULES = (forestay_transformers, forestay_forecasting)
 # What the served model keeps of each series: as long as any lag or season reaches, with room.
 KEPT_VALUES = 500
 KEPT_SEASONS = 4
@@ -61,20 +64,22 @@ class ForecastTrainer:
         packages = tuple(sorted({package for algorithm in algorithms for package in algorithm.packages}))
         model = self.model(forecaster, every)
         described = describe(plan.algorithm, plan.parameters)
-        packed = outputs.write(folder / "outputs", problem, model, plan.algorithm, described, packages)
+        written = outputs.write(
+            folder / "outputs", problem, model, plan.algorithm, described, packages, modules=MODULES
+        )
         return TrialOutcome(
             plan=plan,
             preprocessor=described,
             score=values[problem.metric],
             folds=[scores[problem.metric] for scores in each if problem.metric in scores],
-            metrics=values,
+            metrics=values | written.as_metrics(),
             artifacts={
                 "residuals": metrics.residuals(every.truth, every.predicted),
                 "predicted_true": metrics.predicted_true(every.truth, every.predicted),
             },
             parameters=shown(plan),
             duration_seconds=time.monotonic() - started,
-            outputs=packed,
+            outputs=written.folder,
         )
 
     def _fitted(self, name: str, parameters: dict[str, Any]) -> tuple[list[Forecasts], Any]:
@@ -158,6 +163,6 @@ def test_metrics(problem: ForecastProblem, folder: Path) -> dict[str, float]:
     if problem.test is None:
         raise ValueError("the job has no test data")
     series, windows = problem.test
-    model = joblib.load(folder / MODEL)
+    model = joblib.load(folder / outputs.MODEL)
     found = backtest.roll(model.forecaster, series, windows, problem)
     return backtest.scores(backtest.bounded(found, problem), series, problem)
