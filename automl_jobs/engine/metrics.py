@@ -26,7 +26,7 @@ NORMALIZED = (
 )
 
 
-def _safe(function: Callable[..., Any], *arguments: Any, **parameters: Any) -> float:
+def safe(function: Callable[..., Any], *arguments: Any, **parameters: Any) -> float:
     """The metric, or NaN where it is not defined (one class only, say)."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -36,7 +36,7 @@ def _safe(function: Callable[..., Any], *arguments: Any, **parameters: Any) -> f
             return float("nan")
 
 
-def _defined(result: dict[str, float]) -> dict[str, float]:
+def defined(result: dict[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in result.items() if np.isfinite(value)}
 
 
@@ -70,27 +70,27 @@ def classification(
     present = np.flatnonzero(onehot.any(axis=0)) if count > 2 else labels
     one_class = len(np.unique(truth)) == 1
     result = {
-        "accuracy": _safe(metrics.accuracy_score, truth, predicted, **weighted),
-        "matthews_correlation": _safe(metrics.matthews_corrcoef, truth, predicted, **weighted),
-        "log_loss": _safe(metrics.log_loss, truth, probabilities, labels=labels, **weighted),
+        "accuracy": safe(metrics.accuracy_score, truth, predicted, **weighted),
+        "matthews_correlation": safe(metrics.matthews_corrcoef, truth, predicted, **weighted),
+        "log_loss": safe(metrics.log_loss, truth, probabilities, labels=labels, **weighted),
         "norm_macro_recall": _norm_macro_recall(onehot, probabilities, present, weights),
     }
     for average in AVERAGES:
         options: dict[str, Any] = {"average": average, "zero_division": 0, **weighted}
-        result[f"precision_score_{average}"] = _safe(metrics.precision_score, truth, predicted, **options)
-        result[f"recall_score_{average}"] = _safe(metrics.recall_score, truth, predicted, **options)
-        result[f"f1_score_{average}"] = _safe(metrics.f1_score, truth, predicted, **options)
+        result[f"precision_score_{average}"] = safe(metrics.precision_score, truth, predicted, **options)
+        result[f"recall_score_{average}"] = safe(metrics.recall_score, truth, predicted, **options)
+        result[f"f1_score_{average}"] = safe(metrics.f1_score, truth, predicted, **options)
         curves = (onehot[:, present], probabilities[:, present]) if average != "micro" else (onehot, probabilities)
         if average == "micro" or not one_class:
-            result[f"AUC_{average}"] = _safe(metrics.roc_auc_score, *curves, average=average, **weighted)
-        result[f"average_precision_score_{average}"] = _safe(
+            result[f"AUC_{average}"] = safe(metrics.roc_auc_score, *curves, average=average, **weighted)
+        result[f"average_precision_score_{average}"] = safe(
             metrics.average_precision_score, *curves, average=average, **weighted
         )
     # In Azure a name for the same thing: not scikit-learn's, which leaves out classes that are only predicted.
     result["balanced_accuracy"] = result["recall_score_macro"]
     # Every row counts by the size of its class: classes weigh with the square of their frequency.
     sizes = onehot.sum(axis=0)[truth].astype(float)
-    result["weighted_accuracy"] = _safe(np.average, predicted == truth, weights=sizes)
+    result["weighted_accuracy"] = safe(np.average, predicted == truth, weights=sizes)
     if positive is None and count == 2:
         positive = 1
     if positive is not None:
@@ -98,12 +98,12 @@ def classification(
         said = (predicted == positive).astype(int)
         binary: dict[str, Any] = {"zero_division": 0, **weighted}
         if not one_class:
-            result["AUC_binary"] = _safe(metrics.roc_auc_score, hit, score, **weighted)
-        result["average_precision_score_binary"] = _safe(metrics.average_precision_score, hit, score, **weighted)
-        result["precision_score_binary"] = _safe(metrics.precision_score, hit, said, **binary)
-        result["recall_score_binary"] = _safe(metrics.recall_score, hit, said, **binary)
-        result["f1_score_binary"] = _safe(metrics.f1_score, hit, said, **binary)
-    return _defined(result)
+            result["AUC_binary"] = safe(metrics.roc_auc_score, hit, score, **weighted)
+        result["average_precision_score_binary"] = safe(metrics.average_precision_score, hit, score, **weighted)
+        result["precision_score_binary"] = safe(metrics.precision_score, hit, said, **binary)
+        result["recall_score_binary"] = safe(metrics.recall_score, hit, said, **binary)
+        result["f1_score_binary"] = safe(metrics.f1_score, hit, said, **binary)
+    return defined(result)
 
 
 def _norm_macro_recall(
@@ -147,15 +147,15 @@ def regression(
     constant = len(np.unique(truth)) == 1 or len(np.unique(predicted)) == 1
     nonzero = ~np.isclose(truth, 0.0)
     errors = {
-        "mean_absolute_error": _safe(metrics.mean_absolute_error, truth, predicted, **weighted),
-        "median_absolute_error": _safe(metrics.median_absolute_error, truth, predicted),
-        "root_mean_squared_error": _safe(metrics.root_mean_squared_error, truth, predicted, **weighted),
+        "mean_absolute_error": safe(metrics.mean_absolute_error, truth, predicted, **weighted),
+        "median_absolute_error": safe(metrics.median_absolute_error, truth, predicted),
+        "root_mean_squared_error": safe(metrics.root_mean_squared_error, truth, predicted, **weighted),
     }
     result = {
         **errors,
-        "explained_variance": _safe(metrics.explained_variance_score, truth, predicted, **weighted),
+        "explained_variance": safe(metrics.explained_variance_score, truth, predicted, **weighted),
         "r2_score": _r2(truth, predicted, weights),
-        "spearman_correlation": -1.0 if constant else _safe(lambda: stats.spearmanr(truth, predicted)[0]),
+        "spearman_correlation": -1.0 if constant else safe(lambda: stats.spearmanr(truth, predicted)[0]),
     }
     if nonzero.any():
         shares = np.abs((truth[nonzero] - predicted[nonzero]) / truth[nonzero])
@@ -164,12 +164,12 @@ def regression(
     for name, error in errors.items():
         result[f"normalized_{name}"] = _normalized(error, high - low, same)
     if truth.min() >= 0 and predicted.min() >= 0:
-        logs = _safe(metrics.root_mean_squared_error, np.log1p(truth), np.log1p(predicted), **weighted)
+        logs = safe(metrics.root_mean_squared_error, np.log1p(truth), np.log1p(predicted), **weighted)
         result["root_mean_squared_log_error"] = logs
         if low > -1:
             span = float(np.log1p(high) - np.log1p(low))
             result["normalized_root_mean_squared_log_error"] = _normalized(logs, span, same)
-    return _defined(result)
+    return defined(result)
 
 
 def _r2(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
@@ -177,7 +177,7 @@ def _r2(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) ->
 
     if len(truth) == 1:
         return float(truth[0] == predicted[0])
-    found = _safe(metrics.r2_score, truth, predicted, sample_weight=weights)
+    found = safe(metrics.r2_score, truth, predicted, sample_weight=weights)
     return float(np.clip(found, -1.0, 1.0)) if np.isfinite(found) else -1.0
 
 
@@ -246,7 +246,8 @@ def accuracy_table(truth: np.ndarray, probabilities: np.ndarray, classes: list[A
     """Azure's `accuracy_table` document: for each class [TP, FP, TN, FN] of one-vs-rest at thresholds.
 
     Once at thresholds spread evenly from 0 to 1, once at percentiles of all probabilities. A class without rows has
-    its own table too (azureml-metrics shifts the tables of the classes after it by one).
+    its own table too (azureml-metrics shifts the tables of the classes after it by one). `truth` are class numbers,
+    (n,), or, of several labels a row, 0 and 1 for each, (n, k).
     """
     even = np.linspace(0.0, 1.0, ACCURACY_TABLE_POINTS)
     percentiles = np.percentile(probabilities, even * 100)
@@ -267,7 +268,7 @@ def _threshold_tables(truth: np.ndarray, probabilities: np.ndarray, thresholds: 
     """For each class and threshold [TP, FP, TN, FN]; a probability that equals the threshold counts as positive."""
     tables = []
     for label in range(probabilities.shape[1]):
-        hit = truth == label
+        hit = truth == label if truth.ndim == 1 else truth[:, label] == 1
         inside = np.sort(probabilities[hit, label])
         outside = np.sort(probabilities[~hit, label])
         missed = np.searchsorted(inside, thresholds, side="left")

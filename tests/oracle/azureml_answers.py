@@ -31,6 +31,25 @@ def classification(case):
     )
 
 
+def multilabel(case):
+    """As azureml-automl-dnn-nlp scores its own trials; without probabilities, what is said alone."""
+    from azureml.metrics.text.classification.azureml_classification_metrics import AzureMLClassificationMetrics
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    numbers_of = np.arange(len(case["classes"]))
+    scorer = AzureMLClassificationMetrics(
+        class_labels=numbers_of,
+        train_labels=numbers_of,
+        multilabel=True,
+        y_transformer=MultiLabelBinarizer().fit([case["classes"]]),
+    )
+    return scorer.compute(
+        y_test=np.array(case["truth"]),
+        y_pred=np.array(case["said"]) if "said" in case else None,
+        y_pred_probs=numbers(case.get("probabilities")),
+    )
+
+
 def regression(case):
     from azureml.metrics.tabular.regression._dataset_binning import make_dataset_bins
     from azureml.metrics.tabular.regression.azureml_regression_metrics import AzureMLRegressionMetrics

@@ -70,6 +70,51 @@ def classification() -> dict[str, Any]:
     return {**cases, "constant prediction": constant, "tied probabilities": tied, "certain and wrong": certain}
 
 
+def multilabel() -> dict[str, Any]:
+    draw = np.random.default_rng(14)
+
+    def case(truth: np.ndarray, skill: float, **more: Any) -> Any:
+        noise = draw.random(truth.shape)
+        classes = [f"label {position:02}" for position in range(truth.shape[1])]
+        probabilities = (1 - skill) * noise + skill * truth
+        return {
+            "task": "multilabel",
+            "classes": classes,
+            "truth": truth.tolist(),
+            "probabilities": probabilities.tolist(),
+            **more,
+        }
+
+    def drawn(rows: int, labels: int, share: float) -> np.ndarray:
+        return (draw.random((rows, labels)) < share).astype(int)
+
+    four, few = drawn(150, 4, 0.3), drawn(60, 6, 0.1)
+    absent, everywhere, one = four.copy(), four.copy(), drawn(40, 3, 0.3)
+    absent[:, 2], everywhere[:, 1], one[:, 1:] = 0, 1, 0
+    two_absent = drawn(50, 2, 0.4)
+    two_absent[:, 0] = 0
+    said = case(four, 0.3)
+    said["said"] = (np.array(said.pop("probabilities")) > 0.35).astype(int).tolist()
+    tied = case(four, 0.3)
+    tied["probabilities"] = np.round(np.array(tied["probabilities"]), 1).tolist()
+    return {
+        "four": case(four, 0.3),
+        "four, poor": case(four, 0.0),
+        "four, perfect": case(four, 1.0),
+        "many rows without a label": case(few, 0.3),
+        "a label that no row has": case(absent, 0.3),
+        "a label that every row has": case(everywhere, 0.3),
+        "one label in the rows": case(one, 0.2),
+        "two labels": case(drawn(80, 2, 0.4), 0.3),
+        "two labels, one not in the rows": case(two_absent, 0.3),
+        "no label in the rows": case(np.zeros((30, 3), dtype=int), 0.1),
+        "many labels": case(drawn(500, 40, 0.05), 0.4),
+        "one row": case(np.array([[1, 0, 1]]), 0.3),
+        "tied probabilities": tied,
+        "other thresholds": said,
+    }
+
+
 def _values(truth: np.ndarray, predicted: np.ndarray, whole: np.ndarray | None = None, **more: Any) -> Any:
     return {
         "task": "regression",

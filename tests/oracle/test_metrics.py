@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from automl_jobs.engine import metrics
+from automl_jobs.engine.multilabel import metrics as multilabel_metrics
 from tests.environments import environment
 from tests.oracle import cases
 
@@ -19,7 +20,7 @@ VERSION = "0.0.91"
 PACKAGES = (f"azureml-metrics=={VERSION}", "scikit-learn==1.5.2", "scipy<1.14", "pandas<2.3", "setuptools<81")
 CASES = {
     f"{task.__name__}: {name}": case
-    for task in (cases.classification, cases.regression, cases.forecasting)
+    for task in (cases.classification, cases.multilabel, cases.regression, cases.forecasting)
     for name, case in task().items()
 }
 
@@ -52,6 +53,11 @@ def ours(case: dict[str, Any]) -> dict[str, float]:
     if case["task"] == "classification":
         positive = case["classes"].index(case["positive"]) if "positive" in case else None
         return metrics.classification(truth, np.array(case["probabilities"]), array(case, "weights"), positive)
+    if case["task"] == "multilabel":
+        if "said" in case:
+            return multilabel_metrics.multilabel(truth, np.array(case["said"], dtype=float), np.array(case["said"]))
+        probabilities = np.array(case["probabilities"])
+        return multilabel_metrics.multilabel(truth, probabilities, probabilities > 0.5)
     predicted = np.array(case["predicted"])
     if case["task"] == "regression":
         whole = np.array(case["whole"])
@@ -66,6 +72,9 @@ def ours(case: dict[str, Any]) -> dict[str, float]:
 def test_values_equal(name: str, answers: dict[str, Any]) -> None:
     theirs = {metric: value for metric, value in answers[name]["metrics"].items() if value is not None}
     found = ours(CASES[name])
+    if "said" in CASES[name]:
+        # Without probabilities theirs has only the metrics of what is said.
+        found = {metric: found[metric] for metric in theirs}
     assert set(found) == set(theirs)
     for metric, value in theirs.items():
         assert found[metric] == pytest.approx(value, rel=1e-9, abs=1e-12), metric
@@ -96,6 +105,15 @@ def test_documents_of_classification_equal(name: str, answers: dict[str, Any]) -
     if len(np.unique(truth)) == len(case["classes"]):
         assert table["data"]["probability_tables"] == theirs["accuracy_table"]["data"]["probability_tables"]
         assert table["data"]["percentile_tables"] == theirs["accuracy_table"]["data"]["percentile_tables"]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("multilabel")])
+def test_matrices_of_labels_equal(name: str, answers: dict[str, Any]) -> None:
+    case = CASES[name]
+    probabilities = np.array(case.get("probabilities", case.get("said")), dtype=float)
+    said = np.array(case["said"]) if "said" in case else probabilities > 0.5
+    found = multilabel_metrics.charts(np.array(case["truth"]), probabilities, said, case["classes"])
+    assert found["confusion_matrix"] == answers[name]["artifacts"]["confusion_matrix"]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("regression")])
