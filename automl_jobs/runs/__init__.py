@@ -10,6 +10,7 @@ Cheap to import: MLflow is loaded when a store is opened.
 from __future__ import annotations
 
 from automl_jobs.runs.files import copy as copy_files
+from automl_jobs.runs.reopen import EarlierTrial, Reopened
 from automl_jobs.runs.rows import (
     BestTrial,
     JobDetail,
@@ -25,11 +26,13 @@ from automl_jobs.runs.writer import JobWriter
 
 __all__ = [
     "BestTrial",
+    "EarlierTrial",
     "JobDetail",
     "JobRow",
     "JobStart",
     "JobWriter",
     "ModelVersion",
+    "Reopened",
     "RunStore",
     "TrialDetail",
     "TrialResult",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -58,6 +59,20 @@ def outputs(store: RunStore, run: Run) -> Path:
                 item.rename(scratch / item.name)
             inner.rmdir()
     return kept
+
+
+def trial_folder(store: RunStore, run: Run, beside: str) -> Path | None:
+    """The folder of a trial with `outputs/` and the file `beside` it; None where one of the two was not kept."""
+    if _local(store, run) is not None:
+        folder = outputs_path(store, run).parent
+        return folder if (folder / "outputs").is_dir() and (folder / beside).is_file() else None
+    if not any(item.path == beside for item in store.client.list_artifacts(run.run_id)):
+        return None
+    folder = outputs(store, run).parent
+    if not (folder / beside).is_file():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            os.replace(store.client.download_artifacts(run.run_id, beside, dst_path=scratch), folder / beside)
+    return folder
 
 
 def document(store: RunStore, run: Run, name: str) -> Any | None:

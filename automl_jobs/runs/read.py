@@ -19,6 +19,7 @@ from automl_jobs.runs.writer import (
     SCORE_STD,
     TEST,
     TRAIN_SCORE,
+    alive_file,
     best_tags,
     cancel_file,
     log,
@@ -64,8 +65,8 @@ def _settled(store: RunStore, run: Run) -> Run:
     run = source.run(run.run_id) or run  # it may have ended between our reading and its process's end
     if run.ended is not None:
         return run
-    children = _children(source, run)
-    ended = max([int(run.tags[tags.CREATED]), *(child.ended or 0 for child in children)])
+    children = children_of(source, run)
+    ended = max([int(run.tags[tags.CREATED]), _last_sign(store, run), *(child.ended or 0 for child in children)])
     rows = _ranked(children, run.tags)
     labels = {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
     status = _status(run)
@@ -79,7 +80,21 @@ def _settled(store: RunStore, run: Run) -> Run:
                 client.set_terminated(child.run_id, "FAILED", end_time=ended)
         log(client, run.run_id, labels=labels)
         client.set_terminated(run.run_id, MLFLOW_STATUS[status], end_time=ended)
+        alive_file(store, run.tags[tags.JOB]).unlink(missing_ok=True)
     return replace(run, status=MLFLOW_STATUS[status], ended=ended, tags={**run.tags, **labels})
+
+
+def _last_sign(store: RunStore, run: Run) -> int:
+    """When the job's writer was last seen alive, in milliseconds since 1970; 0 where no sign was left."""
+    with contextlib.suppress(OSError):
+        return int(alive_file(store, run.tags[tags.JOB]).stat().st_mtime * 1000)
+    return 0
+
+
+def used_seconds(run: Run) -> float:
+    """What all sessions of a job took together; the one that runs, up to now."""
+    since = int(run.tags.get(tags.SESSION, run.tags[tags.CREATED]))
+    return float(run.tags.get(tags.USED, 0)) + max(0, (run.ended or now()) - since) / 1000
 
 
 def jobs(store: RunStore) -> list[JobRow]:
@@ -121,7 +136,7 @@ def _row(run: Run) -> JobRow:
         best=_best(labels),
         created=created,
         ended=run.ended,
-        duration_seconds=round(((run.ended or now()) - created) / 1000, 3),
+        duration_seconds=round(used_seconds(run), 3),
         error=labels.get(tags.ERROR),
     )
 
@@ -136,37 +151,42 @@ def _best(labels: Mapping[str, str]) -> BestTrial | None:
     return BestTrial(**json.loads(kept)) if kept else None
 
 
-def _children(source: Source | None, parent: Run) -> list[Run]:
+def children_of(source: Source | None, parent: Run) -> list[Run]:
+    """The runs of a job's trials, half-written ones among them."""
     found = source.runs(tags.PARENT, parent.run_id) if source else []
     return [child for child in found if tags.TRIAL in child.tags]
 
 
 def trial_rows(source: Source | None, parent: Run) -> list[TrialRow]:
     """The leaderboard of a parent run; a trial that is being written now is not in it yet."""
-    children = _children(source, parent)
+    children = children_of(source, parent)
     if parent.ended is None:
         children = [child for child in children if child.ended is not None]
     return _ranked(children, parent.tags)
 
 
 def _ranked(children: list[Run], job_tags: Mapping[str, str]) -> list[TrialRow]:
-    """Best first: by score, then the quicker, then the earlier one. Failed ones last, in the order they came."""
+    """Best first: by score, then the earlier one. Failed ones last, in the order they came.
+
+    What a trial took is no tie-break: the same job run twice has the same order.
+    """
     metric = job_tags[tags.PRIMARY_METRIC]
     direction = -1.0 if job_tags[tags.DIRECTION] == "maximize" else 1.0
     rows = sorted(
-        ((_trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children),
+        ((trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children),
         key=lambda pair: _place(pair[0], pair[1], direction),
     )
     return [replace(row, rank=rank) for rank, (row, _) in enumerate(rows, start=1)]
 
 
-def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, float, int]:
+def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, int]:
     if row.score is None or row.status != "Completed":
-        return (True, 0.0, 0.0, order)
-    return (False, direction * row.score, row.duration_seconds or 0.0, order)
+        return (True, 0.0, order)
+    return (False, direction * row.score, order)
 
 
-def _trial_row(run: Run, metric: str) -> TrialRow:
+def trial_row(run: Run, metric: str) -> TrialRow:
+    """A trial's row, which has no rank yet."""
     labels = run.tags
     metrics = {name: value for name, value in run.metrics.items() if name not in NOT_AZURES}
     status, error = _status(run), labels.get(tags.ERROR)

@@ -15,7 +15,10 @@ ENDED = ("Completed", "Failed", "Canceled")
 INTERRUPTED = "interrupted"
 """The error of a job whose process ended without saying so: killed, or the machine went down."""
 
-JOB_DOCUMENTS = ("guardrails", "featurization_summary", "explanation", "test_metrics_interval")
+SUBMITTED = "submit"
+"""The document that says how a job was submitted and on what data, for whom resumes or explains it."""
+
+JOB_DOCUMENTS = ("guardrails", "featurization_summary", "explanation", "test_metrics_interval", SUBMITTED)
 """JSON documents that a job may have, kept as artifacts of its run (`guardrails.json`)."""
 
 
@@ -39,6 +42,7 @@ class JobStart:
     primary_metric: Azure's run name, such as `AUC_weighted`.
     spec_text: the job file as text, kept as the artifact `job.yml`.
     path: where the job file lies, "" when there is none.
+    documents: JSON documents of the job by their names in JOB_DOCUMENTS, kept from the start.
     """
 
     name: str | None
@@ -51,6 +55,7 @@ class JobStart:
     env: str = "local"
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class TrialResult:
     artifacts: documents kept as JSON under their key: `confusion_matrix`, `accuracy_table`.
     duration_seconds: how long the trial took.
     outputs: the folder with model.pkl and its company; copied whole to `outputs/`.
+    files: copied beside `outputs/`, under their own names.
     """
 
     id: str
@@ -78,6 +84,7 @@ class TrialResult:
     parameters: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
     outputs: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _ACTIVE = " AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
 
 @dataclass(frozen=True)
 class Run:
-    """A run of MLflow's. Times are milliseconds since 1970; `ended` is None until it has ended.
+    """A run of MLflow's. Times are milliseconds since 1970; `ended` is None until it has ended, or goes on again.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class SqliteSource:
                 experiment_id=str(experiment_id),
                 experiment=experiment,
                 status=status,
-                ended=ended,
+                ended=_ended(status, ended),
                 artifact_uri=artifact_uri,
                 tags=tags.get(run_id, {}),
                 params=params.get(run_id, {}),
@@ -190,6 +190,11 @@ class ClientSource:
         ]
 
 
+def _ended(status: str, moment: int | None) -> int | None:
+    """MLflow keeps the old end of a run that goes on again."""
+    return None if status in ("RUNNING", "SCHEDULED") else moment
+
+
 def _pages(search: Any, **query: Any) -> list[Any]:
     found: list[Any] = []
     token: str | None = None
@@ -207,7 +212,7 @@ def _run(run: Any, experiment: str) -> Run:
         experiment_id=str(run.info.experiment_id),
         experiment=experiment,
         status=run.info.status,
-        ended=run.info.end_time,
+        ended=_ended(run.info.status, run.info.end_time),
         artifact_uri=run.info.artifact_uri,
         tags=dict(run.data.tags),
         params=dict(run.data.params),

@@ -21,6 +21,7 @@ from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError
 
 if TYPE_CHECKING:
+    from automl_jobs.runs.reopen import Reopened
     from automl_jobs.runs.rows import JobDetail, JobRow, JobStart, ModelVersion, TrialDetail, TrialRow
     from automl_jobs.runs.writer import JobWriter
 
@@ -188,6 +189,12 @@ class RunStore:
         from automl_jobs.runs.writer import start_job
 
         return start_job(self, start)
+
+    def reopen(self, name: str) -> Reopened:
+        """Go on with a job that has ended, by its whole name. Raises OutsideError when another process runs it."""
+        from automl_jobs.runs.reopen import reopen
+
+        return reopen(self, name)
 
     def jobs(self) -> list[JobRow]:
         """All jobs, newest first."""

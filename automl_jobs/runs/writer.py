@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import liveness, names, tags
@@ -77,6 +78,7 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
                 tags.PATH: start.path,
                 tags.STATUS: "Preparing",
                 tags.CREATED: str(begun),
+                tags.SESSION: str(begun),
                 tags.TRIALS: "0",
                 **_origin(),
                 **liveness.own_tags(),
@@ -86,6 +88,8 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
     writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric, higher)
     writer.forget_cancel()
     store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
+    for document, content in start.documents.items():
+        writer.log_document(document, content)
     return writer
 
 
@@ -171,7 +175,15 @@ class JobWriter:
     """
 
     def __init__(
-        self, store: RunStore, job: str, run_id: str, experiment_id: str, primary_metric: str, higher: bool
+        self,
+        store: RunStore,
+        job: str,
+        run_id: str,
+        experiment_id: str,
+        primary_metric: str,
+        higher: bool,
+        trials: int = 0,
+        best: BestTrial | None = None,
     ) -> None:
         self.job = job
         self.run_id = run_id
@@ -179,8 +191,8 @@ class JobWriter:
         self._experiment_id = experiment_id
         self._metric = primary_metric
         self._higher = higher
-        self._trials = 0
-        self._best: BestTrial | None = None
+        self._trials = trials
+        self._best = best
         self._guard = threading.Lock()
         self._asked = False
         self._looked = 0.0
@@ -247,6 +259,8 @@ class JobWriter:
             if not result.outputs.is_dir():  # of which MLflow would copy nothing, without a word
                 raise InputError("the trial's outputs folder is not there", where=str(result.outputs))
             client.log_artifacts(run_id, str(result.outputs), "outputs")
+        for file in result.files:
+            client.log_artifact(run_id, str(file))
         for name, document in result.artifacts.items():
             client.log_text(run_id, json.dumps(document, allow_nan=False), name)
 
@@ -294,6 +308,7 @@ class JobWriter:
                 log(client, self.run_id, metrics=metrics, labels=labels)
                 client.set_terminated(self.run_id, MLFLOW_STATUS[status])
             self.forget_cancel()
+            alive_file(self._store, self.job).unlink(missing_ok=True)
 
     def _summary(self) -> dict[str, str]:
         """The parent's summary from the leaderboard as it is, so that ties fall as they do there."""
@@ -305,14 +320,22 @@ class JobWriter:
         return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
 
     def cancel_requested(self) -> bool:
-        """Whether somebody has asked for this job to stop; looks at most twice a second."""
+        """Whether somebody has asked for this job to stop; looks at most twice a second, and leaves a sign of life."""
         if not self._asked and time.monotonic() - self._looked >= CANCEL_POLL_SECONDS:
             self._looked = time.monotonic()
+            self._sign()
             if self._store.place.database is not None:
                 self._asked = cancel_file(self._store, self.job).exists()
             else:
                 self._asked = tags.CANCEL in self._store.client.get_run(self.run_id).data.tags
         return self._asked
+
+    def _sign(self) -> None:
+        """The time of a file, by which a reader knows until when a job ran that was killed."""
+        path = alive_file(self._store, self.job)
+        with contextlib.suppress(OSError):  # a full disk is told by what must be written
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
 
     def forget_cancel(self) -> None:
         """Remove a request to stop this job: it was heard, or was meant for an older job of that name."""
@@ -323,6 +346,11 @@ class JobWriter:
 def cancel_file(store: RunStore, job: str) -> Any:
     """The file that asks a job on this machine to stop."""
     return store.place.folder / "cancel" / job
+
+
+def alive_file(store: RunStore, job: str) -> Path:
+    """The file whose time says when the job's writer was last seen alive on this machine."""
+    return store.place.folder / "alive" / job
 
 
 def best_tags(best: BestTrial | None) -> dict[str, str]:

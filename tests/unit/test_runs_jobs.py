@@ -81,7 +81,7 @@ def test_the_list_has_the_best_of_each_job_newest_first(store: RunStore, outputs
     ]
 
 
-def test_the_leaderboard_is_best_first_and_failed_last(store: RunStore, outputs: Path) -> None:
+def test_the_leaderboard_is_best_first_then_the_earlier_and_failed_last(store: RunStore, outputs: Path) -> None:
     writer = store.start_job(job_start("job1"))
     writer.log_trial(trial("broken", None, status="Failed", error="no memory"))
     writer.log_trial(trial("slow", 0.8, outputs, duration_seconds=9.0))
@@ -92,7 +92,7 @@ def test_the_leaderboard_is_best_first_and_failed_last(store: RunStore, outputs:
     writer.log_trial(trial("stopped", 0.99, None, status="Canceled", error="time is up"))
     rows = [row.as_dict() for row in store.leaderboard("job1")]
     assert strict(rows) == rows
-    assert [row["id"] for row in rows] == ["best", "early", "late", "slow", "broken", "nan", "stopped"]
+    assert [row["id"] for row in rows] == ["best", "slow", "early", "late", "broken", "nan", "stopped"]
     assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
     assert [row.get("error") for row in rows] == [None] * 4 + ["no memory", f"no value of {METRIC}", "time is up"]
     assert [row["status"] for row in rows[4:]] == ["Failed", "Failed", "Canceled"]
@@ -119,7 +119,7 @@ def test_the_summary_breaks_ties_as_the_leaderboard_does(store: RunStore, output
     writer.finish("Completed")
     best = store.job("job1").best
     assert best is not None
-    assert best.id == store.leaderboard("job1")[0].id == "quick"
+    assert best.id == store.leaderboard("job1")[0].id == "slow"
 
 
 def test_a_trial_has_all_its_files_and_documents(store: RunStore, outputs: Path) -> None:
