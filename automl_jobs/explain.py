@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
-    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.runs import JobDetail, RunStore, TrialDetail
-
-RUNS_HERE = ("classification", "regression", "text_classification")
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     list for the rows of `request.rows`. Raises InputError.
     """
     from automl_jobs.engine import explain as engine
+    from automl_jobs.engine import tasks
 
     detail = store.job(request.job)
     found = store.trial(detail.job, request.rank)
@@ -63,20 +62,21 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
         return {**kept, **head}
     problem = _problem(detail, request, warn)
     try:
-        told = engine.explain(problem, engine.load(found.outputs), request.seconds or DEFAULT_SECONDS)
+        told = tasks.of(problem.task).explain(problem, engine.load(found.outputs), request.seconds or DEFAULT_SECONDS)
     except ValueError as error:
         raise InputError(str(error), fix="check that the data is that of the job") from error
     return {**head, **told.as_dict()}
 
 
-def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -> Problem:
+def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -> AnyProblem:
     """The training problem of a job, built again: the same rows on the same sides, by its seed."""
-    from automl_jobs.engine import problem
+    from automl_jobs.engine import tasks
     from automl_jobs.prepare import prepare
     from automl_jobs.spec import load_job
+    from automl_jobs.spec.jobs import runnable
 
-    if detail.task not in RUNS_HERE:
-        raise InputError(f"{detail.task} jobs can't be explained here", fix=f"here: {', '.join(RUNS_HERE)}")
+    if detail.task not in runnable():
+        raise InputError(f"{detail.task} jobs can't be explained here", fix=f"here: {', '.join(runnable())}")
     path = Path(detail.path)
     if not detail.path or not path.is_file():
         raise InputError(
@@ -105,7 +105,8 @@ def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -
     rows, then = len(prepared.require_local().frame), detail.parameters.get("rows")
     if then is not None and str(rows) != then:
         warn(f"the training data has {rows} rows and had {then} when the job ran: it has changed")
-    return problem.build(prepared, int(detail.parameters.get("seed", 0)))
+    problem: AnyProblem = tasks.of(detail.task).build(prepared, int(detail.parameters.get("seed", 0)))
+    return problem
 
 
 def _contributions(found: TrialDetail, path: Path) -> list[dict[str, Any]]:
@@ -118,6 +119,12 @@ def _contributions(found: TrialDetail, path: Path) -> list[dict[str, Any]]:
     assert found.outputs is not None
     frame = load_table(path).frame
     schema = json.loads((found.outputs / "model_schema.json").read_text(encoding="utf-8"))
+    if schema["task"] == "forecasting":
+        raise InputError(
+            "contributions to rows are not computed for forecasts, whose rows rest on those before them",
+            where="--rows",
+            fix="leave it away: importances of the columns are told for every trial",
+        )
     missing = [column["name"] for column in schema["columns"] if column["used"] and column["name"] not in frame.columns]
     if missing:
         raise InputError(

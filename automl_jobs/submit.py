@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec import LoadedJob
+    from automl_jobs.spec.jobs import JobSpec
 
 DEFAULT_SEED = 0
 
@@ -81,9 +82,21 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
             f"the time limit is {budget_seconds / 60:g} minutes; Ctrl-C can finish earlier with what there is, "
             "--time-budget 60s sets less"
         )
+    if spec.runs_here:
+        lines += _only_in_azure(spec)
     if spec.training.enable_stack_ensemble:
         lines.append("stack ensembles are trained in Azure only; here the voting ensemble competes with single models")
     return lines
+
+
+def _only_in_azure(spec: JobSpec) -> list[str]:
+    from automl_jobs.engine import tasks
+
+    here = tasks.of(spec.task).algorithms(spec.task)
+    named = [name for name in spec.training.allowed_training_algorithms or () if name not in here]
+    if spec.task == "forecasting" and spec.training.enable_dnn_training:
+        named += [name for name in spec.algorithms if name not in here and name not in named]
+    return [f"{', '.join(named)} trains in Azure only"] if named else []
 
 
 def submit(prepared: Prepared, options: SubmitOptions, listener: Listener) -> str:

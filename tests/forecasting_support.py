@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from automl_jobs.engine.forecasting.problem import ForecastProblem, build
-from automl_jobs.prepare import prepare
+from automl_jobs.prepare import Prepared, prepare
 from automl_jobs.spec import load_job
 
 JOB = """\
@@ -44,9 +44,14 @@ def stores(count: int = 120) -> pd.DataFrame:
     return pd.concat([north.assign(store="north"), seven.assign(store="7")], ignore_index=True)
 
 
-def problem(folder: Path, frame: pd.DataFrame, extra: str = "", top: str = "") -> ForecastProblem:
-    """The problem of a job on this table; `extra` are further lines of its forecasting section."""
+def prepared(folder: Path, frame: pd.DataFrame, extra: str = "", top: str = "") -> Prepared:
+    """A job on this table; `extra` are further lines of its forecasting section."""
     frame.to_csv(folder / "train.csv", index=False)
     job = folder / "job.yml"
     job.write_text(JOB.format(extra=extra) + top, encoding="utf-8")
-    return build(prepare(load_job(job)), seed=0)
+    return prepare(load_job(job))
+
+
+def problem(folder: Path, frame: pd.DataFrame, extra: str = "", top: str = "") -> ForecastProblem:
+    """The problem of that job."""
+    return build(prepared(folder, frame, extra, top), seed=0)

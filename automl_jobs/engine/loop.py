@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from automl_jobs.engine import spread
 from automl_jobs.engine.ensemble import VOTING, EnsemblePlan
-from automl_jobs.engine.search import Search
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
 from automl_jobs.engine.worker import NO_BETTER, Failure, TestScore, Worker
 from automl_jobs.runs import TrialResult
@@ -20,7 +19,8 @@ from forestay.errors import Interrupted
 
 if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe
-    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine.progress import Progress
+    from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.runs import JobWriter
 
 TICK_SECONDS = 0.25
@@ -73,8 +73,8 @@ class Loop:
     listener: who is told. folder: the job's scratch space.
     """
 
-    problem: Problem
-    search: Search
+    problem: AnyProblem
+    search: Progress
     workers: list[Worker]
     writer: JobWriter
     listener: Listener

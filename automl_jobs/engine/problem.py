@@ -5,9 +5,7 @@ A worker gets it once, from a file.
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import pandas as pd
 
 from automl_jobs.engine import features, golden
 from automl_jobs.spec.metrics import higher_is_better
-from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.data import Table
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 HOLDOUT = 0.1
 SKEWED = 1.0
 MAX_LISTED_CATEGORIES = 200
-RUNNABLE = ("classification", "regression", "text_classification")
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -68,6 +64,10 @@ class Problem:
     seed: int = 0
 
     @property
+    def rows(self) -> int:
+        return len(self.frame)
+
+    @property
     def classification(self) -> bool:
         return self.classes is not None
 
@@ -91,27 +91,10 @@ class Problem:
         """Rows that features are fitted on: those of the only split's training, or all of them."""
         return np.arange(len(self.frame)) if self.refit else self.splits[0][0]
 
-    def save(self, path: Path) -> None:
-        with path.open("wb") as stream:
-            pickle.dump(self, stream, protocol=5)
-
-    @staticmethod
-    def load(path: Path) -> Problem:
-        """The problem that this program wrote before; never a file from elsewhere."""
-        with path.open("rb") as stream:
-            problem: Problem = pickle.load(stream)  # noqa: S301 - written by this run, in the job's own folder
-        return problem
-
 
 def build(prepared: Prepared, seed: int) -> Problem:
-    """The problem of a prepared job. Raises InputError for a task that this machine does not train."""
+    """The problem of a prepared job."""
     spec = prepared.loaded.spec
-    if spec.task not in RUNNABLE:
-        raise InputError(
-            f"{spec.task} jobs do not train on this machine",
-            where=f"{prepared.loaded.path}:{prepared.loaded.line_of('task') or 1}",
-            fix=f"here: {', '.join(RUNNABLE)}; Azure ML takes this file as it is",
-        )
     train = prepared.require_local()
     used = [column for column in prepared.columns if column.used]
     names = [column.name for column in used]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,8 @@ class Limits:
 
 
 @dataclass(kw_only=True)
-class Progress:
-    """The bookkeeping of a search.
+class Progress(ABC):
+    """The bookkeeping of a search; which trial comes next is the search's own.
 
     Parameters
     ----------
@@ -68,6 +69,10 @@ class Progress:
     _seconds_by_algorithm: dict[str, float] = field(default_factory=dict)
     _studies: dict[str, optuna.Study] = field(default_factory=dict)
     _asked: dict[str, optuna.trial.Trial] = field(default_factory=dict)
+
+    @abstractmethod
+    def next(self) -> TrialPlan | None:
+        """The next trial; None when the search is over, with `stop_reason` saying why."""
 
     def remaining(self) -> float:
         """Seconds left of the whole run."""

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automl_jobs.engine import algorithms, features, guardrails
+from automl_jobs.engine import guardrails, tasks
 from automl_jobs.engine.after import Describe
 from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.progress import Limits
-from automl_jobs.engine.search import Search
 from automl_jobs.engine.worker import Failure, TestScore, Worker
 from automl_jobs.runs import JobStart, RunStore
+from automl_jobs.spec.jobs import runnable
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import ensure_folder
 
 if TYPE_CHECKING:
-    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine.guardrails import Guardrail
+    from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.prepare import Prepared
     from automl_jobs.runs import JobWriter
     from automl_jobs.spec.jobs import JobSpec
 
 ROWS_A_THREAD = 5_000
-TEXT_TRIALS = 1_000
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
 TEST_SHARE, MOST_TEST_SECONDS = 0.05, 5.0
 ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
@@ -73,10 +73,16 @@ class _Budget:
 def available(prepared: Prepared) -> tuple[str, ...]:
     """The job's algorithms that this machine has, in Azure's names.
 
-    Raises InputError when none of those that the file allows is one.
+    Raises InputError when none of those that the file allows is one, or the task does not train here at all.
     """
     spec = prepared.loaded.spec
-    here = {algorithm.name for algorithm in algorithms.for_task(spec.task != "regression")}
+    if not spec.runs_here:
+        raise InputError(
+            f"{spec.task} jobs do not train on this machine",
+            where=prepared.loaded.where("task"),
+            fix=f"here: {', '.join(runnable())}; Azure ML takes this file as it is",
+        )
+    here = tasks.of(spec.task).algorithms(spec.task)
     names = tuple(name for name in spec.algorithms if name in here)
     if not names:
         raise InputError(
@@ -93,43 +99,34 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
     Everything is in the store when this returns or raises. Raises InputError before anything is written; RunFailed
     when no trial completed; Interrupted when the job was canceled from outside or the listener says stop.
     """
-    from automl_jobs.engine import problem as problems
-
     names = available(prepared)
-    problem = problems.build(prepared, settings.seed)
     spec = prepared.loaded.spec
-    most = _most_trials(spec)
-    wanted = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
+    engine = tasks.of(spec.task)
+    problem: AnyProblem = engine.build(prepared, settings.seed)
+    most = engine.most_trials(spec)
+    wanted = engine.blends and spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
     budget = _Budget.of(settings.seconds, problem.test is not None, wanted)
     writer = RunStore.open().start_job(_start(prepared, settings))
     try:
         with _scratch(home, writer.job) as folder:
             writer.status("Preparing")
             problem_file = folder / "problem.pkl"
-            problem.save(problem_file)
-            search = Search(
-                names=names,
-                classification=problem.classification,
-                rows=len(problem.frame),
-                higher=problem.higher,
-                limits=Limits(
-                    seconds=budget.search,
-                    trial_seconds=spec.limits.trial_timeout_minutes * 60,
-                    # The ensemble is one of the trials, as in Azure.
-                    trials=most - 1 if wanted else most,
-                    exit_score=spec.limits.exit_score,
-                    early_termination=spec.limits.enable_early_termination,
-                ),
-                seed=settings.seed,
-                layouts=features.useful(problem.settings),
-                skewed=problem.skewed,
+            tasks.save(problem, problem_file)
+            limits = Limits(
+                seconds=budget.search,
+                trial_seconds=spec.limits.trial_timeout_minutes * 60,
+                # The ensemble is one of the trials, as in Azure.
+                trials=most - 1 if wanted else most,
+                exit_score=spec.limits.exit_score,
+                early_termination=spec.limits.enable_early_termination,
             )
-            count, threads = _shares(spec, len(problem.frame))
+            search = engine.search(problem, names, limits)
+            count, threads = _shares(spec, problem.rows)
             workers = [Worker(problem_file, folder, threads) for _ in range(count)]
             loop = Loop(problem, search, workers, writer, listener, folder)
             try:
                 listener.started(writer.job, count, threads)
-                _guard(prepared, problem, writer, listener)
+                _guard(engine.guardrails(prepared, problem), writer, listener)
                 writer.status("Running")
                 loop.run()
                 end = search.started + settings.seconds
@@ -154,13 +151,6 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
-
-
-def _most_trials(spec: JobSpec) -> int:
-    """`limits.max_trials`. Azure's default for text tasks, one trial, is for a language model: not meant here."""
-    if spec.task == "text_classification" and "max_trials" not in spec.limits.model_fields_set:
-        return TEXT_TRIALS
-    return spec.limits.max_trials
 
 
 def _shares(spec: JobSpec, rows: int) -> tuple[int, int]:
@@ -222,7 +212,7 @@ def _sweep(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _test_scores(problem: Problem, loop: Loop, deadline: float) -> dict[str, float] | None:
+def _test_scores(problem: AnyProblem, loop: Loop, deadline: float) -> dict[str, float] | None:
     """The best trial's metrics on the job's test data; None without test data, or when it takes too long."""
     best = loop.best()
     if problem.test is None or best is None:
@@ -238,9 +228,8 @@ def _test_scores(problem: Problem, loop: Loop, deadline: float) -> dict[str, flo
     return answer
 
 
-def _guard(prepared: Prepared, problem: Problem, writer: JobWriter, listener: Listener) -> None:
+def _guard(found: tuple[Guardrail, ...], writer: JobWriter, listener: Listener) -> None:
     """Keep the data guardrails and tell those that the user should look at."""
-    found = guardrails.check(prepared, problem)
     writer.log_document("guardrails", [one.as_dict() for one in found])
     for one in guardrails.alerts(found):
         listener.note(f"data guardrail: {one.description}{f'; {one.fix}' if one.fix else ''}")

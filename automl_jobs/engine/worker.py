@@ -173,11 +173,10 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
     os.dup2(log, 1)
     os.dup2(log, 2)
 
-    from automl_jobs.engine import after, ensemble, trial
-    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine import ensemble, tasks
 
-    problem = Problem.load(problem_file)
-    trainer = trial.Trainer(problem, threads)
+    problem = tasks.load(problem_file)
+    session = tasks.of(problem.task).session(problem, threads)
     while True:
         try:
             request = pipe.recv()
@@ -185,14 +184,7 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
             return
         answer: Any
         try:
-            if isinstance(request, TestScore):
-                answer = trial.test_metrics(problem, request.outputs)
-            elif isinstance(request, after.Describe):
-                answer = after.describe(problem, request)
-            elif isinstance(request, ensemble.EnsemblePlan):
-                answer = ensemble.run(problem, request, folder / request.id)
-            else:
-                answer = trainer.run(request, folder / request.id)
+            answer = session.answer(request, folder)
         except ensemble.NoBetter:
             answer = Failure(NO_BETTER)
         except MemoryError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from automl_jobs.data import Table, load_table
 from automl_jobs.prepare import checks
@@ -14,6 +15,9 @@ from automl_jobs.spec import LoadedJob
 from automl_jobs.spec.common import DataInput
 from automl_jobs.spec.names import closest, shown
 from forestay.errors import InputError, OutsideError, Problem
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.forecasting.outline import Outline
 
 # The tasks whose data is a table of rows with a target, so that it can be looked at here.
 TABLES = ("classification", "regression", "forecasting", "text_classification")
@@ -32,6 +36,7 @@ class Prepared:
     warnings: what doesn't stop the job but may not be meant.
     rows: rows of the training data as read; None when it can't be reached.
     unreachable: the keys of the inputs that lie elsewhere, such as training_data, with their paths.
+    outline: the series of a forecasting job whose data is at hand; None for the other tasks.
     """
 
     loaded: LoadedJob
@@ -43,6 +48,7 @@ class Prepared:
     warnings: tuple[Problem, ...] = ()
     rows: int | None = None
     unreachable: dict[str, str] = field(default_factory=dict)
+    outline: Outline | None = None
 
     def require_local(self) -> Table:
         """The training table. Raises OutsideError when a table of the job can't be reached from this machine."""
@@ -96,10 +102,35 @@ def prepare(loaded: LoadedJob) -> Prepared:
             validation = checks.same_columns("validation_data", spec, validation, train, uses, findings)
         if test is not None:
             test = checks.same_columns("test_data", spec, test, train, uses, findings)
+    outline = None
+    if spec.forecasting is not None and train is not None and not findings.problems and not unreachable:
+        outline = _outline(findings, train, validation, test, uses)
+        if outline is not None and plan.kind == "rolling_origin":
+            plan = replace(plan, folds=len(outline.splits))
     if findings.problems:
         raise InputError.of(findings.problems)
     warnings = (*loaded.warnings, *findings.warnings)
-    return Prepared(loaded, train, validation, test, uses, plan, warnings, rows, unreachable)
+    return Prepared(loaded, train, validation, test, uses, plan, warnings, rows, unreachable, outline)
+
+
+def _outline(
+    findings: Findings, train: Table, validation: Table | None, test: Table | None, uses: tuple[ColumnUse, ...]
+) -> Outline | None:
+    """The series of a forecasting job; what is wrong with them goes to `findings`."""
+    from automl_jobs.engine.forecasting.outline import outline
+
+    spec = findings.loaded.spec
+    assert spec.forecasting is not None
+    roles = (spec.forecasting.time_column_name, *spec.forecasting.time_series_id_column_names)
+    columns = tuple((use.name, str(use.type)) for use in uses if use.used and use.name not in roles)
+    further = (None if table is None else table.frame for table in (validation, test))
+    try:
+        found = outline(spec, findings.loaded.where, columns, train.frame, *further)
+    except InputError as error:
+        findings.problems.extend(error.problems)
+        return None
+    findings.warnings.extend(found.warnings)
+    return found
 
 
 def _read(key: str, data: DataInput, findings: Findings, unreachable: dict[str, str]) -> Table | None:

@@ -82,6 +82,11 @@ def _use(spec: JobSpec, column: Column) -> ColumnUse:
         return ColumnUse(column.name, column.type, False, "constant")
     if kind is ColumnType.IDENTIFIER:
         return ColumnUse(column.name, kind, False, "an identifier")
+    if spec.forecasting and kind in (ColumnType.TEXT, ColumnType.DATETIME):
+        return ColumnUse(column.name, kind, False, f"a forecast uses no {kind}")
+    unknown = spec.forecasting.features_unknown_at_forecast_time if spec.forecasting else ()
+    if spec.forecasting and column.name in unknown and spec.forecasting.feature_lags == "none":
+        return ColumnUse(column.name, kind, False, "not known ahead, and forecasting.feature_lags is none")
     if spec.featurization.mode == "off" and kind not in (ColumnType.NUMERIC, ColumnType.BOOLEAN):
         return ColumnUse(column.name, kind, False, "featurization is off")
     return ColumnUse(column.name, kind, True)

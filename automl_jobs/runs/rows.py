@@ -18,7 +18,14 @@ INTERRUPTED = "interrupted"
 SUBMITTED = "submit"
 """The document that says how a job was submitted and on what data, for whom resumes or explains it."""
 
-JOB_DOCUMENTS = ("guardrails", "featurization_summary", "explanation", "test_metrics_interval", SUBMITTED)
+JOB_DOCUMENTS = (
+    "guardrails",
+    "featurization_summary",
+    "explanation",
+    "test_metrics_interval",
+    "forecast",
+    SUBMITTED,
+)
 """JSON documents that a job may have, kept as artifacts of its run (`guardrails.json`)."""
 
 
@@ -181,6 +188,8 @@ class JobDetail(JobRow):
         if self.test_metrics is not None:
             document["test_metrics"] = dict(self.test_metrics)
             document["test_metrics_interval"] = self.documents.get("test_metrics_interval", {})
+        if "forecast" in self.documents:
+            document["forecast"] = self.documents["forecast"]
         return document
 
 

@@ -209,6 +209,7 @@ class RegressionJob(JobSpec):
 
 
 class ForecastingJob(JobSpec):
+    runs_here: ClassVar[bool] = True
     forecasting: Annotated[Forecasting, AsMapping]
 
 
@@ -263,3 +264,8 @@ BY_TASK: dict[str, type[JobSpec]] = {
     "image_object_detection": ImageJob,
     "image_instance_segmentation": ImageJob,
 }
+
+
+def runnable() -> tuple[str, ...]:
+    """The tasks that the local engine trains."""
+    return tuple(task for task, kind in BY_TASK.items() if kind.runs_here)

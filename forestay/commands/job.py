@@ -200,6 +200,8 @@ def job_view(found: JobDetail, verbose: bool = False) -> Iterable[Any]:
         )
     if documents.get("explanation"):
         yield importance_view(documents["explanation"], SHOWN_COLUMNS)
+    if documents.get("forecast"):
+        yield forecast_view(documents["forecast"])
     if documents.get("guardrails"):
         yield from guardrail_view(documents["guardrails"])
     if verbose and documents.get("featurization_summary"):
@@ -250,6 +252,26 @@ def importance_view(document: dict[str, Any], most: int) -> Any:
         ((one["column"], f"{one['mean']:.4f}", f"±{one['std']:.4f}") for one in document["importances"][:most]),
         title=f"what {metric} loses when a column is shuffled ({rows}, {document['repeats']} times)",
         right=("loss", "spread"),
+    )
+
+
+def forecast_view(document: dict[str, Any]) -> Any:
+    """What the best model forecasts from."""
+    from automl_jobs.spec.names import shown
+
+    series, folds = document["series"], document["folds"]
+    holidays = f"{document['holidays']} days" if document["holidays"] else None
+    return facts(
+        [
+            ("series", f"{series:,}, frequency {document['frequency']}"),
+            ("horizon", f"{document['horizon']} periods, validated on {folds} fold{'s' * (folds != 1)}"),
+            ("seasonality", f"{document['seasonality']} periods"),
+            ("lags", ", ".join(map(str, document["target_lags"])) or None),
+            ("windows", ", ".join(map(str, document["rolling_windows"])) or None),
+            ("known ahead", ", ".join(map(shown, document["known_ahead"])) or None),
+            ("past values of", ", ".join(map(shown, document["past_values_of"])) or None),
+            ("holidays", holidays),
+        ]
     )
 
 

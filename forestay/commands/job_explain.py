@@ -50,6 +50,9 @@ def _view(document: dict[str, Any]) -> Iterable[Any]:
     if "contributions" in document:
         yield from _rows_view(document["contributions"])
         return
+    if not document["importances"] and not document["left_out"]:
+        yield "the forecast rests on the target's own past: no other column is used"
+        return
     yield importance_view(document, SHOWN_COLUMNS)
     if document["data"] == "training":
         yield "measured on training rows, which the model has seen: it was fitted on all, and there is no test data"

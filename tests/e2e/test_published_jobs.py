@@ -65,11 +65,21 @@ def test_from_its_own_yaml_to_an_answer(
     assert all(value in ("yes", "no") if target == "y" else isinstance(value, float) for value in results)
 
 
-def test_a_forecasting_job_says_that_it_does_not_train_here_yet(forestay: Run, shared: Path) -> None:
-    done = forestay("job", "submit", shared / "data" / f"{FORECASTING}.yml")
-    assert done.returncode == 2
-    assert "forecasting" in done.stderr
-    assert ".yml:8" in done.stderr
+@pytest.mark.slow
+def test_the_forecasting_job_trains_from_its_own_yaml(forestay: Run, shared: Path) -> None:
+    file = shared / "data" / f"{FORECASTING}.yml"
+    done = forestay("job", "submit", file, "--set", "limits.timeout_minutes=2", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    job = json.loads(done.stdout)
+    assert (job["status"], job["task"], job["trials"]) == ("Completed", "forecasting", 10)
+    board = json.loads(forestay("job", "leaderboard", job["job"], "-o", "json").stdout)["trials"]
+    (baseline,) = [trial for trial in board if trial["algorithm"] == "Baseline"]
+    assert board[0]["score"] < 0.9 * baseline["score"]
+    assert "ExtremeRandomTrees" not in {trial["algorithm"] for trial in board}
+    # A seasonal naive forecast of the test data has 1.5.
+    assert job["test_metrics"]["mean_absolute_scaled_error"] < 1.2
+    assert {one["column"] for one in job["explanation"]["importances"]} >= {"weathersit", "temp", "hum"}
+    assert job["forecast"]["holidays"] > 100
 
 
 def test_the_malformed_file_is_refused_with_the_line_of_its_key(forestay: Run, shared: Path) -> None:

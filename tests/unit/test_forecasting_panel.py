@@ -10,7 +10,7 @@ import pytest
 
 from automl_jobs.engine.forecasting import frequency
 from forestay.errors import InputError
-from tests.forecasting_support import daily, problem, stores
+from tests.forecasting_support import daily, prepared, problem, stores
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ def test_short_series(tmp_path: Path, handling: str, kept: int) -> None:
     if handling == "pad":
         assert min(len(one) for one in found.series) == 1 + 7 + 7 + 7
         assert sum(int(one.observed.sum()) for one in found.series) == 132
-    assert (kept == 2 and handling == "none") or any("short" in note or "series are" in note for note in found.notes)
+    warned = [one for one in prepared(tmp_path, frame, extra).warnings if "series are" in one.message]
+    assert [str(one.where).endswith("job.yml:10") for one in warned] == [True] * (handling != "none")
 
 
 def test_folds_roll_by_horizon_or_step(tmp_path: Path) -> None:
@@ -109,7 +110,9 @@ def test_what_is_not_known_ahead_is_used_only_with_feature_lags(tmp_path: Path) 
     unknown = "  features_unknown_at_forecast_time: promotion\n"
     found = problem(tmp_path, daily(), unknown)
     assert found.columns == ()
-    assert any("feature_lags" in note for note in found.notes)
+    (use,) = [use for use in prepared(tmp_path, daily(), unknown).columns if use.name == "promotion"]
+    assert not use.used
+    assert "feature_lags" in use.reason
     lagged = problem(tmp_path, daily(), unknown + "  feature_lags: auto\n")
     assert lagged.columns == (("promotion", "numeric"),)
     assert lagged.known == ()

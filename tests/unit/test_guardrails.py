@@ -13,6 +13,7 @@ from automl_jobs.engine import guardrails, problem
 from automl_jobs.engine.guardrails import ALERTED, DONE, PASSED, Guardrail
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
+from forestay.errors import InputError
 from tests.tables import write_job
 
 JOB = """\
@@ -227,12 +228,36 @@ def test_a_series_on_its_frequency_passes_gaps_included(tmp_path: Path) -> None:
     assert (gap.status, gap.details[0]["gaps"]) == (PASSED, 1)
 
 
-def test_points_off_the_frequency_and_moments_that_are_there_twice_are_told(tmp_path: Path) -> None:
+def test_what_no_forecast_can_bear_is_refused_before(tmp_path: Path) -> None:
     frame = series()
     frame.loc[50, "day"] += pd.Timedelta("5h")
-    assert check(tmp_path, frame, "forecasting", FORECAST)["Frequency detection"].status == ALERTED
-    twice = pd.concat([series(), series()])
-    assert check(tmp_path, twice, "forecasting", FORECAST)["Time Series ID detection"].status == ALERTED
+    with pytest.raises(InputError, match="regular frequency"):
+        check(tmp_path, frame, "forecasting", FORECAST)
+    with pytest.raises(InputError, match="stand twice"):
+        check(tmp_path, pd.concat([series(), series()]), "forecasting", FORECAST)
+
+
+def test_what_a_forecast_handles_is_told(tmp_path: Path) -> None:
+    long, short = series(drop=(40, 41)).assign(store="a"), series().head(9).assign(store="b")
+    section = "forecasting: {time_column_name: day, forecast_horizon: 7, time_series_id_column_names: store%s}\n"
+    found = check(tmp_path, pd.concat([long, short]), "forecasting", section % ", target_lags: [1, 7]")
+    assert {name for name, one in found.items() if one.status == DONE} == {
+        "Cross validation",  # the job leaves the number of folds open
+        "Missing target values",
+        "Short series handling",
+        "Lags and rolling windows",
+    }
+    assert found["Missing target values"].details == ({"series": "a", "missing": 2, "periods": 120},)
+    assert found["Short series handling"].details == ({"series": "b"},)
+    assert len(found["Cross validation"].details) == 5
+    assert found["Cross validation"].details[-1] == {
+        "fold": 5,
+        "from": "2024-04-23T00:00:00",
+        "to": "2024-04-29T00:00:00",
+        "series": 1,
+    }
+    kept = check(tmp_path, pd.concat([long, short]), "forecasting", section % ", short_series_handling_config: none")
+    assert kept["Short series handling"].status == ALERTED
 
 
 def test_the_published_kinds_of_table_raise_no_alarm(tmp_path: Path) -> None:

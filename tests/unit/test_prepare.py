@@ -215,7 +215,9 @@ class TestRoles:
         days = [f"2026-01-{n % 28 + 1:02}" for n in range(ROWS)]
         extra = "forecasting: {{time_column_name: {}, time_series_id_column_names: {}}}\n"
         found = prepared(job(tmp_path, extra.format("day", "job"), task="forecasting", target="amount", day=days))
-        assert found.plan == ValidationPlan("rolling_origin", None)
+        assert found.plan == ValidationPlan("rolling_origin", 5)
+        assert found.outline is not None
+        assert [one.key for one in found.outline.series] == [("clerk",), ("cook",), ("nurse",)]
         assert {use.name for use in found.columns if use.used} >= {"day", "job"}
         wrong = refused(job(tmp_path, extra.format("age", "joob"), task="forecasting", target="amount"))
         assert "joob" in texts(wrong)

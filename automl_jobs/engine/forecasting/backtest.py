@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from automl_jobs.engine import metrics
+from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
-from automl_jobs.engine.forecasting.problem import ForecastProblem, Window
+from automl_jobs.engine.forecasting.problem import ForecastProblem
 from forestay_forecasting import Spread
 
 NORMALIZED = "normalized_"

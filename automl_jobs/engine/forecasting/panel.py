@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MANY_FILLED = 0.5
 TIME, IDS, FREQUENCY = "time_column_name", "time_series_id_column_names", "frequency"
-FEATURE_TYPES = ("numeric", "boolean", "categorical")
 
 
 @dataclass(frozen=True)

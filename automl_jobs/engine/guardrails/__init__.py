@@ -6,7 +6,7 @@ Names and states are those of "Data guardrails" in Azure's page on data featuriz
 guardrail  what a guardrail says
 azure      Azure's own for a table: validation, missing values, cardinality, class balance, memory
 leaks      beyond Azure's: leaked targets, repeated rows, entities and time, which make a model look too good
-series     a forecast's: frequency, series, their length
+series     a forecast's: validation, frequency, gaps, length of series, lags
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ def check(prepared: Prepared, problem: Problem | None = None) -> tuple[Guardrail
 
     if prepared.train is None or not prepared.columns:
         return ()
+    if prepared.outline is not None:
+        return (*series.checks(prepared, prepared.outline), azure.memory(prepared))
     found = [azure.validation_split(prepared), azure.missing_values(prepared), azure.high_cardinality(prepared)]
     task = prepared.loaded.spec.task
     if task == "forecasting":
-        return (*found, *series.checks(prepared), azure.memory(prepared))
+        return (*found, azure.memory(prepared))
     if task != "regression":
         found.append(azure.class_balance(prepared))
     return (

@@ -1,0 +1,76 @@
+"""Classification, regression and texts: tables of rows. The `tasks.TaskEngine` of these tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.engine import algorithms as catalogue
+from automl_jobs.engine import features
+from automl_jobs.engine import guardrails as guards
+from automl_jobs.engine.explain import explain
+from automl_jobs.engine.problem import Problem, build
+from automl_jobs.engine.search import Search
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.guardrails import Guardrail
+    from automl_jobs.engine.progress import Limits
+    from automl_jobs.prepare import Prepared
+    from automl_jobs.spec.jobs import JobSpec
+
+__all__ = ["algorithms", "blends", "build", "explain", "guardrails", "most_trials", "search", "session"]
+
+blends = True
+TEXT_TRIALS = 1_000
+
+
+def algorithms(task: str) -> tuple[str, ...]:
+    return tuple(algorithm.name for algorithm in catalogue.for_task(task != "regression"))
+
+
+def most_trials(spec: JobSpec) -> int:
+    """`limits.max_trials`. Azure's default for text tasks, one trial, is for a language model: not meant here."""
+    if spec.task == "text_classification" and "max_trials" not in spec.limits.model_fields_set:
+        return TEXT_TRIALS
+    return spec.limits.max_trials
+
+
+def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
+    return Search(
+        names=names,
+        classification=problem.classification,
+        rows=problem.rows,
+        higher=problem.higher,
+        limits=limits,
+        seed=problem.seed,
+        layouts=features.useful(problem.settings),
+        skewed=problem.skewed,
+    )
+
+
+def guardrails(prepared: Prepared, problem: Problem) -> tuple[Guardrail, ...]:
+    return guards.check(prepared, problem)
+
+
+class _Session:
+    def __init__(self, problem: Problem, threads: int) -> None:
+        from automl_jobs.engine import trial
+
+        self.problem = problem
+        self.trainer = trial.Trainer(problem, threads)
+
+    def answer(self, request: Any, folder: Path) -> Any:
+        from automl_jobs.engine import after, ensemble, trial
+        from automl_jobs.engine.worker import TestScore
+
+        if isinstance(request, TestScore):
+            return trial.test_metrics(self.problem, request.outputs)
+        if isinstance(request, after.Describe):
+            return after.describe(self.problem, request)
+        if isinstance(request, ensemble.EnsemblePlan):
+            return ensemble.run(self.problem, request, folder / request.id)
+        return self.trainer.run(request, folder / request.id)
+
+
+def session(problem: Problem, threads: int) -> _Session:
+    return _Session(problem, threads)

@@ -1,0 +1,99 @@
+"""What differs from task to task, behind one interface: which algorithms, which problem, which search, who trains.
+
+`run`, `loop` and `worker` know trials, time and the store; what a trial is made of they ask here.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.explain import Explanation
+    from automl_jobs.engine.guardrails import Guardrail
+    from automl_jobs.engine.progress import Limits, Progress
+    from automl_jobs.prepare import Prepared
+    from automl_jobs.spec.jobs import JobSpec
+
+
+class AnyProblem(Protocol):
+    """What a run knows of a problem, whatever its task."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def higher(self) -> bool: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def test(self) -> Any:
+        """The test data, or None."""
+
+
+class Session(Protocol):
+    """What a worker process holds: a problem, and what was fitted for it."""
+
+    def answer(self, request: Any, folder: Path) -> Any:
+        """The answer to what `Worker.ask` was asked; a trial's files go to a folder of its id in `folder`.
+
+        Whatever goes wrong is raised.
+        """
+
+
+class TaskEngine(Protocol):
+    """One kind of task. It is a module: see `tabular` and `forecasting.task`.
+
+    Attributes
+    ----------
+    blends: whether a voting ensemble is made of the finished trials after the search; else the search makes its own.
+    """
+
+    @property
+    def blends(self) -> bool: ...
+
+    def algorithms(self, task: str) -> tuple[str, ...]:
+        """Azure's names of the algorithms that train here."""
+
+    def most_trials(self, spec: JobSpec) -> int:
+        """How many trials the job may have, ensembles among them."""
+
+    def build(self, prepared: Prepared, seed: int) -> Any:
+        """The problem of a prepared job. Raises InputError."""
+
+    def search(self, problem: Any, names: tuple[str, ...], limits: Limits) -> Progress:
+        """The order of its trials."""
+
+    def session(self, problem: Any, threads: int) -> Session: ...
+
+    def guardrails(self, prepared: Prepared, problem: Any) -> tuple[Guardrail, ...]: ...
+
+    def explain(self, problem: Any, model: Any, seconds: float) -> Explanation:
+        """Permutation importance of a model's columns. Raises ValueError where the metric has no value."""
+
+
+def of(task: str) -> TaskEngine:
+    """The engine of a task that trains here."""
+    from automl_jobs.engine import tabular
+    from automl_jobs.engine.forecasting import task as forecasting
+
+    return forecasting if task == "forecasting" else tabular
+
+
+def save(problem: AnyProblem, path: Path) -> None:
+    """Write a problem for the workers."""
+    with path.open("wb") as stream:
+        pickle.dump(problem, stream, protocol=5)
+
+
+def load(path: Path) -> AnyProblem:
+    """The problem that this program wrote before; never a file from elsewhere."""
+    with path.open("rb") as stream:
+        problem: AnyProblem = pickle.load(stream)  # noqa: S301 - written by this run, in the job's own folder
+    return problem
