@@ -660,17 +660,20 @@ class ForecastModel(RegressorMixin, BaseEstimator):
         rows = X if history is None else pd.concat([history, X], ignore_index=True)
         values, keys, steps = self._rows(rows)
         found = pd.DataFrame({"forecast": values})
+        ahead: dict[Key, list[int]] = {}
+        for row in np.flatnonzero(steps):
+            ahead.setdefault(keys[row], []).append(int(row))
         for level in quantiles:
             if not 0 < level < 1:
                 raise ValueError(f"a quantile lies between 0 and 1, not {level}")
             if self.spread is None:
                 raise ValueError("this model was trained without a backtest: it has no quantiles")
-            found[level] = values
-            for key in dict.fromkeys(keys):
-                own = np.array([other == key for other in keys]) & (steps > 0)
-                found.loc[own, level] += self.spread.offset(key, steps[own], level)
-            if self.floor is not None:
-                found[level] = found[level].where(steps == 0, found[level].clip(lower=self.floor))
+            limits = values.copy()
+            for key, own in ahead.items():
+                limits[own] += self.spread.offset(key, steps[own], level)
+                if self.floor is not None:
+                    limits[own] = np.maximum(limits[own], self.floor)
+            found[level] = limits
         return found.iloc[len(rows) - len(X) :].reset_index(drop=True)
 
     def _rows(self, X: pd.DataFrame) -> tuple[np.ndarray, list[Key], np.ndarray]:

@@ -32,7 +32,7 @@ def health(url: str) -> Check:
 
 def openapi(url: str, schema: ModelSchema) -> Check:
     """The server publishes an OpenAPI whose rows have the model's columns."""
-    expected = {column.name for column in schema.used}
+    expected = {column.name for column in schema.required}
     for query in ("", "?version=3"):
         answer = server.ask(url, "GET", f"/swagger.json{query}")
         document = answer.json
@@ -49,20 +49,21 @@ def openapi(url: str, schema: ModelSchema) -> Check:
 
 
 def sample_request(url: str, path: Path) -> Check:
-    """The request that the folder offers as a sample is answered."""
-    answer = server.ask(url, "POST", "/score", path.read_bytes(), headers={"Content-Type": "application/json"})
+    """A request that the folder offers as a sample is answered, each of its rows."""
+    sent = path.read_bytes()
+    answer = server.ask(url, "POST", "/score", sent, headers={"Content-Type": "application/json"})
     results = answer.json.get("Results") if isinstance(answer.json, dict) else None
-    if answer.status != 200 or not isinstance(results, list) or len(results) != 1:
-        return Check("sample_request", False, f"sample_request.json gets {answer.status}: {_body(answer)}")
-    return Check("sample_request", True, f"answered with {_shown(results[0])}")
+    if answer.status != 200 or not isinstance(results, list) or len(results) != len(json.loads(sent)["data"]):
+        return Check(path.stem, False, f"{path.name} gets {answer.status}: {_body(answer)}")
+    return Check(path.stem, True, f"answered with {_shown(results[-1])}")
 
 
 def golden(url: str, form: str, rows: Golden) -> Check:
     """The golden rows, sent in one form of a request, come back as the training process predicted them."""
     name = f"golden_{form.lower()}"
     differing: list[str] = []
-    for method, expected in _expectations(rows):
-        answer = server.post(url, requests.request(form, rows.rows, method))
+    for method, quantiles, expected in _expectations(rows):
+        answer = server.post(url, requests.request(form, rows.rows, method, quantiles))
         results = answer.json.get("Results") if isinstance(answer.json, dict) else None
         if answer.status != 200 or not isinstance(results, list):
             return Check(name, False, f"{method} gets {answer.status}: {_body(answer)}; {_AGAIN}")
@@ -71,7 +72,7 @@ def golden(url: str, form: str, rows: Golden) -> Check:
         differing += _differences(expected, results)
     if differing:
         return Check(name, False, f"{_listed(differing)}; {_AGAIN}")
-    methods = " and ".join(method for method, _ in _expectations(rows))
+    methods = " and ".join(method for method, _, _ in _expectations(rows))
     return Check(name, True, f"{len(rows.rows)} rows, {methods} as in training")
 
 
@@ -101,27 +102,45 @@ def latency(url: str, rows: Golden) -> tuple[float, float]:
     return statistics.median(taken), statistics.quantiles(taken, n=100, method="inclusive")[98]
 
 
-def _expectations(rows: Golden) -> list[tuple[str, Sequence[Any]]]:
-    found: list[tuple[str, Sequence[Any]]] = [("predict", rows.predictions)]
+def _expectations(rows: Golden) -> list[tuple[str, Sequence[float], Sequence[Any]]]:
+    """What is asked of the golden rows: method, quantiles, and the answers that must come."""
+    found: list[tuple[str, Sequence[float], Sequence[Any]]] = [("predict", (), rows.predictions)]
     if rows.probabilities is not None:
         names = [label if isinstance(label, str) else json.dumps(label) for label in rows.classes or ()]
         named = [dict(zip(names, values, strict=True)) for values in rows.probabilities]
-        found.append(("predict_proba", named))
+        found.append(("predict_proba", (), named))
+    if rows.quantiles:
+        by_row = zip(*rows.quantiles.values(), strict=True)
+        levels = [dict(zip(rows.quantiles, values, strict=True)) for values in by_row]
+        whole = [{"forecast": value, "quantiles": level} for value, level in zip(rows.predictions, levels, strict=True)]
+        found.append(("forecast", [float(level) for level in rows.quantiles], whole))
     return found
 
 
 def _differences(expected: Sequence[Any], results: Sequence[Any]) -> list[str]:
     lines = []
     for number, (want, got) in enumerate(zip(expected, results, strict=True)):
-        if isinstance(want, dict) and isinstance(got, dict) and want.keys() == got.keys():
+        parts, found = _parts(want), _parts(got)
+        if parts and parts.keys() == found.keys():
             lines += [
-                f"row {number}, class {_shown(key)}: golden.json has {want[key]!r}, the server answers {got[key]!r}"
-                for key in want
-                if not same(want[key], got[key])
+                f"row {number}, {part}: golden.json has {parts[part]!r}, the server answers {found[part]!r}"
+                for part in parts
+                if not same(parts[part], found[part])
             ]
         elif not same(want, got):
             lines.append(f"row {number}: golden.json has {_shown(want)}, the server answers {_shown(got)}")
     return lines
+
+
+def _parts(answer: Any) -> dict[str, Any]:
+    """The numbers of an answer that has several, each named for a message; empty for a plain one."""
+    if not isinstance(answer, dict):
+        return {}
+    quantiles = answer.get("quantiles")
+    if isinstance(quantiles, dict):
+        named = {f"quantile {_shown(level)}": value for level, value in quantiles.items()}
+        return {"forecast": answer.get("forecast"), **named}
+    return {f"class {_shown(name)}": value for name, value in answer.items()}
 
 
 def same(want: Any, got: Any) -> bool:

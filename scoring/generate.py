@@ -14,7 +14,7 @@ from forestay import __version__, project
 from forestay.errors import InputError
 from scoring import environment, openapi, requests
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
-from scoring.schema import MODEL_FILES, ModelSchema, ModelSource, read_golden, read_schema
+from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
 
 
 def default_folder(home: Path, model: str, version: str) -> Path:
@@ -50,17 +50,17 @@ def generate(
     to = to.absolute()
     check_target(to)
     schema = check_model(source.path)
-    read_golden(source.path)
+    golden = read_golden(source.path)
     conda_env = environment.conda_env(schema)
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     lock = environment.lock(pins, home, say)
     say("writing the scoring folder")
-    texts = {**_texts(source, schema), "conda_env.yaml": conda_env, "requirements.lock": lock}
+    texts = {**_texts(source, schema, golden), "conda_env.yaml": conda_env, "requirements.lock": lock}
     with project.new_folder(to) as scratch:
         (scratch / "model").mkdir()
-        for name in MODEL_FILES:
+        for name in (*schema.files, SCHEMA):
             shutil.copyfile(source.path / name, scratch / "model" / name)
-        shutil.copyfile(source.path / "golden.json", scratch / "golden.json")
+        shutil.copyfile(source.path / GOLDEN, scratch / GOLDEN)
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
         files = {name: project.sha256(scratch / name) for name in present_files(scratch)}
@@ -74,12 +74,16 @@ def check_model(outputs: Path) -> ModelSchema:
     """The schema of a trial's outputs folder, after checking that its files are the recorded ones."""
     schema = read_schema(outputs)
     if not schema.used:
-        raise InputError("the model uses no column", where=str(outputs / "model_schema.json"), fix="train again")
-    for name in ("model.pkl", "forestay_transformers.py"):
+        raise InputError("the model uses no column", where=str(outputs / SCHEMA), fix="train again")
+    strange = [name for name in schema.files if name in ("", ".", "..", SCHEMA) or Path(name).name != name]
+    if strange or MODEL not in schema.files:
+        reason = f"{strange[0]!r} is no file's name" if strange else f"{MODEL} is not among them"
+        raise InputError(f"files: {reason}", where=str(outputs / SCHEMA), fix="train again")
+    for name, recorded in schema.files.items():
         path = outputs / name
         if not path.is_file():
             raise InputError("the file is missing", where=str(path), fix="register the trial again, or train again")
-        if project.sha256(path) != schema.files.get(name):
+        if project.sha256(path) != recorded:
             raise InputError(
                 "the file is not the one that training recorded in model_schema.json",
                 where=str(path),
@@ -102,8 +106,9 @@ def check_target(to: Path) -> None:
         )
 
 
-def _texts(source: ModelSource, schema: ModelSchema) -> dict[str, str]:
+def _texts(source: ModelSource, schema: ModelSchema, golden: Golden) -> dict[str, str]:
     row = requests.sample_row(schema)
+    history = {requests.SAMPLE_HISTORY: _json(requests.history_request(golden))} if schema.forecasts else {}
     return {
         "score.py": templates.render("scoring/score.py.j2", task=schema.task),
         "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),
@@ -111,11 +116,10 @@ def _texts(source: ModelSource, schema: ModelSchema) -> dict[str, str]:
             "scoring/README.md.j2",
             model=source.name,
             version=source.version,
-            task=schema.task,
-            classifies=schema.classifies,
-            columns=schema.columns,
+            schema=schema,
         ),
-        "sample_request.json": _json(requests.request("data", [row])),
+        requests.SAMPLE: _json(requests.request("data", [row])),
+        **history,
         "openapi.json": _json(openapi.document(schema, source.name, source.version)),
     }
 

@@ -11,7 +11,23 @@ from scoring.schema import ColumnSchema, ModelSchema
 def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
     """The whole document: `GET /`, `POST /score`, the three forms of a request, the answer and the errors."""
     row = requests.sample_row(schema)
-    methods = ["predict", "predict_proba"] if schema.classifies else ["predict"]
+    columns = {column.name: _column(column) for column in schema.columns}
+    parameters: dict[str, Any] = {
+        "method": {"type": "string", "enum": list(schema.methods), "default": schema.methods[0]}
+    }
+    if schema.history is not None:
+        columns[schema.target] = {
+            **_column(schema.history),
+            "description": "recent history; null or left out in the rows to forecast",
+        }
+        level = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1, "exclusiveMaximum": True}
+        parameters["quantiles"] = {
+            "type": "array",
+            "items": level,
+            "maxItems": requests.MAX_QUANTILES,
+            "uniqueItems": True,
+            "example": [0.1, 0.9],
+        }
     rows = {"type": "array", "minItems": 1, "maxItems": requests.MAX_ROWS, "items": _ref("Row")}
     split = {
         "type": "object",
@@ -28,13 +44,13 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
             "type": "object",
             "required": list(row),
             "additionalProperties": False,
-            "properties": {column.name: _column(column) for column in schema.columns},
+            "properties": columns,
             "example": row,
         },
         "Parameters": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {"method": {"type": "string", "enum": methods, "default": "predict"}},
+            "properties": parameters,
         },
         "Data": _form("data", rows),
         "Inputs": _form("Inputs", _object({"data": rows})),
@@ -61,7 +77,7 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
     }
     score = {
         "operationId": "score",
-        "summary": "Predict a label or number, or probabilities, for each row.",
+        "summary": _summary(schema),
         "requestBody": {
             "required": True,
             "content": {
@@ -89,6 +105,14 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
     }
 
 
+def _summary(schema: ModelSchema) -> str:
+    if schema.forecasts:
+        return "Forecast each row without a target; rows with one are recent history."
+    if schema.multilabel:
+        return "Predict the labels, or a probability for each label, of each row."
+    return "Predict a label or number, or probabilities, for each row."
+
+
 def _column(column: ColumnSchema) -> dict[str, Any]:
     """One column as a JSON schema. Ranges and categories of the training data are told, not enforced."""
     if not column.used:
@@ -107,10 +131,17 @@ def _column(column: ColumnSchema) -> dict[str, Any]:
 
 
 def _result(schema: ModelSchema) -> dict[str, Any]:
-    one: dict[str, Any] = {"type": schema.target_type if schema.classifies else "number"}
-    if not schema.classifies:
-        return one
-    return {"oneOf": [one, {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}]}
+    """One entry of the answer: what the default method gives, or the other one."""
+    number = {"type": "number"}
+    if schema.forecasts:
+        quantiles = {"type": "object", "additionalProperties": number, "example": {"0.1": 8.5, "0.9": 11.5}}
+        return {"oneOf": [number, _object({"forecast": number, "quantiles": quantiles})]}
+    if not (schema.classifies or schema.multilabel):
+        return number
+    label: dict[str, Any] = {"type": schema.target_type}
+    labels = {"type": "array", "items": label, "uniqueItems": True} if schema.multilabel else label
+    chance = {"type": "number", "minimum": 0, "maximum": 1}
+    return {"oneOf": [labels, {"type": "object", "additionalProperties": chance}]}
 
 
 def _form(key: str, content: dict[str, Any]) -> dict[str, Any]:

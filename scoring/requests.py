@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scoring.schema import ColumnSchema, ModelSchema
+from scoring.schema import ColumnSchema, Golden, ModelSchema
 
 MAX_ROWS = 10_000  # as in templates/scoring/score.py.j2
+MAX_QUANTILES = 20  # the same
+SAMPLE, SAMPLE_HISTORY, SAMPLES = "sample_request.json", "sample_request_history.json", "sample_request*.json"
+HISTORY_ROWS = 6
 FORMS = ("data", "Inputs", "input_data")
 
 
 def sample_value(column: ColumnSchema) -> Any:
-    """A value that the column could hold: the middle of its range, its first category, or a word."""
+    """A value that the column could hold: the schema's own sample, the middle of the range, a category, or a word."""
+    if column.sample is not None:
+        return column.sample
     low, high = column.minimum, column.maximum
     if column.type == "numeric":
         known = isinstance(low, int | float) and isinstance(high, int | float)
@@ -30,16 +36,24 @@ def sample_value(column: ColumnSchema) -> Any:
 
 def sample_row(schema: ModelSchema) -> dict[str, Any]:
     """One row with every column that must be sent."""
-    return {column.name: sample_value(column) for column in schema.used}
+    return {column.name: sample_value(column) for column in schema.required}
 
 
-def request(form: str, rows: Sequence[dict[str, Any]], method: str = "predict") -> dict[str, Any]:
+def history_request(golden: Golden) -> dict[str, Any]:
+    """The first golden rows of a forecasting model, which begin with recent history, asked for with quantiles."""
+    return request("data", golden.rows[:HISTORY_ROWS], "forecast", [float(level) for level in golden.quantiles or ()])
+
+
+def request(
+    form: str, rows: Sequence[dict[str, Any]], method: str = "predict", quantiles: Sequence[float] = ()
+) -> dict[str, Any]:
     """The body of a request in one of the three FORMS. Column names are those of the first row for `input_data`."""
-    parameters: dict[str, Any] = {} if method == "predict" else {"GlobalParameters": {"method": method}}
+    chosen = {"method": method, **({"quantiles": list(quantiles)} if quantiles else {})}
+    parameters: dict[str, Any] = {} if chosen == {"method": "predict"} else {"GlobalParameters": chosen}
     if form == "data":
         return {"data": list(rows), **parameters}
     if form == "Inputs":
-        return {"Inputs": {"data": list(rows)}, "GlobalParameters": {"method": method}}
+        return {"Inputs": {"data": list(rows)}, "GlobalParameters": chosen}
     columns = list(rows[0])
     split = {
         "columns": columns,
@@ -70,9 +84,7 @@ class BadRequest:
 def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     """Requests that a careful server refuses: of each kind one, for each column type the first column."""
     row = sample_row(schema)
-
-    def body(what: str, document: Any, column: str | None = None) -> BadRequest:
-        return BadRequest(what, json.dumps(document).encode(), column)
+    body = _bad
 
     def with_value(what: str, column: ColumnSchema, value: Any) -> BadRequest:
         return body(f"{column.type} column, {what}", {"data": [{**row, column.name: value}]}, column.name)
@@ -99,12 +111,47 @@ def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     while unknown in row:
         unknown += "?"
     yield body("unknown column", {"data": [{**row, unknown: 1}]}, unknown)
-    first = schema.used[0].name
+    first = schema.required[0].name
     yield body("missing column", {"data": [{key: row[key] for key in row if key != first}]}, first)
     renamed = {(unknown if key == first else key): value for key, value in row.items()}
     yield body("renamed column", {"data": [renamed]}, first)
     for column in _first_of_each_type(schema):
         yield from (with_value(what, column, value) for what, value in _wrong_values(column))
+    if schema.forecasts:
+        yield from _bad_forecasts(schema, row)
+
+
+def _bad(what: str, document: Any, column: str | None = None) -> BadRequest:
+    return BadRequest(what, json.dumps(document).encode(), column)
+
+
+def _bad_forecasts(schema: ModelSchema, row: dict[str, Any]) -> Iterator[BadRequest]:
+    """What only a forecast can get wrong: times, series, history, quantiles."""
+    time = schema.time_column
+    assert time is not None
+    yield _bad("no time", {"data": [{**row, time: None}]}, time)
+    yield _bad("the same time twice", {"data": [row, row]}, time)
+    yield _bad("a time before the end of training", {"data": [{**row, time: "1900-01-01"}]}, time)
+    yield _bad("a time beyond all periods", {"data": [{**row, time: "9999-12-31"}]}, time)
+    between = dt.datetime.fromisoformat(row[time]) + dt.timedelta(microseconds=1)
+    yield _bad("a time between two periods", {"data": [{**row, time: between.isoformat()}]}, time)
+    for column in schema.used:
+        if column.name in schema.series_columns and column.type not in ("numeric", "boolean"):
+            unseen = "no such series"
+            while unseen in (column.values or ()):
+                unseen += "?"
+            data = [{**row, column.name: unseen}]
+            yield _bad("a series without history", {"data": data}, schema.series_columns[0])
+            break
+    yield _bad("history as text", {"data": [{**row, schema.target: "7"}]}, schema.target)
+    for what, quantiles in (
+        ("a quantile of 1", [1]),
+        ("a quantile below 0", [-0.1]),
+        ("a quantile as text", ["0.5"]),
+        ("a quantile twice", [0.1, 0.1]),
+        ("quantiles not a list", 0.5),
+    ):
+        yield _bad(what, {"data": [row], "GlobalParameters": {"method": "forecast", "quantiles": quantiles}})
 
 
 def _first_of_each_type(schema: ModelSchema) -> list[ColumnSchema]:

@@ -18,8 +18,8 @@ def read_body(text: str, where: str, schema: ModelSchema) -> dict[str, Any]:
     """The body of a request for what `text` holds.
 
     A JSON object that is a whole request goes as it is; a JSON list or object, JSON Lines and CSV are rows. CSV cells
-    become what the schema says of their column; the column that the model predicts is left out. Whether the rows fit is
-    the server's to say.
+    become what the schema says of their column; the column that the model predicts is left out, unless it is a
+    forecast's history. Whether the rows fit is the server's to say.
 
     Raises InputError naming `where` and the line.
     """
@@ -56,6 +56,8 @@ def _json_rows(text: str, where: str) -> Any:
 
 def _csv_rows(text: str, where: str, schema: ModelSchema) -> list[dict[str, Any]]:
     columns = {column.name: column for column in schema.columns}
+    if schema.history is not None:
+        columns[schema.target] = schema.history
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(reader)
@@ -119,6 +121,6 @@ def _number(word: str) -> int | float:
 
 
 def _without_target(row: Any, schema: ModelSchema) -> Any:
-    if not isinstance(row, dict) or schema.target in {column.name for column in schema.columns}:
+    if not isinstance(row, dict) or schema.forecasts or schema.target in {column.name for column in schema.columns}:
         return row
     return {name: value for name, value in row.items() if name != schema.target}

@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from forestay.errors import InputError
 
-MODEL_FILES = ("model.pkl", "forestay_transformers.py", "model_schema.json")
+MODEL, SCHEMA, GOLDEN = "model.pkl", "model_schema.json", "golden.json"
 CLASSIFIES = ("classification", "text_classification")
+MULTILABEL = "text_classification_multilabel"
+FORECASTING = "forecasting"
+Label = bool | int | float | str
 Document = TypeVar("Document", bound=BaseModel)
 
 
@@ -30,7 +33,11 @@ class ModelSource(Protocol):
 
 
 class ColumnSchema(BaseModel):
-    """One column of a request. `minimum` and `maximum` are numbers, or ISO text for dates."""
+    """One column of a request. `minimum` and `maximum` are numbers, or ISO text for dates.
+
+    `sample` is a value for sample requests, where the range does not tell one; of a forecasting model's columns those
+    that are `nullable` are not known ahead.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,58 +50,107 @@ class ColumnSchema(BaseModel):
     maximum: int | float | str | None = None
     values: tuple[str, ...] | None = None
     max_length: int | None = None
+    sample: Label | None = None
 
 
 class ModelSchema(BaseModel):
-    """What a model takes and gives, and what it needs to be loaded."""
+    """What a model takes and gives, and what it needs to be loaded.
+
+    Attributes
+    ----------
+    time_column, series_columns, frequency, horizon: of a forecasting model; the frequency is a pandas offset, the
+        horizon counts periods.
+    decision: how a classifier with a threshold of its own decides, or None.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
     task: str
     target: str
     target_type: str
-    classes: tuple[bool | int | float | str, ...] | None
+    classes: tuple[Label, ...] | None
     columns: tuple[ColumnSchema, ...]
     algorithm: str
     python: str
     packages: dict[str, str]
     files: dict[str, str]
+    time_column: str | None = None
+    series_columns: tuple[str, ...] = ()
+    frequency: str | None = None
+    horizon: int | None = None
+    decision: dict[str, Any] | None = None
 
     @property
     def used(self) -> tuple[ColumnSchema, ...]:
         return tuple(column for column in self.columns if column.used)
 
     @property
+    def required(self) -> tuple[ColumnSchema, ...]:
+        """The columns that every row must have; what is not known ahead may be left out of a forecast's rows."""
+        return tuple(column for column in self.used if not (self.forecasts and column.nullable))
+
+    @property
+    def history(self) -> ColumnSchema | None:
+        """A forecasting model's target as a column that may be sent: a row that has it is recent history."""
+        return ColumnSchema(name=self.target, type="numeric", used=True) if self.forecasts else None
+
+    @property
     def classifies(self) -> bool:
+        """Whether it gives one label a row."""
         return self.task in CLASSIFIES
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether it gives any number of labels a row."""
+        return self.task == MULTILABEL
+
+    @property
+    def forecasts(self) -> bool:
+        return self.task == FORECASTING
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What `method` of a request can be; the first is the default."""
+        if self.forecasts:
+            return ("forecast", "predict")
+        return ("predict", "predict_proba") if self.classifies or self.multilabel else ("predict",)
 
 
 class Golden(BaseModel):
-    """Made-up rows and what the training process predicted for them; `probabilities` in the order of `classes`."""
+    """Made-up rows and what the training process predicted for them.
+
+    Attributes
+    ----------
+    predictions: a label or number a row; a list of labels where a row can have several.
+    probabilities: in the order of `classes`.
+    quantiles: of a forecast, by level as text: one number a row.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     rows: tuple[dict[str, Any], ...]
-    predictions: tuple[bool | int | float | str, ...]
+    predictions: tuple[Label | list[Label], ...]
     probabilities: tuple[tuple[float, ...], ...] | None = None
-    classes: tuple[bool | int | float | str, ...] | None = None
+    classes: tuple[Label, ...] | None = None
+    quantiles: dict[str, tuple[float, ...]] | None = None
 
 
 def read_schema(folder: Path) -> ModelSchema:
     """The schema of the model in `folder`. Raises InputError when it is missing or not one."""
-    return _read(ModelSchema, folder / "model_schema.json")
+    return _read(ModelSchema, folder / SCHEMA)
 
 
 def read_golden(folder: Path) -> Golden:
     """The golden rows in `folder`. Raises InputError when they are missing, or not one prediction a row."""
-    path = folder / "golden.json"
+    path = folder / GOLDEN
     golden = _read(Golden, path)
     counts = {len(golden.rows), len(golden.predictions)}
     if golden.probabilities is not None:
         counts.add(len(golden.probabilities))
+    counts.update(len(values) for values in (golden.quantiles or {}).values())
     if len(counts) != 1 or not golden.rows:
         raise InputError(
-            "rows, predictions and probabilities must be equally many, and at least one",
+            "rows, predictions, probabilities and quantiles must be equally many, and at least one",
             where=str(path),
             fix="generate the folder again: forestay score generate",
         )

@@ -116,7 +116,7 @@ def _ask(
 ) -> Proof:
     url = running.url
     done += [checks.health(url), checks.openapi(url, schema)]
-    done.append(checks.sample_request(url, folder.path / "sample_request.json"))
+    done += [checks.sample_request(url, path) for path in sorted(folder.path.glob(requests.SAMPLES))]
     say(f"replaying {len(golden.rows)} golden rows through {len(requests.FORMS)} forms of a request")
     done += [checks.golden(url, form, golden) for form in requests.FORMS]
     say("sending requests that must be refused")

@@ -122,6 +122,23 @@ def hostile(folder: Path) -> Model:
     return write(folder, frame, kinds, np.array(HOSTILE_LABELS)[position], "classification", name='{{ M }} <b>"x"')
 
 
+def forecasting(folder: Path, name: str = "Sales") -> Model:
+    """A forecast of two series, north and 7, with a feature known ahead and one that is not; trained to 29 April."""
+    from automl_jobs.engine.forecasting.trainer import ForecastTrainer
+    from automl_jobs.engine.trial import TrialPlan
+    from tests.forecasting_support import problem, stores
+
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = stores()
+    frame["visitors"] = (frame["sales"] * 3).round()
+    extra = "  time_series_id_column_names: store\n"
+    extra += "  feature_lags: auto\n  features_unknown_at_forecast_time: visitors\n"
+    trainer = ForecastTrainer(problem(folder, frame, extra), 1)
+    ridge = {"steps": "recursive", "offset": "season", "log": False, "alpha": 1.0, "l1_ratio": 0}
+    outcome = trainer.run(TrialPlan("1", "ElasticNet", ridge), folder / "trial")
+    return Model(name, "1", "calm_reed", "calm_reed_1", outcome.outputs)
+
+
 def write(
     folder: Path,
     frame: pd.DataFrame,

@@ -29,6 +29,7 @@ SCORING = "scoring_file_v_2_0_0.py"
 MLFLOW = "mlflow-model"
 COMPRESSION = 3
 TIMED_TRIES = 5
+GOLDEN_QUANTILES = (0.1, 0.9)
 # What loading and calling any of our pipelines imports, as distributions.
 SERVED_ALWAYS = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -146,7 +147,16 @@ def _golden(problem: Packable, model: Any) -> dict[str, Any]:
         "predictions": predictions,
         "probabilities": probabilities,
         "classes": problem.classes,
+        "quantiles": _quantiles(model, frame),
     }
+
+
+def _quantiles(model: Any, frame: pd.DataFrame) -> dict[str, list[float]] | None:
+    """What a forecast says beside its value, by level as text; None for models without quantiles."""
+    if getattr(model, "spread", None) is None:
+        return None
+    found = model.forecast(frame, quantiles=GOLDEN_QUANTILES)
+    return {json.dumps(level): found[level].tolist() for level in GOLDEN_QUANTILES}
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import templates
-from scoring.schema import ColumnSchema
+from scoring.schema import ColumnSchema, ModelSchema
 from tests.scoring_models import HOSTILE_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,16 +25,50 @@ COLUMNS = [
     ColumnSchema(name="customer id", type="identifier", used=False),
     *(ColumnSchema(name=name, type="text", used=True) for key, name in HOSTILE_COLUMNS.items() if key != "long"),
 ]
-README = {"model": 'Ch"urn <b>', "version": "3", "columns": COLUMNS}
+TASKS = ("classification", "text_classification", "text_classification_multilabel", "regression", "forecasting")
 
+
+def schema(task: str, **more: Any) -> ModelSchema:
+    """A schema with names that try to break out."""
+    return ModelSchema(
+        task=task,
+        target="'); import os #",
+        target_type="number",
+        classes=None,
+        columns=tuple(COLUMNS),
+        algorithm="LightGBM",
+        python="3.11.7",
+        packages=PACKAGES,
+        files={},
+        **more,
+    )
+
+
+SERIES: dict[str, Any] = {
+    "time_column": "# {{ day }}",
+    "series_columns": ("<b>store", '"'),
+    "frequency": "W-SUN",
+    "horizon": 7,
+}
+DECISION = {"decision": {"threshold": 0.2, "label": "{{ yes }} <b>"}}
+READMES = {
+    "README_classification.md": schema("classification", **DECISION),
+    "README_regression.md": schema("regression"),
+    "README_forecasting.md": schema("forecasting", **SERIES),
+    "README_multilabel.md": schema("text_classification_multilabel"),
+}
 RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "score_classification.py": ("score.py.j2", {"task": "classification"}),
     "score_regression.py": ("score.py.j2", {"task": "regression"}),
+    "score_forecasting.py": ("score.py.j2", {"task": "forecasting"}),
+    "score_multilabel.py": ("score.py.j2", {"task": "text_classification_multilabel"}),
     "conda_env.yaml": ("conda_env.yaml.j2", {"python": "3.11.7", "packages": PACKAGES}),
     "Dockerfile": ("Dockerfile.j2", {"python": "3.11.7", "packages": PACKAGES}),
     "Dockerfile_without_lightgbm": ("Dockerfile.j2", {"python": "3.12.1", "packages": {"numpy": "2.4.6"}}),
-    "README_classification.md": ("README.md.j2", {"task": "classification", "classifies": True, **README}),
-    "README_regression.md": ("README.md.j2", {"task": "regression", "classifies": False, **README}),
+    **{
+        file: ("README.md.j2", {"model": 'Ch"urn <b>', "version": "3", "schema": found})
+        for file, found in READMES.items()
+    },
 }
 
 
@@ -48,7 +82,7 @@ def test_rendered_as_recorded(file: str) -> None:
     assert text == (FILES / file).read_bytes().decode()
 
 
-@pytest.mark.parametrize("task", ["classification", "text_classification", "regression"])
+@pytest.mark.parametrize("task", TASKS)
 def test_score_py_compiles_and_passes_ruff(task: str) -> None:
     source = templates.render("scoring/score.py.j2", task=task)
     ast.parse(source)
@@ -83,7 +117,7 @@ def test_image_holds_no_expected_answers() -> None:
 
 def test_names_in_the_readme_are_read_as_text() -> None:
     """Every name stands on one line of an indented block, where Markdown has no meaning."""
-    for name in ("README_classification.md", "README_regression.md"):
+    for name in READMES:
         lines = (FILES / name).read_text().split("\n")
         marked = [line for line in lines if any(sign in line for sign in ("<script>", "{{", "heading", "<b>"))]
         assert marked

@@ -1,4 +1,4 @@
-"""Entry script for Azure ML's inference server: answers requests with the regression model in `model/`.
+"""Entry script for Azure ML's inference server: answers with the regression model in `model/`.
 
 The server imports this file, calls `init()` once and `run()` for every POST to /score. Column names, types and labels
 come from `model_schema.json`, which lies beside the model. Three forms of a request are taken:
@@ -59,13 +59,14 @@ SCHEMA: dict[str, Any] = json.loads((MODEL_FOLDER / "model_schema.json").read_te
 COLUMNS: list[dict[str, Any]] = [column for column in SCHEMA["columns"] if column["used"]]
 USED = frozenset(column["name"] for column in COLUMNS)
 IGNORED = frozenset(column["name"] for column in SCHEMA["columns"]) - USED  # identifiers, constants
-CLASSES: list[Any] = SCHEMA["classes"] or []
 
 model: Any = None  # the fitted pipeline, once init() has run
 
 
 def sample_value(column: dict[str, Any]) -> Any:
-    """A value that the column could hold, made from the schema."""
+    """A value that the column could hold: the schema's own sample, or one made from it."""
+    if column.get("sample") is not None:
+        return column["sample"]
     low, high = column.get("minimum"), column.get("maximum")
     if column["type"] == "numeric":
         middle = 0.0 if low is None or high is None else low / 2 + high / 2
@@ -89,7 +90,7 @@ def init() -> None:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != expected:
             raise RuntimeError(f"{name} is not the file that was recorded: sha256 {found}, not {expected}")
-    sys.path.insert(0, str(MODEL_FOLDER))  # model.pkl refers to forestay_transformers.py, which lies beside it
+    sys.path.insert(0, str(MODEL_FOLDER))  # model.pkl refers to the modules that lie beside it
     model = joblib.load(MODEL_FOLDER / "model.pkl")
     for method in METHODS:
         predict(to_frame([sample_row()]), method)
@@ -366,7 +367,7 @@ def reply(document: dict[str, Any], status: int = 200) -> AMLResponse:
     convert_to_provided_type=False,
     optional=True,
 )
-@output_schema(StandardPythonParameterType({"Results": [CLASSES[0] if CLASSES else 0.5]}))
+@output_schema(StandardPythonParameterType({"Results": [0.5]}))
 def run(data: Any = None, Inputs: Any = None, GlobalParameters: Any = None, input_data: Any = None) -> AMLResponse:
     """Answer one request. The parameters are the keys of its body."""
     try:
