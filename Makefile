@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test format bench clean
+.PHONY: help setup setup-dev demo lint test format bench bench-automl clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -45,6 +45,9 @@ test: lint ## every test
 
 bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+bench-automl: setup-dev ## train against FLAML, AutoGluon and others (hours; goes on where it was stopped)
+	$(BIN)/python -m benchmarks.automl
 
 clean: ## remove what set-up and tests made
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -30,10 +30,11 @@ def environment(name: str, python: str, arguments: Sequence[str | Path], timeout
     if not folder.exists():
         uv = Path(sys.executable).with_name("uv")
         with project.new_folder(folder) as scratch:
-            for command in (
+            steps: tuple[list[str | Path], ...] = (
                 [uv, "venv", "--quiet", "--relocatable", "--allow-existing", "--python", python, scratch],
                 [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", scratch, *arguments],
-            ):
+            )
+            for command in steps:
                 try:
                     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
                 except subprocess.TimeoutExpired:

@@ -1,0 +1,362 @@
+"""RESULTS.md out of the stored records: nothing is measured here."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from benchmarks.automl import compare, series, sets
+from benchmarks.automl.cells import (
+    FORECAST,
+    FORECAST_SYSTEMS,
+    GROWTH,
+    TABLE,
+    TABLE_SYSTEMS,
+    UNBUDGETED,
+    Record,
+)
+
+TITLES = {
+    "forestay": "Forestay",
+    "flaml": "FLAML",
+    "autogluon": "AutoGluon",
+    "lightgbm": "LightGBM",
+    "seasonal_naive": "seasonal naive",
+    "autoets": "AutoETS",
+    "autoarima": "AutoARIMA",
+}
+ROW_MS, MODEL_MB, SHARE_OF_FLAML = 20.0, 50.0, 0.75
+# Of a set, the records of each system.
+ByData = Mapping[str, Mapping[str, Sequence[Record]]]
+
+
+def render(records: Sequence[Record], machine: str, growth_plot: str | None) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    machine: a line that tells on what was measured. growth_plot: the plot's file, relative to the page.
+    """
+    days = sorted({record.day for record in records if record.day})
+    parts = [
+        "# Forestay against other AutoML systems",
+        "Written by `make bench-automl`; how it is measured stands in `benchmarks/automl/__init__.py`.",
+        f"{machine} {' to '.join(sorted({days[0], days[-1]})) if days else 'Nothing is measured yet'}. "
+        f"{versions(records)}",
+    ]
+    for budget in budgets(records, TABLE):
+        parts += tables(records, budget)
+    for budget in budgets(records, FORECAST):
+        parts += forecasts(records, budget)
+    grown = [record for record in records if record.cell.kind == GROWTH]
+    if grown:
+        parts += growth(grown, growth_plot)
+    return "\n\n".join(parts) + "\n"
+
+
+def versions(records: Iterable[Record]) -> str:
+    """Which version of each system was measured; several where cells are of several."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        if record.version:
+            found.setdefault(TITLES[record.cell.system], set()).add(record.version)
+    return "; ".join(f"{name} {', '.join(sorted(found[name]))}" for name in sorted(found)) + "."
+
+
+def budgets(records: Iterable[Record], kind: str) -> list[float]:
+    """The budgets of a kind, the main one (the one with most cells) first."""
+    count: dict[float, int] = {}
+    for record in records:
+        if record.cell.kind == kind and record.cell.budget:
+            count[record.cell.budget] = count.get(record.cell.budget, 0) + 1
+    return sorted(count, key=lambda budget: (-count[budget], budget))
+
+
+def grouped(records: Iterable[Record], kind: str, budget: float, order: Sequence[str]) -> ByData:
+    """Records by set, in `order`, and system; those without a budget count for every budget.
+
+    Only sets that Forestay was measured on with this budget.
+    """
+    found: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        cell = record.cell
+        if cell.kind == kind and (cell.budget == budget or cell.system in UNBUDGETED):
+            found.setdefault(cell.data, {}).setdefault(cell.system, []).append(record)
+    return {name: found[name] for name in order if "forestay" in found.get(name, {})}
+
+
+def tables(records: Iterable[Record], budget: float) -> list[str]:
+    """The parts about tables at one budget."""
+    data = grouped(records, TABLE, budget, list(sets.SETS))
+    if not data:
+        return []
+    higher = {name: sets.SETS[name].task == "classification" for name in data}
+    seeds = sorted({record.cell.seed for systems in data.values() for record in systems["forestay"]})
+    ranked = all_ranks(data, TABLE_SYSTEMS, higher)
+    rows = [
+        [name, "AUC" if higher[name] else "RMSE", *scores(systems, TABLE_SYSTEMS, higher[name]), rank_of(ranked, name)]
+        for name, systems in data.items()
+    ]
+    head = ["set", "score", *(TITLES[system] for system in TABLE_SYSTEMS), "rank of Forestay"]
+    return [
+        f"## Tables, {budget:g} s",
+        f"Test scores, {seed_text(seeds)}; AUC: more is better, RMSE: less.",
+        table(head, rows, right=range(2, len(head))),
+        "Of all these sets:",
+        summary(data, ranked, TABLE_SYSTEMS),
+        "Forestay against plain LightGBM (what lies within two standard errors is a tie):",
+        gaps(data, "lightgbm", higher),
+        "Against FLAML:",
+        gaps(data, "flaml", higher),
+        "What is asked of it:",
+        bounds(data, ranked, higher, budget),
+        "What each cell cost:",
+        costs(data, TABLE_SYSTEMS),
+        *failures(data),
+    ]
+
+
+def forecasts(records: Iterable[Record], budget: float) -> list[str]:
+    """The parts about forecasting at one budget."""
+    data = grouped(records, FORECAST, budget, list(series.SERIES_SETS))
+    if not data:
+        return []
+    higher = dict.fromkeys(data, False)
+    seeds = sorted({record.cell.seed for systems in data.values() for record in systems["forestay"]})
+    ranked = all_ranks(data, FORECAST_SYSTEMS, higher)
+    rows = [
+        [
+            name,
+            str(series.SERIES_SETS[name].season),
+            str(series.SERIES_SETS[name].horizon),
+            *scores(systems, FORECAST_SYSTEMS, False),
+        ]
+        for name, systems in data.items()
+    ]
+    medians: list[str] = []
+    for system in FORECAST_SYSTEMS:
+        means = [compare.mean_score(systems.get(system, ())) for systems in data.values()]
+        # A set that a system failed on would flatter it if it were left out.
+        there = [value if value is not None else float("inf") for value in means]
+        medians.append(number(statistics.median(there)))
+    rows.append(["**median**", "", "", *medians])
+    return [
+        f"## Forecasting, {budget:g} s for Forestay",
+        f"MASE, the mean over a set's series; less is better, 1 is the seasonal naive forecast's error in the history. "
+        f"The last horizon of each set{'' if seeds == [0] else f' and {len(seeds) - 1} before it'}.",
+        table(["set", "season", "horizon", *(TITLES[system] for system in FORECAST_SYSTEMS)], rows, right=range(1, 7)),
+        summary(data, ranked, FORECAST_SYSTEMS),
+        *failures(data),
+    ]
+
+
+def growth(records: Sequence[Record], plot: str | None) -> list[str]:
+    """The part about growth: the plot, and its numbers."""
+    from benchmarks.automl.growth import AXES, point
+
+    rows = []
+    order = list(AXES)
+    for record in sorted(records, key=lambda one: (order.index(point(one.cell)[0]), point(one.cell)[1])):
+        axis, size = point(record.cell)
+        made = record.facts.get("table_mb")
+        rows.append(
+            [axis, f"{size:,}", number(record.seconds), number(record.peak_mb), number(made), str(record.models or "-")]
+        )
+    head = ["what grows", "to", "s", "peak MB", "table MB", "trials"]
+    text = table(head, rows, right=range(1, len(head)))
+    failed = [f"- {record.cell.data}: {plain(record.error)}" for record in records if record.error]
+    parts = ["## Growth", "A fixed number of trials on made tables of numbers and categories.", text]
+    if plot:
+        parts.insert(1, f"![seconds and memory over rows, columns and trials]({plot})")
+    return [*parts, *(["\n".join(failed)] if failed else [])]
+
+
+def all_ranks(data: ByData, systems: Sequence[str], higher: Mapping[str, bool]) -> dict[str, dict[str, float]]:
+    """Ranks of each set on which every system was measured."""
+    return {
+        name: compare.ranks({system: compare.mean_score(found[system]) for system in systems}, higher[name])
+        for name, found in data.items()
+        if all(system in found for system in systems)
+    }
+
+
+def rank_of(ranked: Mapping[str, Mapping[str, float]], name: str) -> str:
+    return f"{ranked[name]['forestay']:g}" if name in ranked else "not all measured"
+
+
+def scores(found: Mapping[str, Sequence[Record]], systems: Sequence[str], higher: bool) -> list[str]:
+    """The systems' scores on one set; the best in bold, and why there is none in short."""
+    means = {system: compare.mean_score(found.get(system, ())) for system in systems}
+    good = [compare.rounded(value) for value in means.values() if value is not None]
+    best = (max if higher else min)(good) if good else None
+    cells = []
+    for system, value in means.items():
+        if value is None:
+            cells.append("failed" if system in found else "-")
+        else:
+            text = number(value)
+            cells.append(f"**{text}**" if compare.rounded(value) == best else text)
+    return cells
+
+
+def summary(data: ByData, ranked: Mapping[str, Mapping[str, float]], systems: Sequence[str]) -> str:
+    """One line a system: ranks, and medians of what it took."""
+    rows = []
+    for system in systems:
+        records = [record for found in data.values() for record in found.get(system, ())]
+        places = [ranks[system] for ranks in ranked.values()]
+        late = [value for value in map(compare.over_budget, records) if value is not None]
+        rows.append(
+            [
+                TITLES[system],
+                number(compare.median(places)),
+                number(statistics.fmean(places)) if places else "-",
+                str(sum(record.error is not None for record in records)),
+                f"{max(late):+.1f}" if late else "-",
+                *(number(compare.median(column)) for column in _costs(records)),
+            ]
+        )
+    head = ["system", "median rank", "mean rank", "failed", "most s over budget", *COSTS]
+    return table(head, rows, right=range(1, len(head)))
+
+
+COSTS = ("median peak MB", "median model MB", "median ms a row", "median trials or models")
+
+
+def _costs(records: Sequence[Record]) -> list[list[float | None]]:
+    return [
+        [record.peak_mb for record in records],
+        [record.model_mb for record in records],
+        [record.row_ms for record in records],
+        [record.models for record in records],
+    ]
+
+
+def gaps(data: ByData, other: str, higher: Mapping[str, bool]) -> str:
+    rows = []
+    for name, found in data.items():
+        gap = compare.gap(found["forestay"], found.get(other, ()), higher[name])
+        if gap is None:
+            rows.append([name, "-", "-", "-"])
+        else:
+            error = "-" if gap.error is None else f"{gap.error:.2g}"
+            rows.append([name, f"{gap.ahead:+.3g}", error, gap.verdict])
+    return table(["set", "ahead by", "standard error", "Forestay is"], rows, right=(1, 2))
+
+
+def bounds(data: ByData, ranked: Mapping[str, Mapping[str, float]], higher: Mapping[str, bool], budget: float) -> str:
+    """The engine's bounds against what was measured."""
+    ours = [record for found in data.values() for record in found["forestay"]]
+    medians = {system: compare.median(ranks[system] for ranks in ranked.values()) for system in TABLE_SYSTEMS if ranked}
+    best = min((value for value in medians.values() if value is not None), default=None)
+    flaml = [_pair(found, "flaml") for found in data.values()]
+    ahead = [
+        (mine > theirs) if higher[name] else (mine < theirs)
+        for name, (mine, theirs) in zip(data, flaml, strict=True)
+        if mine is not None and theirs is not None
+    ]
+    light = [compare.gap(found["forestay"], found.get("lightgbm", ()), higher[name]) for name, found in data.items()]
+    worse = [name for name, one in zip(data, light, strict=True) if one is not None and one.verdict == "worse"]
+    slow = [record.row_ms for record in ours if record.row_ms is not None]
+    large = [record.model_mb for record in ours if record.model_mb is not None]
+    late = [value for value in map(compare.over_budget, ours) if value is not None]
+    lines: list[tuple[str, str, bool | None]] = [
+        (
+            "best median rank",
+            ", ".join(f"{TITLES[name]} {number(value)}" for name, value in medians.items()) or "not all measured",
+            None if best is None else medians["forestay"] == best,
+        ),
+        (
+            f"better than FLAML on at least {SHARE_OF_FLAML:.0%}",
+            f"{sum(ahead)} of {len(ahead)}",
+            sum(ahead) >= SHARE_OF_FLAML * len(ahead) if ahead else None,
+        ),
+        (
+            "never worse than plain LightGBM by more than noise",
+            f"worse on {', '.join(worse) or 'none'} of {sum(one is not None for one in light)}",
+            not worse if any(light) else None,
+        ),
+        (
+            f"predicts one row in under {ROW_MS:g} ms",
+            f"{sum(value < ROW_MS for value in slow)} of {len(slow)}, most {number(max(slow, default=None))}",
+            max(slow) < ROW_MS if slow else None,
+        ),
+        (
+            f"model under {MODEL_MB:g} MB",
+            f"{sum(value < MODEL_MB for value in large)} of {len(large)}, most {number(max(large, default=None))}",
+            max(large) < MODEL_MB if large else None,
+        ),
+        (
+            f"over the budget by at most {compare.allowed_overrun(budget):g} s",
+            f"at most {max(late):+.1f} s" if late else "-",
+            max(late) <= compare.allowed_overrun(budget) if late else None,
+        ),
+    ]
+    rows = [[what, said, "-" if held is None else "yes" if held else "**no**"] for what, said, held in lines]
+    return table(["bound", "measured", "held"], rows)
+
+
+def _pair(found: Mapping[str, Sequence[Record]], other: str) -> tuple[float | None, float | None]:
+    return compare.mean_score(found["forestay"]), compare.mean_score(found.get(other, ()))
+
+
+def costs(data: ByData, systems: Sequence[str]) -> str:
+    """One line a set and system: means over the seeds."""
+    rows = []
+    columns: list[Callable[[Record], float | None]] = [
+        lambda record: record.seconds,
+        compare.over_budget,
+        lambda record: record.wall_seconds,
+        lambda record: record.peak_mb,
+        lambda record: record.model_mb,
+        lambda record: record.row_ms,
+        lambda record: record.models,
+    ]
+    for name, found in data.items():
+        for system in systems:
+            if system in found:
+                values = [compare.median(map(column, found[system])) for column in columns]
+                rows.append([name, TITLES[system], *map(number, values)])
+    head = ["set", "system", "s", "over budget", "whole process, s", "peak MB", "model MB", "ms a row", "trials"]
+    return table(head, rows, right=range(2, len(head)))
+
+
+def failures(data: ByData) -> list[str]:
+    """Why cells have no score, one line each."""
+    lines = [
+        f"- {record.cell.data}, {TITLES[record.cell.system]}, seed {record.cell.seed}: {plain(record.error)}"
+        for found in data.values()
+        for records in found.values()
+        for record in records
+        if record.error is not None
+    ]
+    return ["Failed:\n\n" + "\n".join(lines)] if lines else []
+
+
+def seed_text(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"means over seeds {', '.join(map(str, seeds))}"
+
+
+def number(value: float | None) -> str:
+    """Four digits; all digits of what is above a thousand."""
+    if value is None:
+        return "-"
+    if value in (float("inf"), float("-inf")):
+        return "failed"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.{compare.DIGITS}g}"
+
+
+def plain(text: str | None) -> str:
+    """A message as it is, without what Markdown would read in it."""
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in text or "")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """A Markdown table; `right` are the columns that are set to the right."""
+    aligned = set(right)
+    lines = [head, ["---:" if place in aligned else "---" for place in range(len(head))], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
