@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 NUMBERS = ("numeric", "boolean")
+MANY_ROWS = 1_000
 TRUE_WORDS = ("true", "yes", "1", "1.0")
 FALSE_WORDS = ("false", "no", "0", "0.0")
 
@@ -41,7 +42,8 @@ def category_text(value: Any) -> Any:
 
 def _numbers(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    return numbers.where(np.isfinite(numbers))
+    # A column without infinite values stays the one that came, not a copy of it.
+    return numbers.where(np.isfinite(numbers)) if np.isinf(numbers.to_numpy()).any() else numbers
 
 
 def _truths(column: pd.Series) -> pd.Series:
@@ -61,6 +63,8 @@ def _dates(column: pd.Series) -> pd.Series:
 
 
 def _categories(column: pd.Series) -> pd.Series:
+    if column.dtype == "str":
+        return column
     return column.astype("object").map(category_text)
 
 
@@ -103,7 +107,8 @@ class InputFrame(TransformerMixin, BaseEstimator):
         absent = [name for name, _ in self.columns if name not in X.columns]
         if absent:
             raise ValueError(f"columns are missing: {absent}")
-        return pd.DataFrame({name: _READERS[kind](X[name]) for name, kind in self.columns}, index=X.index)
+        read = {name: _READERS[kind](X[name]) for name, kind in self.columns}
+        return pd.DataFrame(read, index=X.index, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return self.feature_names_in_
@@ -194,7 +199,12 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         out = np.empty((len(X), len(self.codes_)))
         for position, (name, codes) in enumerate(self.codes_.items()):
-            out[:, position] = X[name].map(codes).to_numpy(dtype="float64")
+            if len(X) < MANY_ROWS:
+                out[:, position] = X[name].map(codes).to_numpy(dtype="float64")
+            else:
+                # Each value is looked up once, and no row becomes an object.
+                places, values = X[name].factorize()
+                out[:, position] = np.array([*(codes.get(value, np.nan) for value in values), np.nan])[places]
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

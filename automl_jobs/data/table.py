@@ -89,6 +89,19 @@ class Table:
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
 
+    def release(self) -> None:
+        """Give back the memory of the rows, for whoever holds the table; what is said of the columns stays.
+
+        For a run, whose processes have their own way to the rows: a table of millions should not be held twice.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        # Not a slice, which would hold on to the text that it is a slice of.
+        none = {name: pd.Series([], dtype=dtype) for name, dtype in self.frame.dtypes.items()}
+        object.__setattr__(self, "frame", pd.DataFrame(none))
+        pa.default_memory_pool().release_unused()
+
     def column(self, name: str) -> Column:
         """The column called `name`. Raises KeyError."""
         for column in self.columns:

@@ -32,7 +32,7 @@ class Problem:
     ----------
     task: Azure's task name.
     metric: the primary metric, in Azure's run names.
-    frame: the raw columns that the model sees; training rows, then validation rows where they came apart.
+    frame: the raw columns that the model sees; with a single split its training rows come first (see _in_order).
     target: (n,) class numbers for classification, float64 values for regression.
     classes: labels in their own type, sorted; None for regression.
     weights: (n,) row weights or None.
@@ -126,6 +126,10 @@ def build(prepared: Prepared, seed: int) -> Problem:
     else:
         encoded = target.to_numpy(dtype="float64")
     splits = folds or _splits(prepared, encoded, train_rows, classification, seed)
+    if len(splits) == 1:
+        order, splits = _in_order(splits[0], encoded, classification, seed)
+        frame, target, encoded = frame.take(order), target.take(order), encoded[order]
+        weights = None if weights is None else weights.take(order)
     columns = [_schema_column(column.name, str(column.type), column.used, train) for column in prepared.columns]
     columns = [column for column in columns if column["name"] not in _outside(spec)]
     schema = {
@@ -252,6 +256,26 @@ def _splits(
     kind = StratifiedKFold if classification and smallest >= 2 else KFold
     with _quiet_small_classes():
         return tuple(kind(n_splits=folds, shuffle=True, random_state=seed).split(np.zeros(train_rows), target))
+
+
+def _in_order(
+    split: Split, target: np.ndarray, classification: bool, seed: int
+) -> tuple[np.ndarray, tuple[Split, ...]]:
+    """Rows for a single split, the training rows first: each side is then one block, which needs no copies.
+
+    Any first part of the training rows is a random sample of them, by class: every class has its share of it.
+    """
+    train, valid = split
+    train = np.random.default_rng(seed).permutation(train)
+    if classification:
+        labels = target[train]
+        by_class = np.argsort(labels, kind="stable")
+        counts = np.bincount(labels)
+        places = np.empty(len(train))
+        places[by_class] = np.concatenate([(np.arange(count) + 0.5) / count for count in counts[counts > 0]])
+        train = train[np.argsort(places, kind="stable")]
+    last = len(train) + len(valid)
+    return np.concatenate([train, valid]), ((np.arange(len(train)), np.arange(len(train), last)),)
 
 
 def _quiet_small_classes() -> Any:

@@ -112,6 +112,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             writer.status("Preparing")
             problem_file = folder / "problem.pkl"
             tasks.save(problem, problem_file)
+            problem = tasks.load(problem_file)
             limits = Limits(
                 seconds=budget.search,
                 trial_seconds=spec.limits.trial_timeout_minutes * 60,
@@ -127,6 +128,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             try:
                 listener.started(writer.job, count, threads)
                 _guard(engine.guardrails(prepared, problem), writer, listener)
+                prepared.release()
                 writer.status("Running")
                 loop.run()
                 end = search.started + settings.seconds

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from automl_jobs.engine import shared
 
 if TYPE_CHECKING:
     from automl_jobs.engine.explain import Explanation
@@ -88,12 +89,10 @@ def of(task: str) -> TaskEngine:
 
 def save(problem: AnyProblem, path: Path) -> None:
     """Write a problem for the workers."""
-    with path.open("wb") as stream:
-        pickle.dump(problem, stream, protocol=5)
+    shared.save(problem, path)
 
 
 def load(path: Path) -> AnyProblem:
-    """The problem that this program wrote before; never a file from elsewhere."""
-    with path.open("rb") as stream:
-        problem: AnyProblem = pickle.load(stream)  # noqa: S301 - written by this run, in the job's own folder
+    """The problem that this program wrote before, its rows in memory once for all processes (see shared)."""
+    problem: AnyProblem = shared.load(path)
     return problem

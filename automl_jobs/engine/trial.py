@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse, vstack
 
 from automl_jobs.engine import algorithms, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
 from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, full_probabilities
 
 BASELINE = "Baseline"
-NO_FEATURES = "none"
+NO_FEATURES, PLAIN = "none", "plain"
 HELD_OUT = "held_out.npy"
+# Features of this many cells are kept in single precision, and transformed so many rows at a time.
+MANY_CELLS, ROWS_AT_A_TIME = 2_000_000, 100_000
+# Single precision must tell so many steps apart between the smallest and the largest value of each column.
+SINGLE_STEPS = 2**14
+# Bytes of features that are kept for later trials, beside half of what the table takes.
+KEPT_BYTES = 200e6
 
 
 @dataclass(frozen=True)
@@ -93,19 +101,20 @@ class Trainer:
     def __init__(self, problem: Problem, threads: int) -> None:
         self.problem = problem
         self.threads = threads
-        self._plain: dict[str, _Features] = {}
-        self._targeted: dict[tuple[str, int | None], _Features] = {}
-        self._input: tuple[InputFrame, pd.DataFrame] | None = None
+        self._kept: dict[tuple[str, int | str | None], _Features] = {}
+        self._reader = InputFrame(list(problem.settings.columns)).fit(problem.frame)
+        self._typed: pd.DataFrame | None = None
+        self._single: bool | None = None
 
     @property
     def _classes(self) -> int:
         return len(self.problem.classes) if self.problem.classes is not None else 0
 
-    def _typed(self) -> tuple[InputFrame, pd.DataFrame]:
-        if self._input is None:
-            reader = InputFrame(list(self.problem.settings.columns)).fit(self.problem.frame)
-            self._input = reader, reader.transform(self.problem.frame)
-        return self._input
+    def _frame(self) -> pd.DataFrame:
+        """The problem's rows, each column in its type."""
+        if self._typed is None:
+            self._typed = self._reader.transform(self.problem.frame)
+        return self._typed
 
     def _features(self, layout: str, split: int | None) -> _Features:
         """The features of a layout for the fit on the training rows of one split, or on all rows (None).
@@ -113,41 +122,77 @@ class Trainer:
         The plain part is fitted without the target, on the training rows of a single split or else on all rows; the
         part that learns from the target sees the training rows of its own split only.
         """
-        if layout not in self._plain:
-            self._plain[layout] = self._plain_features(layout)
-        plain = self._plain[layout]
+        plain = self._remember((layout, PLAIN), lambda: self._plain_features(layout))
         if layout == NO_FEATURES:
             return plain
-        if (layout, split) not in self._targeted:
-            self._targeted[layout, split] = self._targeted_features(layout, split, plain)
-        return self._targeted[layout, split]
+        return self._remember((layout, split), lambda: self._targeted_features(layout, split, plain))
+
+    def _remember(self, key: tuple[str, int | str | None], make: Callable[[], _Features]) -> _Features:
+        """The features under a key, made when they are not there; the longest unused give way to new ones."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            frame = self.problem.frame
+            cells = len(frame) * frame.shape[1]
+            room = KEPT_BYTES + 4 * cells
+            while self._kept and sum(self._kept_bytes().values()) + 8 * cells > room:
+                del self._kept[next(iter(self._kept))]
+            found = make()
+        self._kept[key] = found
+        return found
+
+    def _kept_bytes(self) -> dict[int, int]:
+        """Bytes of each matrix that is kept; some keys share one."""
+        matrices = (features.matrix for features in self._kept.values())
+        return {id(one): one.data.nbytes * (2 if issparse(one) else 1) for one in matrices}
 
     def _plain_features(self, layout: str) -> _Features:
-        _, frame = self._typed()
         if layout == NO_FEATURES:
-            return _Features("passthrough", np.zeros((len(frame), 1)))
+            return _Features("passthrough", np.zeros((len(self.problem.frame), 1)))
+        frame = self._frame()
         rows = self.problem.fit_rows()
-        transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[rows])
-        matrix = transformer.transform(frame)
-        return _Features(transformer, matrix.tocsr() if hasattr(matrix, "tocsr") else matrix)
+        transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[block(rows)])
+        return _Features(transformer, self._transformed(transformer))
+
+    def _transformed(self, transformer: Any) -> Any:
+        """The matrix of all rows. A large one is made part by part, in single precision where that is enough."""
+        frame = self._frame()
+        if frame.size < MANY_CELLS:
+            matrix = transformer.transform(frame)
+            return matrix.tocsr() if issparse(matrix) else matrix
+        if self._single is None:
+            self._single = single_precision(frame)
+        kind = np.float32 if self._single else np.float64
+        parts = []
+        whole: np.ndarray | None = None
+        for start in range(0, len(frame), ROWS_AT_A_TIME):
+            part = transformer.transform(frame.iloc[start : start + ROWS_AT_A_TIME])
+            if issparse(part):
+                parts.append(part.tocsr().astype(kind))
+                continue
+            if whole is None:
+                whole = np.empty((len(frame), part.shape[1]), dtype=kind)
+            whole[start : start + len(part)] = part
+        return vstack(parts, format="csr") if whole is None else whole
 
     def _targeted_features(self, layout: str, split: int | None, plain: _Features) -> _Features:
         from sklearn.pipeline import FeatureUnion
 
         problem = self.problem
-        _, frame = self._typed()
+        frame = self._frame()
         rows = np.arange(len(frame)) if split is None else problem.splits[split][0]
         transformer = features.build_targeted(problem.settings, layout, len(rows), problem.classification, problem.seed)
         if transformer is None:
             return plain
-        learned = transformer.fit_transform(frame.iloc[rows], problem.target[rows])
-        matrix = np.empty((len(frame), learned.shape[1]))
-        matrix[rows] = learned
+        learned = transformer.fit_transform(frame.iloc[block(rows)], problem.target[rows])
+        known = plain.matrix.shape[1]
+        matrix = np.empty((len(frame), known + learned.shape[1]), dtype=plain.matrix.dtype)
+        matrix[:, :known] = plain.matrix
+        matrix[rows, known:] = learned
         others = np.setdiff1d(np.arange(len(frame)), rows, assume_unique=True)
         if others.size:
-            matrix[others] = transformer.transform(frame.iloc[others])
+            matrix[others, known:] = transformer.transform(frame.iloc[block(others)])
         union = FeatureUnion([("plain", plain.transformer), ("target", transformer)])
-        return _Features(union, np.hstack([plain.matrix, matrix]))
+        return _Features(union, matrix)
 
     def _fit(
         self,
@@ -189,9 +234,9 @@ class Trainer:
             if stops and valid is not None:
                 truth = learned[valid]
                 truth = np.searchsorted(positions, truth) if problem.classification else truth
-                held = (matrix[valid], truth)
+                held = (matrix[block(valid)], truth)
             extra |= _boosting_arguments(algorithm.name, build, held)
-        estimator.fit(matrix[train], target, **extra)
+        estimator.fit(matrix[block(train)], target, **extra)
         rounds_used = _rounds_used(algorithm.name, estimator) if stops else None
         return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used)
 
@@ -213,7 +258,7 @@ class Trainer:
         for number, (train, valid) in enumerate(problem.splits):
             used = self._features(layout, number)
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid)
-            parts.append(fitted.predict(used.matrix[valid], self._classes))
+            parts.append(fitted.predict(used.matrix[block(valid)], self._classes))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
         predictions = np.concatenate(parts)
@@ -233,7 +278,7 @@ class Trainer:
         if problem.classes is not None:
             model = LabelledClassifier(model, problem.classes, fitted.positions)
         preprocessor = _describe(problem, layout)
-        steps = [("input", self._typed()[0]), ("features", used.transformer), ("model", model)]
+        steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(
             folder / "outputs", problem, Pipeline(steps), algorithm.name, preprocessor, algorithm.packages
         )
@@ -252,6 +297,27 @@ class Trainer:
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
         )
+
+
+def block(rows: np.ndarray) -> Any:
+    """Row positions as a slice where they follow one another: what it picks is a view, not a copy."""
+    follows = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all())
+    return slice(int(rows[0]), int(rows[-1]) + 1) if follows else rows
+
+
+def single_precision(frame: pd.DataFrame) -> bool:
+    """Whether single precision tells apart what the numbers of a frame say: not so for moments in seconds, say."""
+    for name in frame.columns:
+        if not pd.api.types.is_float_dtype(frame[name].dtype):
+            continue
+        values = frame[name].to_numpy()
+        low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+        largest = max(abs(low), abs(high))
+        if largest > float(np.finfo(np.float32).max):
+            return False
+        if low < high and (high - low) / float(np.spacing(np.float32(largest))) < SINGLE_STEPS:
+            return False
+    return True
 
 
 def held_rows(problem: Problem) -> np.ndarray:

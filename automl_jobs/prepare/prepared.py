@@ -50,6 +50,12 @@ class Prepared:
     unreachable: dict[str, str] = field(default_factory=dict)
     outline: Outline | None = None
 
+    def release(self) -> None:
+        """Give back the memory of all rows; columns, plan and warnings stay."""
+        for table in (self.train, self.validation, self.test):
+            if table is not None:
+                table.release()
+
     def require_local(self) -> Table:
         """The training table. Raises OutsideError when a table of the job can't be reached from this machine."""
         if self.train is None or self.unreachable:
