@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from automl_jobs.runs import JobWriter
     from automl_jobs.spec.jobs import JobSpec
 
-ROWS_A_THREAD = 5_000
+# Trials side by side use cores better than threads inside one do, until the copies of a table cost too much memory.
+MOST_WORKERS, ROWS_FOR_WORKERS, ROWS_A_THREAD = 4, 100_000, 5_000
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
 TEST_SHARE, MOST_TEST_SECONDS = 0.05, 5.0
 ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
@@ -156,9 +157,16 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
 
 
 def _shares(spec: JobSpec, rows: int) -> tuple[int, int]:
-    """How many workers, and how many threads each may use; together no more than there are cores."""
+    """How many workers, and how many threads each may use; together no more than there are cores.
+
+    Azure's default for `max_concurrent_trials`, one, is for a cluster's nodes: where the file does not say it, all
+    cores are used, unless `max_trials` is set, so that the same seed gives the same trials.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(max(1, spec.limits.max_concurrent_trials), cores)
+    if spec.limits.model_fields_set & {"max_concurrent_trials", "max_trials"}:
+        count = min(max(1, spec.limits.max_concurrent_trials), cores)
+    else:
+        count = min(MOST_WORKERS, cores) if rows <= ROWS_FOR_WORKERS else 1
     # On a small table threads cost more than they bring.
     threads = max(1, min(cores // count, 1 + rows // ROWS_A_THREAD))
     if spec.limits.max_cores_per_trial > 0:
