@@ -20,13 +20,14 @@ class Request:
 
     Attributes
     ----------
-    job, rank: the trial. seconds: time to spend on importances; None takes those kept with the job where they are of
-        this trial. rows: a data file whose rows' contributions are wanted, or None.
+    job, rank: the trial; without a rank the job's choice.
+    seconds: time to spend on importances; None takes those kept with the job where they are of this trial.
+    rows: a data file whose rows' contributions are wanted, or None.
     overrides: `--set` as at submit.
     """
 
     job: str
-    rank: int
+    rank: int | None
     seconds: float | None = None
     rows: Path | None = None
     overrides: Mapping[str, str] | None = None
@@ -48,7 +49,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     found = store.trial(detail.job, request.rank)
     if found.outputs is None:
         raise InputError(
-            f"trial {request.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
+            f"trial {found.row.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
             where="--rank",
             fix=f"choose a completed one: forestay job leaderboard {detail.job}",
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from automl_jobs.spec.jobs import JobSpec
 
 DEFAULT_SEED = 0
+DEFAULT_PREFER = "balanced"
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class SubmitOptions:
     overrides: dotted keys of the job file to values, as `--set` takes them.
     time_budget: seconds for the whole run, over the file's `limits.timeout_minutes`.
     seed: of everything random.
+    prefer: "speed", "balanced" or "score", over the property `forestay.prefer`: which trial is the job's model.
     env: "local", or a stack's name for Azure.
     """
 
     overrides: Mapping[str, str] = field(default_factory=dict)
     time_budget: float | None = None
     seed: int | None = None
+    prefer: str | None = None
     env: str = "local"
 
 
@@ -55,6 +58,11 @@ def seed(loaded: LoadedJob, options: SubmitOptions) -> int:
     if options.seed is not None:
         return options.seed
     return loaded.spec.forestay.seed or DEFAULT_SEED
+
+
+def prefer(loaded: LoadedJob, options: SubmitOptions) -> str:
+    """What the choice among the trials goes by: the flag, the property, or the balance of score and cost."""
+    return options.prefer or loaded.spec.forestay.prefer or DEFAULT_PREFER
 
 
 def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
@@ -104,7 +112,8 @@ def submit(prepared: Prepared, options: SubmitOptions, listener: Listener) -> st
     from automl_jobs.engine.run import RunSettings, run
     from forestay.project import home
 
-    settings = RunSettings(seconds=budget(prepared.loaded, options), seed=seed(prepared.loaded, options))
+    loaded = prepared.loaded
+    settings = RunSettings(seconds=budget(loaded, options), seed=seed(loaded, options), prefer=prefer(loaded, options))
     return run(prepared, home(), settings, listener)
 
 

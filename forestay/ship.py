@@ -36,7 +36,7 @@ class Shipment:
     ----------
     job_file, options, model, endpoint, target: what was asked for.
     job: the trained job's name; given from the start, it is not trained again.
-    rank: which trial of the leaderboard is shipped.
+    rank: which trial of the leaderboard is shipped; None for the chosen one.
     listeners: makes the listener of the training, from the metric and the seconds that it may take.
     say: told of each stage inside a step.
     """
@@ -49,7 +49,7 @@ class Shipment:
     listeners: Callable[[str, float], AbstractContextManager[Listener]]
     say: Say
     job: str = ""
-    rank: int = 1
+    rank: int | None = None
     prepared: Prepared | None = None
     version: ModelVersion | None = None
     folder: Path | None = None
@@ -63,13 +63,17 @@ class Shipment:
         words = ["forestay", "ship", str(self.job_file), "--model", self.model, "--endpoint", self.endpoint]
         words += ["--target", self.target, "--env", self.options.env]
         if self.job:
-            words += ["--job", self.job, "--rank", str(self.rank)]
+            words += ["--job", self.job]
         else:
             words += [word for key, value in self.options.overrides.items() for word in ("--set", f"{key}={value}")]
             if self.options.time_budget is not None:
                 words += ["--time-budget", f"{self.options.time_budget:g}s"]
             if self.options.seed is not None:
                 words += ["--seed", str(self.options.seed)]
+            if self.options.prefer is not None:
+                words += ["--prefer", self.options.prefer]
+        if self.rank is not None:
+            words += ["--rank", str(self.rank)]
         return shlex.join(words)
 
 

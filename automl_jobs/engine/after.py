@@ -26,11 +26,12 @@ class Describe:
 
     Attributes
     ----------
-    trial: its id. outputs: the folder with its model. columns: what the job does with each raw column.
-    explain: whether importances are wanted. seconds: time to spend.
+    trial, rank: its id and its place on the leaderboard. outputs: the folder with its model. columns: what the job does
+        with each raw column. explain: whether importances are wanted. seconds: time to spend.
     """
 
     trial: str
+    rank: int
     outputs: Path
     columns: tuple[ColumnUse, ...]
     explain: bool
@@ -50,7 +51,7 @@ def describe(problem: Problem, request: Describe) -> dict[str, Any]:
         # Without a value of the metric on the rows at hand there is no explanation; the rest is told all the same.
         with contextlib.suppress(ValueError):
             found = explain.explain(problem, model, max(left, 0.0))
-            documents["explanation"] = {"rank": 1, "trial": request.trial, **found.as_dict()}
+            documents["explanation"] = {"rank": request.rank, "trial": request.trial, **found.as_dict()}
     return documents
 
 

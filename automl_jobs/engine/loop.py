@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe
     from automl_jobs.engine.progress import Progress
     from automl_jobs.engine.tasks import AnyProblem
-    from automl_jobs.runs import JobWriter
+    from automl_jobs.runs import BestTrial, JobWriter
 
 TICK_SECONDS = 0.25
 STOPPED_AT_LIMIT = "stopped: the job's time was used up"
@@ -106,10 +106,13 @@ class Loop:
                 if answer == "finish":
                     self._finish_early()
 
-    def best(self) -> Path | None:
-        """The outputs of the best trial, or None when no trial was completed."""
-        ranked = self._ranked()
-        return ranked[0].folder / "outputs" if ranked else None
+    def best(self) -> tuple[BestTrial, Path] | None:
+        """The trial that is the job's model and its outputs, or None when no trial was completed."""
+        chosen = self.writer.chosen()
+        if chosen is None:
+            return None
+        at_hand = [kept.folder / "outputs" for kept in self._kept if kept.result.id == chosen.id]
+        return chosen, at_hand[0] if at_hand else self.writer.outputs(chosen)
 
     def ensemble(self, deadline: float) -> None:
         """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
@@ -197,12 +200,13 @@ class Loop:
         self.listener.trial_finished(result, best)
 
     def _drop_weak(self) -> None:
-        """Keep the files of what may still be wanted: the best trials, some of each algorithm."""
+        """Keep the files of what may still be wanted: the best trials, some of each algorithm, and the chosen one."""
+        chosen = self.writer.chosen()
         by_kind: dict[str, int] = {}
         for kept in self._ranked():
             name = kept.result.algorithm
             by_kind[name] = by_kind.get(name, 0) + 1
-            if by_kind[name] > CANDIDATES_OF_ONE_KIND:
+            if by_kind[name] > CANDIDATES_OF_ONE_KIND and (chosen is None or kept.result.id != chosen.id):
                 self._kept.remove(kept)
                 shutil.rmtree(kept.folder, ignore_errors=True)
 

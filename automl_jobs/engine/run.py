@@ -48,10 +48,12 @@ class RunSettings:
     ----------
     seconds: for the whole run.
     seed: of everything random.
+    prefer: speed, balanced or score: which trial is the job's model (see `runs.choice`).
     """
 
     seconds: float
     seed: int
+    prefer: str = "balanced"
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                     worker.kill()
             writer.finish("Completed", test_metrics=scores)
             listener.note(f"stopped: {search.stop_reason}")
+            chosen = writer.chosen()
+            if chosen is not None and chosen.reason:
+                listener.note(f"chosen: rank {chosen.rank}, {chosen.algorithm}: {chosen.reason}")
     except KeyboardInterrupt:
         writer.finish("Canceled", error="interrupted")
         raise Interrupted(f"stopped; the finished trials are kept in job {writer.job}") from None
@@ -193,6 +198,7 @@ def _start(prepared: Prepared, settings: RunSettings) -> JobStart:
         task=spec.task,
         primary_metric=spec.metric,
         env="local",
+        prefer=settings.prefer,
         spec_text=loaded.text,
         path=str(loaded.path),
         parameters=parameters,
@@ -228,7 +234,7 @@ def _test_scores(problem: AnyProblem, loop: Loop, deadline: float) -> dict[str, 
     if problem.test is None or best is None:
         return None
     loop.listener.note("scoring the best trial on the test data")
-    answer = loop.ask(TestScore(best), deadline)
+    answer = loop.ask(TestScore(best[1]), deadline)
     if answer is None:
         loop.listener.note("the test data could not be scored in the time left")
         return None
@@ -250,8 +256,9 @@ def _describe(prepared: Prepared, loop: Loop, writer: JobWriter, seconds: float)
     best = loop.best()
     if best is None:
         return
+    chosen, outputs = best
     wanted = prepared.loaded.spec.training.enable_model_explainability
-    request = Describe(best.parent.name, best, prepared.columns, wanted, seconds)
+    request = Describe(chosen.id, chosen.rank, outputs, prepared.columns, wanted, seconds)
     answer = loop.ask(request, time.monotonic() + seconds + DESCRIBE_GRACE_SECONDS)
     if isinstance(answer, dict):
         for name, document in answer.items():

@@ -86,9 +86,12 @@ def interval(problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds
 
 
 def over_folds(folds: list[float]) -> dict[str, float]:
-    """The standard deviation of the primary metric over the splits as `score_std`; nothing for a single split."""
+    """The primary metric's standard deviation over the splits and its standard error; nothing for a single split."""
     finite = [score for score in folds if np.isfinite(score)]
-    return {"score_std": float(np.std(finite))} if len(finite) > 1 else {}
+    if len(finite) < 2:
+        return {}
+    error = float(np.std(finite, ddof=1)) / np.sqrt(len(finite))
+    return {"score_std": float(np.std(finite)), "score_se": float(error)}
 
 
 def train_rows(problem: Problem) -> np.ndarray:

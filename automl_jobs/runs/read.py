@@ -9,13 +9,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automl_jobs.runs import files, liveness, names, tags
+from automl_jobs.runs import choice, files, liveness, names, tags
 from automl_jobs.runs.rows import ENDED, INTERRUPTED, JOB_DOCUMENTS, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
 from automl_jobs.runs.writer import (
     MLFLOW_STATUS,
     MODEL_MB,
     NOT_AZURES,
     PREDICT_MS,
+    PREFER,
+    SCORE_SE,
     SCORE_STD,
     TEST,
     TRAIN_SCORE,
@@ -68,7 +70,7 @@ def _settled(store: RunStore, run: Run) -> Run:
     children = children_of(source, run)
     ended = max([int(run.tags[tags.CREATED]), _last_sign(store, run), *(child.ended or 0 for child in children)])
     rows = _ranked(children, run.tags)
-    labels = {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
+    labels = {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows, run))}
     status = _status(run)
     if status not in ENDED:
         status = "Failed"
@@ -162,27 +164,18 @@ def trial_rows(source: Source | None, parent: Run) -> list[TrialRow]:
     children = children_of(source, parent)
     if parent.ended is None:
         children = [child for child in children if child.ended is not None]
-    return _ranked(children, parent.tags)
+    best = _best(parent.tags)
+    return [replace(row, chosen=best is not None and row.id == best.id) for row in _ranked(children, parent.tags)]
 
 
 def _ranked(children: list[Run], job_tags: Mapping[str, str]) -> list[TrialRow]:
-    """Best first: by score, then the earlier one. Failed ones last, in the order they came.
-
-    What a trial took is no tie-break: the same job run twice has the same order.
-    """
     metric = job_tags[tags.PRIMARY_METRIC]
-    direction = -1.0 if job_tags[tags.DIRECTION] == "maximize" else 1.0
-    rows = sorted(
-        ((trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children),
-        key=lambda pair: _place(pair[0], pair[1], direction),
-    )
-    return [replace(row, rank=rank) for rank, (row, _) in enumerate(rows, start=1)]
+    rows = ((trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children)
+    return choice.ranked(rows, _higher(job_tags))
 
 
-def _place(row: TrialRow, order: int, direction: float) -> tuple[bool, float, int]:
-    if row.score is None or row.status != "Completed":
-        return (True, 0.0, order)
-    return (False, direction * row.score, order)
+def _higher(job_tags: Mapping[str, str]) -> bool:
+    return job_tags[tags.DIRECTION] == "maximize"
 
 
 def trial_row(run: Run, metric: str) -> TrialRow:
@@ -206,18 +199,17 @@ def trial_row(run: Run, metric: str) -> TrialRow:
         error=error if status == "Completed" else error or "no reason given",
         has_model=status == "Completed" and labels.get(tags.OUTPUTS) == "yes",
         score_std=run.metrics.get(SCORE_STD),
+        score_se=run.metrics.get(SCORE_SE),
         train_score=run.metrics.get(TRAIN_SCORE),
         predict_ms=run.metrics.get(PREDICT_MS),
         model_mb=run.metrics.get(MODEL_MB),
     )
 
 
-def best_of(rows: list[TrialRow]) -> BestTrial | None:
-    """The first row, if it has a score."""
-    if not rows or rows[0].score is None:
-        return None
-    first = rows[0]
-    return BestTrial(first.id, first.algorithm, first.preprocessor, rows[0].score, first.run_id)
+def best_of(rows: list[TrialRow], parent: Run) -> BestTrial | None:
+    """The trial that is the job's model, by what the job prefers; None where none has a score."""
+    chosen = choice.choose(rows, parent.params.get(PREFER, choice.BALANCED), _higher(parent.tags))
+    return chosen.as_best() if chosen else None
 
 
 def job_and_trials(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]:
@@ -226,11 +218,13 @@ def job_and_trials(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]
     return _row(parent), trial_rows(store.source, parent)
 
 
-def find_trial(store: RunStore, given: str, rank: int) -> tuple[JobRow, TrialRow]:
-    """A job and its trial of that rank. Raises InputError naming the ranks there are."""
+def find_trial(store: RunStore, given: str, rank: int | None) -> tuple[JobRow, TrialRow]:
+    """A job and its trial of that rank, None for the chosen one. Raises InputError naming the ranks there are."""
     found, rows = job_and_trials(store, given)
     if not rows:
         raise InputError(f"{found.job} has no trials", fix=f"forestay job show {found.job}")
+    if rank is None:
+        return found, next((row for row in rows if row.chosen), rows[0])
     if not 1 <= rank <= len(rows):
         raise InputError(
             f"{found.job} has no trial of rank {rank}: they go from 1 to {len(rows)}",
@@ -248,7 +242,7 @@ def trial_run(store: RunStore, row: TrialRow) -> Run:
     return run
 
 
-def trial(store: RunStore, given: str, rank: int) -> TrialDetail:
+def trial(store: RunStore, given: str, rank: int | None) -> TrialDetail:
     """See `RunStore.trial`."""
     found, row = find_trial(store, given, rank)
     run = trial_run(store, row)
@@ -265,7 +259,7 @@ def trial(store: RunStore, given: str, rank: int) -> TrialDetail:
     )
 
 
-def download(store: RunStore, given: str, rank: int, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
+def download(store: RunStore, given: str, rank: int | None, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
     """See `RunStore.download`."""
     found = trial(store, given, rank)
     if found.outputs is None:

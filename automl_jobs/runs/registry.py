@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from automl_jobs.runs.store import RunStore
 
 
-def register(store: RunStore, given: str, rank: int, name: str) -> ModelVersion:
+def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelVersion:
     """See `RunStore.register`. Raises InputError for a trial without a model."""
     name = name.removeprefix("local:")
     names.check_model_name(name)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import files, liveness, read, tags
+from automl_jobs.runs.choice import BALANCED
 from automl_jobs.runs.rows import INTERRUPTED, TrialResult
-from automl_jobs.runs.writer import JobWriter, log, now
+from automl_jobs.runs.writer import PREFER, JobWriter, log, now
 from forestay.errors import InputError, OutsideError
 
 if TYPE_CHECKING:
@@ -84,16 +85,16 @@ def reopen(store: RunStore, job: str) -> Reopened:
                 client.delete_run(child.run_id)
     _check_ours(source, parent.run_id, own)
     children = sorted(read.children_of(source, parent), key=lambda child: int(child.tags.get(tags.ORDER, 0)))
-    best = read.best_of(read.trial_rows(source, parent))
+    metric, orders = parent.tags[tags.PRIMARY_METRIC], [int(child.tags.get(tags.ORDER, 0)) for child in children]
     writer = JobWriter(
         store,
         job,
         parent.run_id,
         parent.experiment_id,
-        parent.tags[tags.PRIMARY_METRIC],
+        metric,
         parent.tags[tags.DIRECTION] == "maximize",
-        trials=max((int(child.tags.get(tags.ORDER, 0)) for child in children), default=0),
-        best=best,
+        prefer=parent.params.get(PREFER, BALANCED),
+        earlier=[(read.trial_row(child, metric), order) for child, order in zip(children, orders, strict=True)],
     )
     writer.forget_cancel()
     return Reopened(writer, tuple(_earlier(store, child, parent) for child in children), used)
@@ -140,7 +141,7 @@ def _earlier(store: RunStore, run: Run, parent: Run) -> EarlierTrial:
         status=row.status,
         score=row.score,
         duration_seconds=row.duration_seconds or 0.0,
-        metrics=row.metrics,
+        metrics=run.metrics,
         parameters=dict(run.params),
         error=row.error,
     )

@@ -50,6 +50,7 @@ class JobStart:
     spec_text: the job file as text, kept as the artifact `job.yml`.
     path: where the job file lies, "" when there is none.
     documents: JSON documents of the job by their names in JOB_DOCUMENTS, kept from the start.
+    prefer: what its choice among the trials goes by: see `choice.choose`.
     """
 
     name: str | None
@@ -60,6 +61,7 @@ class JobStart:
     target: str
     path: str = ""
     env: str = "local"
+    prefer: str = "balanced"
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, Any] = field(default_factory=dict)
@@ -96,7 +98,12 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The first row of a leaderboard, short. `run_id` is MLflow's."""
+    """The trial that is a job's model, short.
+
+    Attributes
+    ----------
+    run_id: MLflow's. rank: its place on the leaderboard. reason: why that is not the first, "" where it is.
+    """
 
     id: str
     algorithm: str
@@ -104,6 +111,7 @@ class BestTrial:
     score: float
     run_id: str
     rank: int = 1
+    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -113,6 +121,7 @@ class BestTrial:
             "preprocessor": self.preprocessor,
             "score": self.score,
             "run_id": self.run_id,
+            "reason": self.reason,
         }
 
 
@@ -199,9 +208,10 @@ class TrialRow:
 
     Attributes
     ----------
-    score_std: standard deviation of the score over the folds; None where there was one split.
+    score_std, score_se: standard deviation of the score over the folds, and standard error; None where there was one.
     train_score: the primary metric on rows that the model was fitted on: far better than `score`, it was overfitted.
     predict_ms, model_mb: what the model costs to serve: milliseconds of predicting one row, megabytes of model.pkl.
+    chosen: whether it is the job's model.
     """
 
     rank: int
@@ -216,9 +226,11 @@ class TrialRow:
     error: str | None
     has_model: bool
     score_std: float | None = None
+    score_se: float | None = None
     train_score: float | None = None
     predict_ms: float | None = None
     model_mb: float | None = None
+    chosen: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -228,9 +240,11 @@ class TrialRow:
             "preprocessor": self.preprocessor,
             "score": self.score,
             "score_std": self.score_std,
+            "score_se": self.score_se,
             "train_score": self.train_score,
             "predict_ms": self.predict_ms,
             "model_mb": self.model_mb,
+            "chosen": self.chosen,
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),

@@ -218,13 +218,16 @@ class RunStore:
 
         return job_and_trials(self, name)
 
-    def trial(self, name: str, rank: int = 1) -> TrialDetail:
-        """One trial of a job with its files. Raises InputError for a rank that is not there."""
+    def trial(self, name: str, rank: int | None = None) -> TrialDetail:
+        """One trial of a job with its files; without a rank the job's choice.
+
+        Raises InputError for a rank that is not there.
+        """
         from automl_jobs.runs.read import trial
 
         return trial(self, name, rank)
 
-    def download(self, name: str, rank: int, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
+    def download(self, name: str, rank: int | None, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:
         """Copy a trial's outputs to the new folder `to`; the trial, and the files copied. Raises InputError."""
         from automl_jobs.runs.read import download
 
@@ -236,8 +239,11 @@ class RunStore:
 
         return cancel(self, name)
 
-    def register(self, name: str, rank: int, model: str) -> ModelVersion:
-        """Register a trial as the next version of `model`; a trial already registered there gives that version."""
+    def register(self, name: str, rank: int | None, model: str) -> ModelVersion:
+        """Register a trial, without a rank the job's choice, as the next version of `model`.
+
+        A trial already registered there gives that version.
+        """
         from automl_jobs.runs.registry import register
 
         return register(self, name, rank, model)

@@ -17,7 +17,7 @@ SESSION = "forestay.session"  # milliseconds since 1970, when the job was starte
 USED = "forestay.used_seconds"  # of the sessions before this one
 ERROR = "forestay.error"
 TRIALS = "forestay.trials"  # how many there are so far, failed ones included
-BEST = "forestay.best_trial"  # JSON of the best trial so far, without its rank, which is 1
+BEST = "forestay.best_trial"  # JSON of the trial that is the job's model so far
 TESTED = "forestay.tested"  # there where the job has metrics on its test data: those that start with "test_"
 CANCEL = "forestay.cancel"  # set from outside, where no file can reach the writer
 

@@ -14,13 +14,13 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.runs import liveness, names, tags
+from automl_jobs.runs import choice, liveness, names, tags
 from automl_jobs.runs.database import ARTIFACTS_TAG
-from automl_jobs.runs.rows import ENDED, JOB_DOCUMENTS, BestTrial, JobStart, TrialResult, finite
+from automl_jobs.runs.rows import ENDED, JOB_DOCUMENTS, BestTrial, JobStart, TrialResult, TrialRow, finite
 from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 MLFLOW_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 TEST = "test_"
 """Before the name of a metric on the job's test data, in the parent run."""
-SCORE_STD, TRAIN_SCORE = "score_std", "train_score"
-"""Of the primary metric: the standard deviation over the folds, and its value on rows that the model was fitted on."""
+SCORE_STD, SCORE_SE, TRAIN_SCORE = "score_std", "score_se", "train_score"
+"""Of the primary metric: its standard deviation and standard error over the folds, and its value on training rows."""
 PREDICT_MS, MODEL_MB = "predict_ms", "model_mb"
 """What a trial's model costs to serve: milliseconds of predicting one row, megabytes of model.pkl."""
-NOT_AZURES = (SCORE_STD, TRAIN_SCORE, PREDICT_MS, MODEL_MB)
+NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, MODEL_MB)
 """Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
+PREFER = "prefer"
+"""The parameter of a job that says what its choice among the trials goes by."""
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
@@ -84,8 +86,8 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
                 **liveness.own_tags(),
             },
         )
-        log(client, run.info.run_id, parameters=start.parameters)
-    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric, higher)
+        log(client, run.info.run_id, parameters={**start.parameters, PREFER: start.prefer})
+    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric, higher, start.prefer)
     writer.forget_cancel()
     store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
     for document, content in start.documents.items():
@@ -182,8 +184,8 @@ class JobWriter:
         experiment_id: str,
         primary_metric: str,
         higher: bool,
-        trials: int = 0,
-        best: BestTrial | None = None,
+        prefer: str = choice.BALANCED,
+        earlier: Sequence[tuple[TrialRow, int]] = (),
     ) -> None:
         self.job = job
         self.run_id = run_id
@@ -191,8 +193,11 @@ class JobWriter:
         self._experiment_id = experiment_id
         self._metric = primary_metric
         self._higher = higher
-        self._trials = trials
-        self._best = best
+        self._prefer = prefer
+        self._trials = max((order for _, order in earlier), default=0)
+        self._rows = list(earlier)
+        chosen = self._choose()
+        self._best = chosen.as_best() if chosen else None
         self._guard = threading.Lock()
         self._asked = False
         self._looked = 0.0
@@ -271,19 +276,35 @@ class JobWriter:
         metrics = dict(result.metrics)
         if score is not None:
             metrics[self._metric] = score
-        better = status == "Completed" and score is not None and self._is_better(score)
-        if better and score is not None:
-            self._best = BestTrial(result.id, result.algorithm, result.preprocessor, score, run_id)
+        before, self._best = self._best, None
+        self._rows.append((_row(result, run_id, status, score, metrics), self._trials))
+        chosen = self._choose()
+        # The parent run shows the metrics of the trial that is the job's model so far.
+        current: Mapping[str, float] = {}
+        if chosen is not None:
+            self._best = chosen.as_best()
+            current = chosen.row.metrics if before is None or before.id != chosen.row.id else {}
         summary = {tags.TRIALS: str(self._trials), **best_tags(self._best)}
         with self._store.writing() as client:
             log(client, run_id, metrics=metrics, parameters=result.parameters, labels=labels)
             client.set_terminated(run_id, MLFLOW_STATUS[status])
-            log(client, self.run_id, metrics=metrics if better else {}, labels=summary, step=self._trials)
+            log(client, self.run_id, metrics=current, labels=summary, step=self._trials)
 
-    def _is_better(self, score: float) -> bool:
-        if self._best is None:
-            return True
-        return score > self._best.score if self._higher else score < self._best.score
+    def _choose(self) -> choice.Choice | None:
+        return choice.choose(choice.ranked(self._rows, self._higher), self._prefer, self._higher)
+
+    def chosen(self) -> BestTrial | None:
+        """The trial that is the job's model so far."""
+        return self._best
+
+    def outputs(self, trial: BestTrial) -> Path:
+        """The files of a trial of this job, as they lie in the store."""
+        from automl_jobs.runs import files
+
+        run = self._store.source.run(trial.run_id) if self._store.source else None
+        if run is None:
+            raise InputError("this trial was deleted while the job ran", where=trial.id)
+        return files.outputs(self._store, run)
 
     def finish(self, status: str, error: str | None = None, test_metrics: Mapping[str, float] | None = None) -> None:
         """Completed, Failed or Canceled, and nothing more after it.
@@ -317,7 +338,7 @@ class JobWriter:
         source = self._store.source
         parent = source.run(self.run_id) if source else None
         rows = trial_rows(source, parent) if parent else []
-        return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows))}
+        return {tags.TRIALS: str(len(rows)), **best_tags(best_of(rows, parent) if parent else None)}
 
     def cancel_requested(self) -> bool:
         """Whether somebody has asked for this job to stop; looks at most twice a second, and leaves a sign of life."""
@@ -343,6 +364,26 @@ class JobWriter:
             cancel_file(self._store, self.job).unlink(missing_ok=True)
 
 
+def _row(result: TrialResult, run_id: str, status: str, score: float | None, metrics: Mapping[str, float]) -> TrialRow:
+    """What the choice needs to know of a trial that has ended."""
+    return TrialRow(
+        rank=0,
+        id=result.id,
+        run_id=run_id,
+        algorithm=result.algorithm,
+        preprocessor=result.preprocessor,
+        score=score,
+        status=status,
+        duration_seconds=round(result.duration_seconds, 3),
+        metrics=metrics,
+        error=None,
+        has_model=result.outputs is not None,
+        score_se=metrics.get(SCORE_SE),
+        predict_ms=metrics.get(PREDICT_MS),
+        model_mb=metrics.get(MODEL_MB),
+    )
+
+
 def cancel_file(store: RunStore, job: str) -> Any:
     """The file that asks a job on this machine to stop."""
     return store.place.folder / "cancel" / job
@@ -357,5 +398,5 @@ def best_tags(best: BestTrial | None) -> dict[str, str]:
     """The parent run's tags for its best trial."""
     if best is None:
         return {}
-    words = {name: _short(getattr(best, name), _IN_SUMMARY) for name in ("id", "algorithm", "preprocessor")}
+    words = {name: _short(getattr(best, name), _IN_SUMMARY) for name in ("id", "algorithm", "preprocessor", "reason")}
     return {tags.BEST: json.dumps({**best.as_dict(), **words}), tags.BEST_CHILD: best.run_id}

@@ -25,7 +25,7 @@ WIDE = 100
 """Columns of a terminal from which a leaderboard also says how each trial's features were made."""
 
 job_argument = click.argument("job")
-rank_option = click.option("--rank", type=int, default=1, show_default=True, help="Which trial, the best being 1.")
+rank_option = click.option("--rank", type=int, help="Which trial of the leaderboard; without it the chosen one.")
 
 
 @click.command("list", cls=Command)
@@ -78,18 +78,17 @@ def leaderboard(context: click.Context, job: str) -> None:
         "job": found.job,
         "primary_metric": found.primary_metric,
         "status": found.status,
+        "chosen": found.best.as_dict() if found.best else None,
         "trials": [row.as_dict() for row in rows],
     }
-    console(context).emit(
-        document, lambda: leaderboard_view(rows, found.primary_metric, f"{found.job} · {found.status}")
-    )
+    console(context).emit(document, lambda: leaderboard_view(rows, found))
 
 
 @click.command(cls=Command)
 @job_argument
 @rank_option
 @click.pass_context
-def trial(context: click.Context, job: str, rank: int) -> None:
+def trial(context: click.Context, job: str, rank: int | None) -> None:
     """One trial: parameters, metrics, files.
 
     Example: forestay job trial latest --rank 2
@@ -105,7 +104,7 @@ def trial(context: click.Context, job: str, rank: int) -> None:
 @rank_option
 @click.option("--to", "to", type=click.Path(path_type=Path), required=True, help="A new folder, or an empty one.")
 @click.pass_context
-def download(context: click.Context, job: str, rank: int, to: Path) -> None:
+def download(context: click.Context, job: str, rank: int | None, to: Path) -> None:
     """Copy a trial's files, model.pkl among them.
 
     Example: forestay job download latest --rank 1 --to model/
@@ -185,6 +184,8 @@ def job_view(found: JobDetail, verbose: bool = False) -> Iterable[Any]:
     if best is not None:
         pairs.append(("best trial", f"{best.algorithm}, {best.preprocessor}" if best.preprocessor else best.algorithm))
         pairs.append(("its score", number(best.score)))
+        if best.reason:
+            pairs.append(("why rank " + str(best.rank), best.reason))
     yield facts(pairs)
     documents = found.documents
     if best is not None and found.trials > 1 and found.status == "Completed":
@@ -294,11 +295,12 @@ def summary_view(rows: list[dict[str, Any]]) -> Any:
     )
 
 
-def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[Any]:
-    """A leaderboard for a person; the best trial is marked, and why failed ones failed is said below.
+def leaderboard_view(rows: list[TrialRow], job: JobRow) -> Iterable[Any]:
+    """A leaderboard for a person; the chosen trial is marked, and why failed ones failed is said below.
 
     A narrow terminal has no room for how the features were made; `job trial` tells it.
     """
+    metric, title = job.primary_metric, f"{job.job} · {job.status}"
     if not rows:
         yield f"{title}: no trial has ended yet"
         return
@@ -307,7 +309,7 @@ def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[
         ("rank", "algorithm", *(("preprocessor",) if wide else ()), metric, "training", "ms", "MB", "took"),
         (
             (
-                f"* {row.rank}" if row.rank == 1 and row.score is not None else row.rank,
+                f"* {row.rank}" if row.chosen else row.rank,
                 row.algorithm,
                 *((row.preprocessor or None,) if wide else ()),
                 score_text(row) or row.status,
@@ -324,6 +326,8 @@ def leaderboard_view(rows: list[TrialRow], metric: str, title: str) -> Iterable[
     for column in view.columns:
         column.no_wrap = True
     yield view
+    if job.best is not None and job.best.reason:
+        yield f"* is rank {job.best.rank}: {job.best.reason}"
     for row in rows:
         if row.error:
             yield f"{row.rank}: {row.error}"

@@ -25,7 +25,12 @@ SHOWN_COLUMNS, SHOWN_ROWS, SHOWN_CONTRIBUTIONS = 30, 20, 5
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As at submit; repeatable.")
 @click.pass_context
 def explain(
-    context: click.Context, job: str, rank: int, rows: Path | None, seconds: float | None, overrides: tuple[str, ...]
+    context: click.Context,
+    job: str,
+    rank: int | None,
+    rows: Path | None,
+    seconds: float | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Which columns a trial's score rests on.
 

@@ -17,6 +17,11 @@ def submit_options(function: Any) -> Any:
     """The options that `job submit` and `ship` share."""
     for option in (
         click.option("--env", default="local", metavar="ENV", help="`local`, or a stack for Azure."),
+        click.option(
+            "--prefer",
+            type=click.Choice(["speed", "balanced", "score"]),
+            help="Which trial is chosen: the quickest as good as the best, the best within 20 ms and 50 MB, the best.",
+        ),
         click.option("--seed", type=click.IntRange(0), help="Of everything random."),
         click.option("--time-budget", metavar="TIME", help="For the whole run: 30s, 5m, 1h; over the file's limit."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Over the file; repeatable."),
@@ -25,7 +30,9 @@ def submit_options(function: Any) -> Any:
     return function
 
 
-def read_options(overrides: tuple[str, ...], time_budget: str | None, seed: int | None, env: str) -> SubmitOptions:
+def read_options(
+    overrides: tuple[str, ...], time_budget: str | None, seed: int | None, prefer: str | None, env: str
+) -> SubmitOptions:
     """The options as the room takes them. Raises InputError naming the flag at fault."""
     from automl_jobs.submit import SubmitOptions, duration, parse_overrides
 
@@ -33,6 +40,7 @@ def read_options(overrides: tuple[str, ...], time_budget: str | None, seed: int 
         overrides=parse_overrides(overrides),
         time_budget=None if time_budget is None else duration(time_budget),
         seed=seed,
+        prefer=prefer,
         env=env,
     )
 
@@ -47,6 +55,7 @@ def submit(
     overrides: tuple[str, ...],
     time_budget: str | None,
     seed: int | None,
+    prefer: str | None,
     env: str,
 ) -> None:
     """Train the models of a job file and keep them in the run store.
@@ -62,7 +71,7 @@ def submit(
     from forestay.live import listener_for
 
     screen = console(context)
-    options = read_options(overrides, time_budget, seed, env)
+    options = read_options(overrides, time_budget, seed, prefer, env)
     prepared = prepare_job(job_file, options)
     for warning in prepared.warnings:
         screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)

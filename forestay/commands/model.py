@@ -38,8 +38,8 @@ env_option = click.option(
 @click.option("--name", required=True, help="The model's name: letters, digits, '-', '_' and '.'.")
 @env_option
 @click.pass_context
-def register(context: click.Context, job: str, rank: int, name: str) -> None:
-    """Register a job's trial as a model version.
+def register(context: click.Context, job: str, rank: int | None, name: str) -> None:
+    """Register a job's trial as a model version: the chosen one, or that of --rank.
 
     Versions are counted up. A trial that is registered under this name already keeps its version, and no new one is
     made: running the same command twice does no harm.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Where it is served.",
 )
 @click.option("--job", metavar="JOB", default="", help="Ship this trained job instead of training anew.")
-@click.option("--rank", type=click.IntRange(1), default=1, show_default=True, help="Which trial of the leaderboard.")
+@click.option("--rank", type=click.IntRange(1), help="Which trial of the leaderboard; without it the chosen one.")
 @submit_options
 @click.pass_context
 def ship(
@@ -37,10 +37,11 @@ def ship(
     endpoint: str,
     target: str,
     job: str,
-    rank: int,
+    rank: int | None,
     overrides: tuple[str, ...],
     time_budget: str | None,
     seed: int | None,
+    prefer: str | None,
     env: str,
 ) -> None:
     """From a job file to an answering endpoint: train, register, generate, prove, deploy, call.
@@ -56,7 +57,7 @@ def ship(
     screen = console(context)
     shipment = Shipment(
         job_file=job_file,
-        options=read_options(overrides, time_budget, seed, env),
+        options=read_options(overrides, time_budget, seed, prefer, env),
         model=model,
         endpoint=endpoint,
         target=target,
@@ -103,7 +104,7 @@ def _view(shipment: Shipment) -> Iterable[Any]:
     assert shipment.folder is not None
     store = RunStore.open()
     detail, rows = store.job(shipment.job), store.leaderboard(shipment.job)
-    yield from leaderboard_view(rows, detail.primary_metric, f"{detail.job} · {detail.status}")
+    yield from leaderboard_view(rows, detail)
     if detail.test_metrics:
         score = detail.test_metrics.get(detail.primary_metric)
         yield f"best trial on the test data: {detail.primary_metric} {score:.5f}\n" if score is not None else ""

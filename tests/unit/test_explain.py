@@ -107,7 +107,7 @@ def test_the_best_trial_is_described_even_where_the_metric_has_no_value(tmp_path
     made, model = trained("label", "LightGBM")
     joblib.dump(model, tmp_path / "model.pkl")
     columns = tuple(ColumnUse(name, ColumnType(kind), True) for name, kind in made.settings.columns)
-    request = after.Describe("1", tmp_path, columns, True, 3.0)
+    request = after.Describe("1", 1, tmp_path, columns, True, 3.0)
     assert set(after.describe(made, request)) == {"featurization_summary", "test_metrics_interval", "explanation"}
     alone = dataclasses.replace(made, metric="AUC_weighted", target=np.zeros_like(made.target), test=None)
     assert set(after.describe(alone, request)) == {"featurization_summary"}
@@ -165,6 +165,6 @@ def test_the_interval_holds_the_score_and_narrows_with_rows() -> None:
 
 
 def test_the_spread_over_folds() -> None:
-    assert spread.over_folds([0.8, 0.9]) == {"score_std": pytest.approx(0.05)}
+    assert spread.over_folds([0.8, 0.9]) == {"score_std": pytest.approx(0.05), "score_se": pytest.approx(0.05)}
     assert spread.over_folds([0.8]) == {}
     assert spread.over_folds([0.8, float("nan")]) == {}

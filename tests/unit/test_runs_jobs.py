@@ -62,7 +62,7 @@ def test_a_finished_job_reads_as_it_was_written(store: RunStore, outputs: Path) 
     assert found["test_metrics"] == {METRIC: 0.85}  # infinity is no number in JSON
     assert found["target"] == "y"
     assert found["tags"] == {"team": "risk", "automl_best_child_run_id": best["run_id"]}
-    assert found["parameters"] == {"max_trials": "3"}
+    assert found["parameters"] == {"max_trials": "3", "prefer": "balanced"}
     assert found["duration_seconds"] >= 0
     assert found["created"] <= found["started"] <= found["ended"]
 
