@@ -10,7 +10,8 @@ import pytest
 
 from automl_jobs.engine.forecasting import arima, backtest, catalogue, ets
 from automl_jobs.spec.algorithms import FORECASTING
-from forestay_forecasting import Arima, Ets, LocalForecaster, Simple, Task
+from forestay_forecasters import Arima, Ets, LocalForecaster, Simple
+from forestay_forecasting import Task
 from tests.forecasting_support import daily, problem, stores
 
 SEASON = np.tile([5.0, -1.0, -4.0, 0.0], 20)

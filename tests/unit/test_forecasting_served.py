@@ -159,7 +159,12 @@ def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Pa
     columns = {column["name"]: column for column in schema["columns"]}
     assert columns["day"]["minimum"] == "2024-04-30T00:00:00"
     assert columns["store"]["values"] == ["7", "north"]
-    assert set(schema["files"]) == {"model.pkl", "forestay_transformers.py", "forestay_forecasting.py"}
+    assert set(schema["files"]) == {
+        "model.pkl",
+        "forestay_transformers.py",
+        "forestay_forecasting.py",
+        "forestay_forecasters.py",
+    }
     row = {name: column.get("sample", 0) for name, column in columns.items() if column["used"]}
     assert np.isfinite(model.predict(pd.DataFrame([row]))).all()
 

@@ -286,6 +286,7 @@ def test_every_file_of_the_model_is_copied_and_hashed(folder: ScoringFolder) -> 
     assert {name for name in folder.files if name.startswith("model/")} == {
         "model/model.pkl",
         "model/forestay_transformers.py",
+        "model/forestay_forecasters.py",
         "model/forestay_forecasting.py",
         "model/model_schema.json",
     }

@@ -16,7 +16,7 @@ from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
 from automl_jobs.engine.summary import TYPES
-from forestay_forecasting import Mean
+from forestay_forecasters import Mean
 
 if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe

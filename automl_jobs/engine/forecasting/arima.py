@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.signal import lfilter
 
-from forestay_forecasting import Arima
+from forestay_forecasters import Arima
 
 LARGEST_SEASON = 60
 MOST_VALUES = 800

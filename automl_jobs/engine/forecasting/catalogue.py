@@ -56,7 +56,7 @@ def _logarithm(problem: ForecastProblem, parameters: Parameters) -> Any:
 
 def _simple(kind: str) -> Callable[..., Any]:
     def fit(_: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
-        from forestay_forecasting import LocalForecaster, Simple
+        from forestay_forecasters import LocalForecaster, Simple
 
         return LocalForecaster({(): Simple(kind, problem.season)}, problem.season)
 
@@ -67,7 +67,7 @@ def _local(module: str) -> Callable[..., Any]:
     def fit(series: Sequence[Series], problem: ForecastProblem, parameters: Parameters, threads: int) -> Any:
         from importlib import import_module
 
-        from forestay_forecasting import LocalForecaster
+        from forestay_forecasters import LocalForecaster
 
         fitting = import_module(f"automl_jobs.engine.forecasting.{module}")
         log = _logarithm(problem, parameters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from forestay_forecasting import Ets
+from forestay_forecasters import Ets
 
 # Older values say little of the state at the end, and the recursion is plain Python.
 MOST_SEASONS, MOST_VALUES = 12, 400

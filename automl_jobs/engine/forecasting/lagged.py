@@ -13,7 +13,8 @@ from automl_jobs.engine.forecasting import frequency as frequencies
 from automl_jobs.engine.forecasting.arima import strength
 from automl_jobs.engine.forecasting.linear import LEAST_YEARS
 from automl_jobs.engine.forecasting.panel import Series
-from forestay_forecasting import Encoder, Key, LagForecaster, Logarithm
+from forestay_forecasters import Encoder, LagForecaster, Logarithm
+from forestay_forecasting import Key
 
 MOST_ROWS = 200_000
 # A lag further back than this share of a series costs more rows than it brings.

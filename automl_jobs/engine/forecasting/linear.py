@@ -10,7 +10,8 @@ import pandas as pd
 from automl_jobs.engine.forecasting import arima
 from automl_jobs.engine.forecasting import frequency as frequencies
 from automl_jobs.engine.forecasting.panel import Series
-from forestay_forecasting import Design, Encoder, Key, LinearForecaster, LinearPart, Logarithm
+from forestay_forecasters import Design, Encoder, LinearForecaster, LinearPart, Logarithm
+from forestay_forecasting import Key
 
 CHANGES = 12  # bends of the trend, in the first four fifths of the data, as Prophet places them
 # A year's wave needs more than a year to be told from a trend.

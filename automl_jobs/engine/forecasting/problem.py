@@ -13,7 +13,8 @@ from automl_jobs.engine.forecasting.lagged import LagSettings
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.spec.metrics import higher_is_better
-from forestay_forecasting import Key, Logarithm
+from forestay_forecasters import Logarithm
+from forestay_forecasting import Key
 
 if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import forestay_forecasters
 import forestay_forecasting
 import forestay_transformers
 from automl_jobs.engine import metrics, outputs
@@ -18,11 +19,12 @@ from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
 from automl_jobs.engine.trial import TrialOutcome, TrialPlan
-from forestay_forecasting import ForecastModel, Mean, SeriesEnd
+from forestay_forecasters import Mean
+from forestay_forecasting import ForecastModel, SeriesEnd
 
 ENSEMBLE = "VotingEnsemble"
-# What a served forecast is made of: the second module imports the first.
-MODULES = (forestay_transformers, forestay_forecasting)
+# What a served forecast is made of: each module imports those before it.
+MODULES = (forestay_transformers, forestay_forecasting, forestay_forecasters)
 # What the served model keeps of each series: as long as any lag or season reaches, with room.
 KEPT_VALUES = 500
 KEPT_SEASONS = 4
