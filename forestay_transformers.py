@@ -7,7 +7,7 @@ attribute's meaning needs a new class name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -332,7 +332,18 @@ class LogTarget(RegressorMixin, BaseEstimator):
         return np.expm1(np.clip(np.asarray(self.estimator.predict(X), dtype="float64"), None, 700.0))
 
 
-class LabelledClassifier(ClassifierMixin, BaseEstimator):
+class _Decides(ClassifierMixin):
+    """A classifier whose labels are decided from its probabilities, as `decision` says (see `decided`)."""
+
+    # Models that were kept before there was a choice have no such attribute: the most probable label.
+    decision: Mapping[str, Any] | None = None
+
+    def predict(self, X: Any) -> np.ndarray:
+        model: Any = self
+        return np.asarray(model.classes_[decided(model.predict_proba(X), self.decision)])
+
+
+class LabelledClassifier(_Decides, BaseEstimator):
     """A fitted classifier that knows classes as numbers, answering with the labels of the training data.
 
     Parameters
@@ -340,15 +351,29 @@ class LabelledClassifier(ClassifierMixin, BaseEstimator):
     estimator: a fitted classifier with `predict_proba` whose classes are 0..m-1.
     classes: all k labels, sorted, in their own type.
     positions: which of `classes` the estimator's m classes are; a label that it never saw has probability zero.
+    calibration: what corrects the estimator's probabilities (see `calibrated`), or None.
+    decision: how labels are decided (see `decided`); None for the most probable one, the first at a tie, as Azure's
+        classifiers do.
 
-    `predict_proba` gives float64 (n, k) in the order of `classes_`, each row summing to one. `predict` is the most
-    probable label, the first one at a tie, as Azure's classifiers do. Fitting is done before: see `fit`.
+    `predict_proba` gives float64 (n, k) in the order of `classes_`, each row summing to one; it does not depend on the
+    decision. Fitting is done before: see `fit`.
     """
 
-    def __init__(self, estimator: Any, classes: Sequence[Any], positions: Sequence[int]) -> None:
+    calibration: Mapping[str, Any] | None = None
+
+    def __init__(
+        self,
+        estimator: Any,
+        classes: Sequence[Any],
+        positions: Sequence[int],
+        calibration: Mapping[str, Any] | None = None,
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
         self.estimator = estimator
         self.classes = classes
         self.positions = positions
+        self.calibration = calibration
+        self.decision = decision
 
     @property
     def classes_(self) -> np.ndarray:
@@ -358,18 +383,52 @@ class LabelledClassifier(ClassifierMixin, BaseEstimator):
         return True
 
     def fit(self, X: Any, y: Any, **parameters: Any) -> LabelledClassifier:
-        """Fit a new copy of the estimator on labels `y`."""
+        """Fit a new copy of the estimator on labels `y`; with other labels than before nothing is left to correct."""
         labels = np.asarray(y)
-        self.classes = np.unique(labels).tolist()
+        before, self.classes = list(self.classes), np.unique(labels).tolist()
+        if self.classes != before:
+            self.calibration = self.decision = None
         self.positions = list(range(len(self.classes)))
         self.estimator = clone(self.estimator).fit(X, np.searchsorted(self.classes_, labels), **parameters)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        return full_probabilities(self.estimator, X, len(self.classes), self.positions)
+        found = full_probabilities(self.estimator, X, len(self.classes), self.positions)
+        return calibrated(found, self.calibration)
 
-    def predict(self, X: Any) -> np.ndarray:
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+def decided(probabilities: np.ndarray, decision: Mapping[str, Any] | None) -> np.ndarray:
+    """Class numbers (n,) for probabilities (n, k).
+
+    Parameters
+    ----------
+    decision: None: the most probable class, the first one at a tie. With "threshold" (of two classes): the class
+        number "position" where its probability is at least that, else the other. With "weights" (k,): the class with
+        the largest probability times weight.
+    """
+    if decision is None:
+        return np.asarray(probabilities.argmax(axis=1))
+    if "threshold" in decision:
+        position = int(decision["position"])
+        return np.where(probabilities[:, position] >= decision["threshold"], position, 1 - position)
+    return np.asarray((probabilities * np.asarray(decision["weights"])).argmax(axis=1))
+
+
+def calibrated(probabilities: np.ndarray, calibration: Mapping[str, Any] | None) -> np.ndarray:
+    """Probabilities (n, k) in proportion to p ** slope * exp(shift), each row summing to one; as they are for None.
+
+    Parameters
+    ----------
+    calibration: "slope" (above zero, so that of two classes no order of rows is reversed) and "shifts" (k,). With
+        two classes it is Platt's sigmoid of the log-odds, with more and no shifts temperature scaling (Guo et al.
+        2017, "On calibration of modern neural networks"). A probability of zero stays zero.
+    """
+    if calibration is None:
+        return probabilities
+    with np.errstate(divide="ignore"):
+        logs = calibration["slope"] * np.log(probabilities) + np.asarray(calibration["shifts"])
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[int]) -> np.ndarray:
@@ -414,18 +473,28 @@ class _Blend(BaseEstimator):
         return np.asarray(total)
 
 
-class BlendedClassifier(ClassifierMixin, _Blend):
-    """A weighted mean of the class probabilities of LabelledClassifiers with the same labels."""
+class BlendedClassifier(_Decides, _Blend):
+    """A weighted mean of the class probabilities of LabelledClassifiers with the same labels.
+
+    Parameters
+    ----------
+    blocks: see _Blend. decision: how labels are decided (see `decided`); its members' decisions have no say.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[Any, Sequence[tuple[Any, float]]]],
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(blocks)
+        self.decision = decision
 
     @property
     def classes_(self) -> np.ndarray:
-        return self.blocks[0][1][0][0].classes_
+        return np.asarray(self.blocks[0][1][0][0].classes_)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         return self._mean(X, "predict_proba")
-
-    def predict(self, X: Any) -> np.ndarray:
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class BlendedRegressor(RegressorMixin, _Blend):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec import LoadedJob
+    from automl_jobs.spec.decisions import DecisionSetting
     from automl_jobs.spec.jobs import JobSpec
 
 DEFAULT_SEED = 0
@@ -29,6 +30,7 @@ class SubmitOptions:
     time_budget: seconds for the whole run, over the file's `limits.timeout_minutes`.
     seed: of everything random.
     prefer: "speed", "balanced" or "score", over the property `forestay.prefer`: which trial is the job's model.
+    decision: how probabilities become labels, over the file's `forestay.decision`.
     env: "local", or a stack's name for Azure.
     """
 
@@ -36,17 +38,30 @@ class SubmitOptions:
     time_budget: float | None = None
     seed: int | None = None
     prefer: str | None = None
+    decision: DecisionSetting | None = None
     env: str = "local"
 
 
 def duration(text: str) -> float:
     """Seconds of a duration given with --time-budget. Raises InputError."""
     from automl_jobs.spec import settings
+    from automl_jobs.spec.names import BadSetting
 
     try:
         return settings.seconds(text)
-    except settings.BadSetting as error:
+    except BadSetting as error:
         raise InputError(str(error), where="--time-budget", fix=error.fix) from error
+
+
+def decision(text: str) -> DecisionSetting:
+    """The setting given with --decision. Raises InputError."""
+    from automl_jobs.spec import decisions
+    from automl_jobs.spec.names import BadSetting
+
+    try:
+        return decisions.parse(text)
+    except BadSetting as error:
+        raise InputError(str(error), where="--decision", fix=error.fix) from error
 
 
 def budget(loaded: LoadedJob, options: SubmitOptions) -> float:
@@ -74,9 +89,17 @@ def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
             fix="leave --env away to train on this machine",
         )
     from automl_jobs.prepare import prepare
+    from automl_jobs.prepare.labels import decision_problem
     from automl_jobs.spec import load_job
 
-    return prepare(load_job(path, options.overrides))
+    prepared = prepare(load_job(path, options.overrides))
+    if options.decision is None:
+        return prepared
+    wrong = decision_problem(options.decision, prepared.loaded.spec, prepared.train)
+    if wrong is not None:
+        raise InputError(str(wrong), where="--decision", fix=wrong.fix)
+    # From here on the flag is as if the file said so.
+    return replace(prepared, loaded=prepared.loaded.with_property("forestay.decision", str(options.decision)))
 
 
 def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from automl_jobs.engine import outputs
+from automl_jobs.engine import decide, outputs
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, charts, held_rows, scores
-from forestay_transformers import BlendedClassifier, BlendedRegressor
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, held_rows, judge
+from forestay_transformers import BlendedClassifier, BlendedRegressor, decided
 
 VOTING = "VotingEnsemble"
 ROUNDS = 20
@@ -59,23 +59,26 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     if len(weights) < 2:
         raise NoBetter
     blended = _blend(predictions, weights)
-    values, folds = scores(problem, blended)
+    judged = judge(problem, blended)
     members = [(plan.members[position], weight) for position, weight in weights.items()]
     schemas = [outputs.read_schema(place / "outputs") for (_, place), _ in members]
     pipelines = [joblib.load(place / "outputs" / outputs.MODEL) for (_, place), _ in members]
-    kind = BlendedRegressor if problem.classes is None else BlendedClassifier
     layouts = [schema["preprocessor"] for schema in schemas]
-    steps = [pipelines[0].steps[0], ("model", kind(_blocks(layouts, pipelines, list(weights.values()))))]
+    blocks = _blocks(layouts, pipelines, list(weights.values()))
+    model = BlendedRegressor(blocks) if problem.classes is None else BlendedClassifier(blocks, decision=judged.rule)
+    steps = [pipelines[0].steps[0], ("model", model)]
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     preprocessor = ", ".join(dict.fromkeys(layouts))
-    written = outputs.write(folder / "outputs", problem, Pipeline(steps), VOTING, preprocessor, tuple(packages))
+    written = outputs.write(
+        folder / "outputs", problem, Pipeline(steps), VOTING, preprocessor, tuple(packages), extra=judged.documents
+    )
     return TrialOutcome(
         plan=TrialPlan(plan.id, VOTING),
         preprocessor=preprocessor,
-        score=values[problem.metric],
-        folds=folds,
-        metrics=values | written.as_metrics(),
-        artifacts=charts(problem, blended),
+        score=judged.metrics[problem.metric],
+        folds=judged.folds,
+        metrics=judged.metrics | written.as_metrics(),
+        artifacts=judged.artifacts,
         parameters={f"weight of trial {name}": f"{weight:.3f}" for (name, _), weight in members},
         duration_seconds=time.monotonic() - started,
         outputs=written.folder,
@@ -146,6 +149,8 @@ def _score(problem: Problem) -> Score:
     from scipy.stats import rankdata, spearmanr
     from sklearn import metrics
 
+    rule = None if problem.classes is None else decide.provisional(problem)
+
     def area(truth: np.ndarray, predicted: np.ndarray) -> float:
         total = weight = 0.0
         for label in range(predicted.shape[1]):
@@ -162,7 +167,7 @@ def _score(problem: Problem) -> Score:
         return float(-np.log(np.clip(predicted[np.arange(len(truth)), truth], 1e-12, None)).mean())
 
     def by_class(truth: np.ndarray, predicted: np.ndarray) -> float:
-        said = predicted.argmax(axis=1)
+        said = decided(predicted, rule)
         if problem.metric == "norm_macro_recall":
             value = metrics.recall_score(truth, said, average="macro", zero_division=0)
         elif problem.metric == "precision_score_weighted":

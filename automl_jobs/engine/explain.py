@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from automl_jobs.engine import spread, summary
+from automl_jobs.engine import decide, spread, summary
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -88,7 +88,7 @@ def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
         keep = slice(0, max(FEWEST_ROWS, int(len(truth) * share)))
         frame, truth, predicted = frame.iloc[keep], truth[keep], predicted[keep]
         weights = None if weights is None else weights[keep]
-    score = spread.primary(problem, truth, predicted, weights)
+    score = spread.primary(problem, truth, predicted, weights, decide.labels(model, predicted))
     if not np.isfinite(score):
         raise ValueError(
             f"{problem.metric} has no value on the {len(truth)} rows that importances would be measured on"
@@ -103,7 +103,8 @@ def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
                 break
             shuffled = frame.copy(deep=False)
             shuffled[column] = frame[column].take(order).set_axis(frame.index)
-            value = spread.primary(problem, truth, predict(problem, model, shuffled), weights)
+            answered = predict(problem, model, shuffled)
+            value = spread.primary(problem, truth, answered, weights, decide.labels(model, answered))
             losses[column].append((score - value if problem.higher else value - score) if np.isfinite(value) else 0.0)
         else:
             repeats += 1

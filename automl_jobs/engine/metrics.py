@@ -45,35 +45,43 @@ def classification(
     probabilities: np.ndarray,
     weights: np.ndarray | None = None,
     positive: int | None = None,
+    predicted: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Metrics of a classifier.
 
     Parameters
     ----------
     truth: class numbers 0..k-1, shape (n,).
-    probabilities: shape (n, k), rows summing to one; the prediction is the most probable class.
+    probabilities: shape (n, k), rows summing to one.
     weights: row weights (n,) or None. `weighted_accuracy` has weights of its own and ignores them.
     positive: the class that the `_binary` metrics are about; None takes the second of two classes, and of more classes
         none.
+    predicted: class numbers (n,) where they are decided in another way than by the most probable class.
 
     Precision, recall and F1 are averaged over the classes that are true or predicted in some row; AUC and average
     precision over the classes that are true in some row (with two classes, over both). Returns metric name to value;
-    what is not defined on these rows is left out.
+    what is not defined on these rows is left out. `norm_macro_recall` is that of `predicted` where it is given:
+    azureml-metrics computes it from probabilities alone, so that no decision could ever better it.
     """
     from sklearn import metrics
 
     count = probabilities.shape[1]
     labels = np.arange(count)
-    predicted = probabilities.argmax(axis=1)
     weighted: dict[str, Any] = {"sample_weight": weights}
     onehot = (truth[:, None] == labels).astype(int)
     present = np.flatnonzero(onehot.any(axis=0)) if count > 2 else labels
     one_class = len(np.unique(truth)) == 1
+    if predicted is None:
+        predicted = probabilities.argmax(axis=1)
+        # Azure asks which of the classes in these rows is most probable: a class that no row has is no answer.
+        right = probabilities[:, present].argmax(axis=1) == onehot[:, present].argmax(axis=1)
+    else:
+        right = predicted == truth
     result = {
         "accuracy": safe(metrics.accuracy_score, truth, predicted, **weighted),
         "matthews_correlation": safe(metrics.matthews_corrcoef, truth, predicted, **weighted),
         "log_loss": safe(metrics.log_loss, truth, probabilities, labels=labels, **weighted),
-        "norm_macro_recall": _norm_macro_recall(onehot, probabilities, present, weights),
+        "norm_macro_recall": _norm_macro_recall(onehot, right, present, weights),
     }
     for average in AVERAGES:
         options: dict[str, Any] = {"average": average, "zero_division": 0, **weighted}
@@ -106,16 +114,10 @@ def classification(
     return defined(result)
 
 
-def _norm_macro_recall(
-    onehot: np.ndarray, probabilities: np.ndarray, present: np.ndarray, weights: np.ndarray | None
-) -> float:
-    """Macro recall from 0 (chance) to 1.
-
-    Azure asks which of the present classes is most probable: a class that no row has is no answer.
-    """
+def _norm_macro_recall(onehot: np.ndarray, right: np.ndarray, present: np.ndarray, weights: np.ndarray | None) -> float:
+    """Macro recall over the present classes, from 0 (chance) to 1; `right` says which rows are answered rightly."""
     if len(present) < 2:
         return 0.0
-    right = probabilities[:, present].argmax(axis=1) == onehot[:, present].argmax(axis=1)
     share = np.ones(len(right)) if weights is None else weights
     members = onehot[:, present].T * share
     total = members.sum(axis=1)
@@ -228,13 +230,18 @@ def average(folds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def confusion_matrix(
-    truth: np.ndarray, probabilities: np.ndarray, classes: list[Any], weights: np.ndarray | None = None
+    truth: np.ndarray, predicted: np.ndarray, classes: list[Any], weights: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Azure's `confusion_matrix` document: rows are true classes, columns predicted ones, all of `classes` in both."""
+    """Azure's `confusion_matrix` document: rows are true classes, columns predicted ones, all of `classes` in both.
+
+    Parameters
+    ----------
+    truth, predicted: class numbers, (n,).
+    """
     from sklearn import metrics
 
     labels = np.arange(len(classes))
-    matrix = metrics.confusion_matrix(truth, probabilities.argmax(axis=1), labels=labels, sample_weight=weights)
+    matrix = metrics.confusion_matrix(truth, predicted, labels=labels, sample_weight=weights)
     return {
         "schema_type": "confusion_matrix",
         "schema_version": "1.0.0",

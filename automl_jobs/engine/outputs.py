@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +78,7 @@ def write(
     preprocessor: str,
     packages: tuple[str, ...],
     modules: Sequence[ModuleType] = (forestay_transformers,),
+    extra: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write the outputs folder of a trial.
 
@@ -87,6 +88,7 @@ def write(
     model: fitted; it takes a raw frame.
     packages: distributions that this model needs beside those that every model needs.
     modules: those of ours that the model is made of; they are copied beside it.
+    extra: what the schema says of this model beside its columns, such as how it decides.
 
     Golden rows are predicted here, by the fitted model itself.
     """
@@ -100,6 +102,7 @@ def write(
     versions = {name: importlib.metadata.version(name) for name in sorted((*SERVED_ALWAYS, *packages))}
     schema = {
         **problem.schema,
+        **(extra or {}),
         "algorithm": algorithm,
         "preprocessor": preprocessor,
         "python": platform.python_version(),

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from automl_jobs.engine import features, golden
+from automl_jobs.prepare.labels import find_label, plain_label
+from automl_jobs.spec.decisions import AUTOMATIC, DecisionSetting
 from automl_jobs.spec.metrics import higher_is_better
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Problem:
     span: smallest and largest target value of the job (regression).
     test: frame and target of the test data, or None.
     seed: of everything random.
+    decision: how probabilities become labels, as the user asks for it.
     """
 
     task: str
@@ -62,6 +65,7 @@ class Problem:
     span: tuple[float, float] = (0.0, 0.0)
     test: tuple[pd.DataFrame, np.ndarray] | None = None
     seed: int = 0
+    decision: DecisionSetting = AUTOMATIC
 
     @property
     def rows(self) -> int:
@@ -70,6 +74,11 @@ class Problem:
     @property
     def classification(self) -> bool:
         return self.classes is not None
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are; 0 for regression."""
+        return 0 if self.classes is None else len(self.classes)
 
     @property
     def higher(self) -> bool:
@@ -120,9 +129,9 @@ def build(prepared: Prepared, seed: int) -> Problem:
     classes: list[Any] | None = None
     if classification:
         labels = target.to_numpy()
-        classes = sorted({_label(label) for label in labels})
+        classes = sorted({plain_label(label) for label in labels})
         number = {label: position for position, label in enumerate(classes)}
-        encoded = np.array([number[_label(label)] for label in labels])
+        encoded = np.array([number[plain_label(label)] for label in labels])
     else:
         encoded = target.to_numpy(dtype="float64")
     splits = folds or _splits(prepared, encoded, train_rows, classification, seed)
@@ -156,6 +165,7 @@ def build(prepared: Prepared, seed: int) -> Problem:
         span=(0.0, 0.0) if classification else (float(encoded.min()), float(encoded.max())),
         test=None if test is None else (test[0].reset_index(drop=True), _encode_test(test[1], classes)),
         seed=seed,
+        decision=spec.forestay.decision or AUTOMATIC,
     )
 
 
@@ -171,24 +181,17 @@ def _outside(spec: Any) -> set[str]:
     return {name for name in names if name}
 
 
-def _label(value: Any) -> Any:
-    """A label as a plain Python value of its own type."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
-
-
 def _encode_test(target: pd.Series, classes: list[Any] | None) -> np.ndarray:
     """Test targets; a label never seen in training gets the number -1 and counts as missed."""
     if classes is None:
         return target.to_numpy(dtype="float64")
     number = {label: position for position, label in enumerate(classes)}
-    return np.array([number.get(_label(label), -1) for label in target.to_numpy()])
+    return np.array([number.get(plain_label(label), -1) for label in target.to_numpy()])
 
 
 def _positive(label: Any, classes: list[Any] | None) -> int | None:
-    if label is None or classes is None:
-        return None
-    return {str(name): position for position, name in enumerate(classes)}.get(str(label))
+    found = None if label is None or classes is None else find_label(label, classes)
+    return None if found is None or classes is None else classes.index(found)
 
 
 def _target_type(target: pd.Series, classes: list[Any] | None) -> str:

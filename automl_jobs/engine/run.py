@@ -190,6 +190,8 @@ def _start(prepared: Prepared, settings: RunSettings) -> JobStart:
         "seed": str(settings.seed),
         "time_budget_seconds": f"{settings.seconds:g}",
     }
+    if spec.forestay.decision is not None:
+        parameters["decision"] = str(spec.forestay.decision)
     if plan.folds:
         parameters["folds"] = str(plan.folds)
     return JobStart(

@@ -17,12 +17,19 @@ LEVEL = 0.95
 TRAIN_ROWS = 2_000
 
 
-def primary(problem: Problem, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
+def primary(
+    problem: Problem,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    weights: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+) -> float:
     """The problem's primary metric; NaN where these rows have no value of it.
 
     Parameters
     ----------
     truth: class numbers, or values, (n,). predicted: (n, k) probabilities, or (n,) values. weights: of rows, or None.
+    labels: class numbers as they are decided; None for the most probable ones.
     """
     if not problem.classification:
         span = problem.span[1] - problem.span[0]
@@ -33,10 +40,11 @@ def primary(problem: Problem, truth: np.ndarray, predicted: np.ndarray, weights:
         found = metrics.regression(truth, predicted, *problem.span, weights)
         return found.get(problem.metric, float("nan"))
     if weights is None and problem.metric == "accuracy":
-        return float((predicted.argmax(axis=1) == truth).mean())
+        return float(((predicted.argmax(axis=1) if labels is None else labels) == truth).mean())
     if weights is None and problem.metric == "AUC_weighted":
         return _area(truth, predicted)
-    return metrics.classification(truth, predicted, weights, problem.positive).get(problem.metric, float("nan"))
+    found = metrics.classification(truth, predicted, weights, problem.positive, labels)
+    return found.get(problem.metric, float("nan"))
 
 
 def _area(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -58,12 +66,15 @@ def _area(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.average(areas, weights=sizes))
 
 
-def interval(problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds: float) -> dict[str, Any]:
+def interval(
+    problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds: float, labels: np.ndarray | None = None
+) -> dict[str, Any]:
     """The bootstrap interval of the primary metric on these rows: 95 % of 1000 resamples of them, by percentiles.
 
     Parameters
     ----------
     seconds: time to spend; fewer resamples (100 at least) are drawn where they take longer.
+    labels: class numbers as they are decided; None for the most probable ones.
 
     Returns `{metric: {"low", "high", "level", "resamples", "rows"}}`, empty where the metric has no value.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
@@ -75,7 +86,7 @@ def interval(problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds
         if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
             break
         rows = draw.integers(0, len(truth), len(truth))
-        value = primary(problem, truth[rows], predicted[rows])
+        value = primary(problem, truth[rows], predicted[rows], labels=None if labels is None else labels[rows])
         if np.isfinite(value):
             values.append(value)
     if len(values) < 2:
@@ -102,8 +113,10 @@ def train_rows(problem: Problem) -> np.ndarray:
     return np.sort(np.random.default_rng(problem.seed).choice(rows, TRAIN_ROWS, replace=False))
 
 
-def on_training(problem: Problem, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def on_training(
+    problem: Problem, rows: np.ndarray, predicted: np.ndarray, labels: np.ndarray | None = None
+) -> dict[str, float]:
     """The primary metric on training rows as `train_score`."""
     weights = None if problem.weights is None else problem.weights[rows]
-    value = primary(problem, problem.target[rows], predicted, weights)
+    value = primary(problem, problem.target[rows], predicted, weights, labels)
     return {"train_score": value} if np.isfinite(value) else {}

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse, vstack
 
-from automl_jobs.engine import algorithms, features, metrics, outputs, spread
+from automl_jobs.engine import algorithms, decide, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
-from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, full_probabilities
+from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, decided, full_probabilities
 
 BASELINE = "Baseline"
 NO_FEATURES, PLAIN = "none", "plain"
@@ -262,12 +262,14 @@ class Trainer:
             if fitted.rounds:
                 rounds.append(fitted.rounds)
         predictions = np.concatenate(parts)
-        values, folds = scores(problem, predictions)
+        judged = judge(problem, predictions)
+        values = judged.metrics
         if problem.metric not in values:
             raise ValueError(f"{problem.metric} is not defined on the validation rows")
         if fitted is not None:
             seen = spread.train_rows(problem)
-            values |= spread.on_training(problem, seen, fitted.predict(used.matrix[seen], self._classes))
+            fresh = fitted.predict(used.matrix[seen], self._classes)
+            values = values | spread.on_training(problem, seen, fresh, judged.labels(fresh))
         if problem.refit:
             typical = round(float(np.mean(rounds))) if rounds else None
             used = self._features(layout, None)
@@ -276,11 +278,17 @@ class Trainer:
         assert fitted is not None
         model: Any = _for_one_row(fitted.estimator)
         if problem.classes is not None:
-            model = LabelledClassifier(model, problem.classes, fitted.positions)
+            model = LabelledClassifier(model, problem.classes, fitted.positions, decision=judged.rule)
         preprocessor = _describe(problem, layout)
         steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(
-            folder / "outputs", problem, Pipeline(steps), algorithm.name, preprocessor, algorithm.packages
+            folder / "outputs",
+            problem,
+            Pipeline(steps),
+            algorithm.name,
+            preprocessor,
+            algorithm.packages,
+            extra=judged.documents,
         )
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
@@ -290,9 +298,9 @@ class Trainer:
             plan=plan,
             preprocessor=preprocessor,
             score=values[problem.metric],
-            folds=folds,
+            folds=judged.folds,
             metrics=values | written.as_metrics(),
-            artifacts=charts(problem, predictions),
+            artifacts=judged.artifacts,
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
@@ -325,40 +333,90 @@ def held_rows(problem: Problem) -> np.ndarray:
     return np.concatenate([valid for _, valid in problem.splits])
 
 
-def scores(problem: Problem, predictions: np.ndarray) -> tuple[dict[str, float], list[float]]:
-    """Metrics averaged over the splits, as Azure does, and the primary metric of each split.
+@dataclass(frozen=True)
+class Judgement:
+    """What held-out predictions come to.
+
+    Attributes
+    ----------
+    metrics: averaged over the splits, as Azure does. folds: the primary metric of each split.
+    charts: Azure's documents of the predictions of all splits together.
+    decision: how the model decides; None for regression.
+    """
+
+    metrics: dict[str, float]
+    folds: list[float]
+    charts: dict[str, Any]
+    decision: decide.Decision | None = None
+
+    @property
+    def rule(self) -> decide.Rule | None:
+        """What the model's `decision` is."""
+        return self.decision.rule if self.decision else None
+
+    @property
+    def documents(self) -> dict[str, Any]:
+        """What the model's schema says beside the columns."""
+        return {"decision": self.decision.document} if self.decision else {}
+
+    @property
+    def artifacts(self) -> dict[str, Any]:
+        """The trial's documents."""
+        return {**self.charts, **self.documents}
+
+    def labels(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """Class numbers as the model decides them; None where it is the most probable class that counts."""
+        return None if self.rule is None else decided(probabilities, self.rule)
+
+
+def judge(problem: Problem, predictions: np.ndarray) -> Judgement:
+    """Score a model, and decide how its probabilities become labels.
 
     Parameters
     ----------
     predictions: on `held_rows(problem)`: (n, k) probabilities, or (n,) values.
     """
+    rows = held_rows(problem)
+    truth = problem.target[rows]
+    if problem.classes is None:
+        return Judgement(
+            *_scores(problem, predictions, None),
+            # Their bins are those of all rows, so that the charts of all trials have the same.
+            {
+                "residuals": metrics.residuals(truth, predictions, float(problem.target.std())),
+                "predicted_true": metrics.predicted_true(truth, predictions, problem.target),
+            },
+        )
+    weights = None if problem.weights is None else problem.weights[rows]
+    decision = decide.decide(problem, truth, predictions, weights)
+    labels = predictions.argmax(axis=1) if decision.labels is None else decision.labels
+    return Judgement(
+        *_scores(problem, predictions, decision.labels),
+        {
+            "confusion_matrix": metrics.confusion_matrix(truth, labels, problem.classes),
+            "accuracy_table": metrics.accuracy_table(truth, predictions, problem.classes),
+        },
+        decision,
+    )
+
+
+def _scores(
+    problem: Problem, predictions: np.ndarray, labels: np.ndarray | None
+) -> tuple[dict[str, float], list[float]]:
+    """Metrics averaged over the splits, and the primary metric of each split."""
     found = []
     start = 0
     for _, valid in problem.splits:
-        predicted = predictions[start : start + len(valid)]
+        part = slice(start, start + len(valid))
         start += len(valid)
         truth = problem.target[valid]
         weights = None if problem.weights is None else problem.weights[valid]
         if problem.classification:
-            found.append(metrics.classification(truth, predicted, weights, problem.positive))
+            said = None if labels is None else labels[part]
+            found.append(metrics.classification(truth, predictions[part], weights, problem.positive, said))
         else:
-            found.append(metrics.regression(truth, predicted, *problem.span, weights))
+            found.append(metrics.regression(truth, predictions[part], *problem.span, weights))
     return metrics.average(found), [one.get(problem.metric, float("nan")) for one in found]
-
-
-def charts(problem: Problem, predictions: np.ndarray) -> dict[str, Any]:
-    """Azure's chart documents of the held-out predictions of all splits together."""
-    truth = problem.target[held_rows(problem)]
-    if problem.classes is not None:
-        return {
-            "confusion_matrix": metrics.confusion_matrix(truth, predictions, problem.classes),
-            "accuracy_table": metrics.accuracy_table(truth, predictions, problem.classes),
-        }
-    return {
-        # Their bins are those of all rows, so that the charts of all trials have the same.
-        "residuals": metrics.residuals(truth, predictions, float(problem.target.std())),
-        "predicted_true": metrics.predicted_true(truth, predictions, problem.target),
-    }
 
 
 def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
@@ -372,12 +430,13 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
     if problem.classes is None:
         return metrics.regression(truth, np.asarray(model.predict(frame), dtype="float64"), *problem.span)
     probabilities = model.predict_proba(frame)
+    labels = decide.labels(model, probabilities)
     unseen = truth < 0
     if unseen.any():
         # A label that training never saw is one more class, always given probability zero.
         probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
         truth = np.where(unseen, probabilities.shape[1] - 1, truth)
-    return metrics.classification(truth, probabilities, None, problem.positive)
+    return metrics.classification(truth, probabilities, None, problem.positive, labels)
 
 
 def _for_one_row(estimator: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.data import Column, ColumnType, Table
 from automl_jobs.prepare.findings import Findings, listed
+from automl_jobs.prepare.labels import decision_problem, find_label, plain_label
 from automl_jobs.prepare.plan import HOLDOUT_FRACTION, ValidationPlan
 from automl_jobs.prepare.uses import ColumnUse, as_typed, roles
 from automl_jobs.spec import JobSpec
@@ -74,6 +75,7 @@ def target_values(spec: JobSpec, table: Table, plan: ValidationPlan, findings: F
     column = table.column(name)
     values = table.frame[name]
     key = "target_column_name"
+    decision(spec, table, findings)
     if spec.task in ("regression", "forecasting"):
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
             findings.error(
@@ -122,18 +124,27 @@ def target_values(spec: JobSpec, table: Table, plan: ValidationPlan, findings: F
             f"classes with {where} have rows: {listed(f'{label} ({count})' for label, count in rare.items())}",
             "some folds will not see them; add rows, or join rare classes",
         )
-    _positive_label(spec, [str(label) for label in counts.index], findings)
+    _positive_label(spec, counts.index.tolist(), findings)
 
 
 def _described(column: Column) -> str:
     return f"{column.type}, such as {listed(column.examples)}" if column.examples else f"{column.type}"
 
 
-def _positive_label(spec: JobSpec, classes: list[str], findings: Findings) -> None:
+def decision(spec: JobSpec, table: Table | None, findings: Findings) -> None:
+    """The decision that the file asks for can be made between these classes."""
+    setting = spec.forestay.decision
+    wrong = None if setting is None else decision_problem(setting, spec, table)
+    if wrong is not None:
+        findings.error("properties.forestay.decision", f"`properties.forestay.decision` {wrong}", wrong.fix)
+
+
+def _positive_label(spec: JobSpec, labels: list[Any], findings: Findings) -> None:
     label = spec.positive_label
     if label is None:
         return
-    if label not in classes:
+    classes = [str(plain_label(known)) for known in labels]
+    if find_label(label, labels) is None:
         findings.error(
             "positive_label",
             f"`positive_label` {shown(label)!r} is no class of the target",
@@ -141,7 +152,8 @@ def _positive_label(spec: JobSpec, classes: list[str], findings: Findings) -> No
         )
     elif len(classes) > 2:
         findings.warn(
-            "positive_label", f"`positive_label` only matters with two classes; the target has {len(classes)}"
+            "positive_label",
+            f"the target has {len(classes)} classes: `positive_label` only names the one of the binary metrics",
         )
 
 

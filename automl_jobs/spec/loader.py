@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ class LoadedJob:
     def where(self, key: str) -> str:
         """ "file:line" of a key, or of the nearest one above it that is there; "--set KEY" when an override gave it."""
         return self._document.place(self._path(key))
+
+    def with_property(self, name: str, value: str) -> LoadedJob:
+        """The same job with a property of another value, which the text doesn't show."""
+        properties = {**self.spec.properties, name: value}
+        return replace(self, spec=self.spec.model_copy(update={"properties": properties}))
 
     def _path(self, key: str) -> KeyPath:
         return tuple(_steps(type(self.spec), key)) if key else ()

@@ -42,6 +42,14 @@ def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
     return "; ".join(parts)
 
 
+class BadSetting(ValueError):
+    """A value that can't be used: what is wrong with it, and as `fix` what to write."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
 def refuse(message: str, fix: str) -> PydanticCustomError:
     """The error of one value; `automl_jobs.spec.problems` gives it the line. Both texts may hold any characters."""
     return PydanticCustomError("forestay", "{message}", {"message": message, "fix": fix})

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from automl_jobs.spec.names import shown, suggest
+from automl_jobs.spec import decisions
+from automl_jobs.spec.names import BadSetting, shown, suggest
 
 PREFIX = "forestay."
 PREFERENCES = ("speed", "balanced", "score")
@@ -24,19 +25,13 @@ class ForestaySettings:
     time_budget_seconds: how long a local search may take, instead of `limits.timeout_minutes`.
     seed: of every random choice.
     prefer: where to choose between fast and good: "speed", "balanced" or "score".
+    decision: how probabilities become labels.
     """
 
     time_budget_seconds: float | None = None
     seed: int | None = None
     prefer: str | None = None
-
-
-class BadSetting(ValueError):
-    """A value that can't be used: what is wrong with it, and as `fix` what to write."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.fix = fix
+    decision: decisions.DecisionSetting | None = None
 
 
 def seconds(text: str) -> float:
@@ -67,16 +62,22 @@ def _prefer(text: str) -> str:
     return text
 
 
-_READERS: dict[str, Callable[[str], object]] = {"time_budget": seconds, "seed": _seed, "prefer": _prefer}
+_READERS: dict[str, Callable[[str], object]] = {
+    "time_budget": seconds,
+    "seed": _seed,
+    "prefer": _prefer,
+    "decision": decisions.parse,
+}
 
 
 def read(properties: Mapping[str, str | None]) -> ForestaySettings:
     """The settings in a job's properties, the others passed over. Raises BadSetting."""
-    budget, seed, prefer = (properties.get(PREFIX + name) for name in _READERS)
+    budget, seed, prefer, decision = (properties.get(PREFIX + name) for name in _READERS)
     return ForestaySettings(
         time_budget_seconds=None if budget is None else seconds(budget),
         seed=None if seed is None else _seed(seed),
         prefer=None if prefer is None else _prefer(prefer),
+        decision=None if decision is None else decisions.parse(decision),
     )
 
 

@@ -22,6 +22,11 @@ def submit_options(function: Any) -> Any:
             type=click.Choice(["speed", "balanced", "score"]),
             help="Which trial is chosen: the quickest as good as the best, the best within 20 ms and 50 MB, the best.",
         ),
+        click.option(
+            "--decision",
+            metavar="RULE",
+            help="How probabilities become labels: auto, argmax, f1, balanced, 0.3, cost:FN=5,FP=1.",
+        ),
         click.option("--seed", type=click.IntRange(0), help="Of everything random."),
         click.option("--time-budget", metavar="TIME", help="For the whole run: 30s, 5m, 1h; over the file's limit."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Over the file; repeatable."),
@@ -31,16 +36,23 @@ def submit_options(function: Any) -> Any:
 
 
 def read_options(
-    overrides: tuple[str, ...], time_budget: str | None, seed: int | None, prefer: str | None, env: str
+    overrides: tuple[str, ...],
+    time_budget: str | None,
+    seed: int | None,
+    prefer: str | None,
+    decision: str | None,
+    env: str,
 ) -> SubmitOptions:
     """The options as the room takes them. Raises InputError naming the flag at fault."""
     from automl_jobs.submit import SubmitOptions, duration, parse_overrides
+    from automl_jobs.submit import decision as decided
 
     return SubmitOptions(
         overrides=parse_overrides(overrides),
         time_budget=None if time_budget is None else duration(time_budget),
         seed=seed,
         prefer=prefer,
+        decision=None if decision is None else decided(decision),
         env=env,
     )
 
@@ -56,6 +68,7 @@ def submit(
     time_budget: str | None,
     seed: int | None,
     prefer: str | None,
+    decision: str | None,
     env: str,
 ) -> None:
     """Train the models of a job file and keep them in the run store.
@@ -71,7 +84,7 @@ def submit(
     from forestay.live import listener_for
 
     screen = console(context)
-    options = read_options(overrides, time_budget, seed, prefer, env)
+    options = read_options(overrides, time_budget, seed, prefer, decision, env)
     prepared = prepare_job(job_file, options)
     for warning in prepared.warnings:
         screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)

@@ -42,6 +42,7 @@ def ship(
     time_budget: str | None,
     seed: int | None,
     prefer: str | None,
+    decision: str | None,
     env: str,
 ) -> None:
     """From a job file to an answering endpoint: train, register, generate, prove, deploy, call.
@@ -57,7 +58,7 @@ def ship(
     screen = console(context)
     shipment = Shipment(
         job_file=job_file,
-        options=read_options(overrides, time_budget, seed, prefer, env),
+        options=read_options(overrides, time_budget, seed, prefer, decision, env),
         model=model,
         endpoint=endpoint,
         target=target,
