@@ -89,7 +89,7 @@ def provisional(problem: Problem) -> Rule | None:
     """The rule by which predictions are compared before anything is tuned; None for the most probable class."""
     fixed = _fixed(problem)
     if fixed is None and _goal(problem)[0] == "norm_macro_recall":
-        shares = np.bincount(problem.target, minlength=problem.class_count) / len(problem.target)
+        shares = problem.class_sizes / len(problem.target)
         return {"weights": (1 / np.maximum(shares, 1e-12)).tolist()}
     return fixed
 
@@ -105,7 +105,10 @@ def _positive(problem: Problem) -> int:
 
 def _fixed(problem: Problem) -> Rule | None:
     threshold = problem.decision.threshold
-    return None if threshold is None else {"threshold": threshold, "position": _positive(problem)}
+    # Validation rows may have a class more than the training data that the setting was checked against.
+    if threshold is None or problem.class_count != 2:
+        return None
+    return {"threshold": threshold, "position": _positive(problem)}
 
 
 def _told(problem: Problem, rule: Rule) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def _told(problem: Problem, rule: Rule) -> dict[str, Any]:
 def _goal(problem: Problem) -> tuple[str, Goal | None]:
     """What a decision is tuned for, and its name; None where no decision could change it."""
     kind, positive = problem.decision.kind, _positive(problem)
-    if kind == decisions.F1:
+    if kind == decisions.F1 and problem.class_count == 2:
         return "f1_score_binary", lambda tables: _f1(tables, positive)
     if kind == decisions.BALANCED:
         return "norm_macro_recall", _macro_recall

@@ -60,8 +60,9 @@ def classification(
 
     Precision, recall and F1 are averaged over the classes that are true or predicted in some row; AUC and average
     precision over the classes that are true in some row (with two classes, over both). Returns metric name to value;
-    what is not defined on these rows is left out. `norm_macro_recall` is that of `predicted` where it is given:
-    azureml-metrics computes it from probabilities alone, so that no decision could ever better it.
+    what is not defined on these rows is left out. With `predicted`, all that depends on labels is of those, the rest of
+    the probabilities; azureml-metrics, given both, ignores probabilities whose largest is not the label, and has no
+    `norm_macro_recall` then: it is the value that certain answers would have.
     """
     from sklearn import metrics
 

@@ -81,6 +81,17 @@ class Problem:
         return 0 if self.classes is None else len(self.classes)
 
     @property
+    def class_sizes(self) -> np.ndarray:
+        """How many rows each class has."""
+        return np.bincount(self.target, minlength=self.class_count)
+
+    @property
+    def minority(self) -> int:
+        """The number of the rarest class; of equally rare ones the last, which is the positive one of two."""
+        sizes = self.class_sizes
+        return int(np.flatnonzero(sizes == sizes.min())[-1])
+
+    @property
     def higher(self) -> bool:
         return higher_is_better(self.metric)
 

@@ -14,6 +14,7 @@ from scipy.sparse import issparse, vstack
 
 from automl_jobs.engine import algorithms, decide, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
+from automl_jobs.engine.quality import quality
 from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, decided, full_probabilities
 
 BASELINE = "Baseline"
@@ -390,8 +391,10 @@ def judge(problem: Problem, predictions: np.ndarray) -> Judgement:
     weights = None if problem.weights is None else problem.weights[rows]
     decision = decide.decide(problem, truth, predictions, weights)
     labels = predictions.argmax(axis=1) if decision.labels is None else decision.labels
+    averages, folds = _scores(problem, predictions, decision.labels)
     return Judgement(
-        *_scores(problem, predictions, decision.labels),
+        averages | quality(problem, truth, predictions, labels, weights),
+        folds,
         {
             "confusion_matrix": metrics.confusion_matrix(truth, labels, problem.classes),
             "accuracy_table": metrics.accuracy_table(truth, predictions, problem.classes),
@@ -436,7 +439,8 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
         # A label that training never saw is one more class, always given probability zero.
         probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
         truth = np.where(unseen, probabilities.shape[1] - 1, truth)
-    return metrics.classification(truth, probabilities, None, problem.positive, labels)
+    found = metrics.classification(truth, probabilities, None, problem.positive, labels)
+    return found | quality(problem, truth, probabilities, labels)
 
 
 def _for_one_row(estimator: Any) -> Any:

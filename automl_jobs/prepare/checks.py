@@ -152,8 +152,7 @@ def _positive_label(spec: JobSpec, labels: list[Any], findings: Findings) -> Non
         )
     elif len(classes) > 2:
         findings.warn(
-            "positive_label",
-            f"the target has {len(classes)} classes: `positive_label` only names the one of the binary metrics",
+            "positive_label", f"`positive_label` only matters with two classes; the target has {len(classes)}"
         )
 
 

@@ -17,6 +17,7 @@ from automl_jobs.runs.writer import (
     NOT_AZURES,
     PREDICT_MS,
     PREFER,
+    QUALITY,
     SCORE_SE,
     SCORE_STD,
     TEST,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-DOCUMENTS = ("confusion_matrix", "accuracy_table")
+DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision")
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
@@ -111,6 +112,7 @@ def job(store: RunStore, given: str) -> JobDetail:
     labels = run.tags
     tested = {name.removeprefix(TEST): value for name, value in run.metrics.items() if name.startswith(TEST)}
     started = labels.get(tags.STARTED)
+    best = store.source.run(row.best.run_id) if store.source and row.best else None
     return JobDetail(
         **{field.name: getattr(row, field.name) for field in fields(row)},
         target=labels.get(tags.TARGET, ""),
@@ -120,7 +122,13 @@ def job(store: RunStore, given: str) -> JobDetail:
         test_metrics=tested if tags.TESTED in labels else None,
         tags={key: value for key, value in labels.items() if not key.startswith(("mlflow.", "forestay."))},
         documents=files.documents(store, run, JOB_DOCUMENTS),
+        decision=None if best is None else files.document(store, best, "decision"),
+        quality=_quality(best),
     )
+
+
+def _quality(run: Run | None) -> dict[str, float]:
+    return {} if run is None else {name: run.metrics[name] for name in QUALITY if name in run.metrics}
 
 
 def _row(run: Run) -> JobRow:
@@ -203,6 +211,7 @@ def trial_row(run: Run, metric: str) -> TrialRow:
         train_score=run.metrics.get(TRAIN_SCORE),
         predict_ms=run.metrics.get(PREDICT_MS),
         model_mb=run.metrics.get(MODEL_MB),
+        quality=_quality(run),
     )
 
 

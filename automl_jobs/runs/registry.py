@@ -7,9 +7,10 @@ is there: versions differ, always.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import files, names, tags
 from automl_jobs.runs.read import find_trial, no_model, trial_run
@@ -68,7 +69,18 @@ def _found(store: RunStore, version: Version) -> ModelVersion:
             f"the trial of model {version.name}:{version.version} is gone: its run was removed from MLflow",
             fix=f"register another one as {version.name}",
         )
-    return _row(version, files.outputs(store, run))
+    folder = files.outputs(store, run)
+    return replace(_row(version, folder), decision=_decision(folder))
+
+
+def _decision(folder: Path) -> dict[str, Any] | None:
+    """What a model's schema says of its decision; None where it says nothing."""
+    try:
+        schema = json.loads((folder / "model_schema.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = schema.get("decision") if isinstance(schema, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _run(store: RunStore, version: Version) -> Run | None:

@@ -160,7 +160,13 @@ class JobRow:
 
 @dataclass(frozen=True)
 class JobDetail(JobRow):
-    """A job as `job show` shows it; `tags` are the user's and Azure's, `documents` those of JOB_DOCUMENTS it has."""
+    """A job as `job show` shows it.
+
+    Attributes
+    ----------
+    tags: the user's and Azure's. documents: those of JOB_DOCUMENTS it has. decision: how the best trial decides.
+    quality: the best trial's (see TrialRow).
+    """
 
     target: str
     path: str
@@ -169,6 +175,8 @@ class JobDetail(JobRow):
     test_metrics: Mapping[str, float] | None
     tags: Mapping[str, str]
     documents: Mapping[str, Any] = field(default_factory=dict)
+    decision: Mapping[str, Any] | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -193,6 +201,8 @@ class JobDetail(JobRow):
             "guardrails": self.documents.get("guardrails", []),
             "featurization_summary": self.documents.get("featurization_summary", []),
             "explanation": self.documents.get("explanation"),
+            "decision": self.decision,
+            **self.quality,
         }
         if self.test_metrics is not None:
             document["test_metrics"] = dict(self.test_metrics)
@@ -212,6 +222,7 @@ class TrialRow:
     train_score: the primary metric on rows that the model was fitted on: far better than `score`, it was overfitted.
     predict_ms, model_mb: what the model costs to serve: milliseconds of predicting one row, megabytes of model.pkl.
     chosen: whether it is the job's model.
+    quality: of a classifier: minority_recall, minority_average_precision, expected_calibration_error, brier_score.
     """
 
     rank: int
@@ -231,6 +242,7 @@ class TrialRow:
     predict_ms: float | None = None
     model_mb: float | None = None
     chosen: bool = False
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -248,6 +260,7 @@ class TrialRow:
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),
+            **self.quality,
             "run_id": self.run_id,
         }
         if self.error is not None:
@@ -279,6 +292,7 @@ class TrialDetail:
             "path": str(self.outputs) if self.outputs else None,
             "confusion_matrix": self.documents.get("confusion_matrix"),
             "accuracy_table": self.documents.get("accuracy_table"),
+            "decision": self.documents.get("decision"),
         }
 
 
@@ -290,6 +304,7 @@ class ModelVersion:
     ----------
     rank: the trial's rank when it was registered.
     existing: the trial had been registered under this name before, and this is that version.
+    decision: how its probabilities become labels; None for other models, and in a list of models.
     """
 
     name: str
@@ -304,6 +319,7 @@ class ModelVersion:
     created: int
     run_id: str
     existing: bool = False
+    decision: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -318,4 +334,5 @@ class ModelVersion:
             "score": self.score,
             "created": moment(self.created),
             "run_id": self.run_id,
+            "decision": self.decision,
         }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MATRIX_CLASSES = 12
 """A confusion matrix of more classes does not fit a terminal; it is in the JSON."""
 
+BALANCE = "Class balancing detection"
+"""The guardrail that says whether the rare class is to be looked at by itself."""
+
 SHOWN_COLUMNS = 10
 """The columns whose importance `job show` lists; `job explain` lists more."""
 
@@ -186,6 +189,9 @@ def job_view(found: JobDetail, verbose: bool = False) -> Iterable[Any]:
         pairs.append(("its score", number(best.score)))
         if best.reason:
             pairs.append(("why rank " + str(best.rank), best.reason))
+        pairs += decision_facts(found.decision)
+        if any(row["name"] == BALANCE and row["status"] != "Passed" for row in found.documents.get("guardrails", [])):
+            pairs += _rare_facts(found.quality)
     yield facts(pairs)
     documents = found.documents
     if best is not None and found.trials > 1 and found.status == "Completed":
@@ -346,6 +352,10 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
             ("error", row.error),
             (found.primary_metric, score_text(row)),
             ("on training rows", number(row.train_score)),
+            *decision_facts(found.documents.get("decision")),
+            *(_rare_facts(row.quality) if _imbalanced(found.documents.get("confusion_matrix")) else ()),
+            ("calibration error", number(row.quality.get("expected_calibration_error"))),
+            ("brier score", number(row.quality.get("brier_score"))),
             ("took", duration(row.duration_seconds)),
             ("files in", found.outputs),
         ]
@@ -359,6 +369,40 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
         yield matrix
     if found.files:
         yield table(("file", "bytes"), ((path, f"{size:,}") for path, size in found.files), right=("bytes",))
+
+
+def decision_facts(document: Any) -> list[tuple[str, Any]]:
+    """How a classifier decides, for a person; nothing where no document says."""
+    if not isinstance(document, dict):
+        return []
+    from automl_jobs.spec.names import shown
+
+    setting, rule, goal = document.get("setting"), document.get("rule"), document.get("goal")
+    if rule == "threshold":
+        text = f"{shown(document['positive_label'])} from a probability of {document['threshold']:.4g}"
+    elif rule == "weights":
+        pairs = zip(document["classes"], document["weights"], strict=True)
+        text = (
+            f"the most probable class, weighted: {', '.join(f'{shown(label)} {weight:.3g}' for label, weight in pairs)}"
+        )
+    else:
+        text = "the most probable class"
+    if "gain" in document:
+        text += f"; gains {goal} {document['gain']:+.4f} on rows that did not choose it"
+    elif goal:
+        text += f"; nothing else gains {goal}"
+    return [("decision", f"{text} ({setting})")]
+
+
+def _rare_facts(quality: Any) -> list[tuple[str, Any]]:
+    names = ("minority_recall", "minority_average_precision")
+    return [(name.replace("_", " "), number(quality.get(name))) for name in names]
+
+
+def _imbalanced(matrix: Any) -> bool:
+    """Whether a class has at most a fifth of the rows of another one, as in the guardrail."""
+    counts = [sum(row) for row in matrix["data"]["matrix"]] if isinstance(matrix, dict) else []
+    return bool(counts) and min(counts) <= 0.2 * max(counts)
 
 
 def matrix_view(document: Any) -> Any | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay.cli import Command, console
-from forestay.commands.job import facts, number, rank_option, when
+from forestay.commands.job import decision_facts, facts, number, rank_option, when
 from forestay.console import table
 from forestay.errors import InputError
 
@@ -120,6 +120,7 @@ def model_view(found: ModelVersion) -> Iterable[Any]:
             ("from", f"job {found.job}, trial {found.trial}, rank {found.rank} when registered"),
             ("algorithm", found.algorithm),
             (found.metric, number(found.score)),
+            *decision_facts(found.decision),
             ("registered", when(found.as_dict()["created"]) + " UTC"),
             ("files in", found.path),
         ]

@@ -26,9 +26,8 @@ def classification(case):
         sample_weight=numbers(case.get("weights")),
         positive_label=case.get("positive"),
     )
-    return scorer.compute(
-        y_test=labels[case["truth"]], y_pred=labels[probabilities.argmax(axis=1)], y_pred_probs=probabilities
-    )
+    predicted = case.get("decided", probabilities.argmax(axis=1))
+    return scorer.compute(y_test=labels[case["truth"]], y_pred=labels[predicted], y_pred_probs=probabilities)
 
 
 def multilabel(case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ def _classes(draw: np.random.Generator, truth: np.ndarray, labels: list[Any], sk
         "probabilities": probabilities.tolist(),
         **more,
     }
+
+
+def _decided(case: Any, decide: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """The case with labels that are not those of the most probable class."""
+    return {**case, "decided": decide(np.array(case["probabilities"])).tolist()}
 
 
 def classification() -> dict[str, Any]:
@@ -67,6 +73,17 @@ def classification() -> dict[str, Any]:
     tied["probabilities"] = np.round(np.array(tied["probabilities"]), 1).tolist()
     certain = _classes(draw, binary, [0, 1], 0.0)
     certain["probabilities"] = np.round(np.array(certain["probabilities"])).tolist()
+    decided = {
+        "binary decided at 0.2": _decided(cases["binary imbalanced"], lambda p: (p[:, 1] >= 0.2).astype(int)),
+        "binary decided, weights, positive": _decided(
+            cases["binary weights positive"], lambda p: (p[:, 1] >= 0.7).astype(int)
+        ),
+        "three decided by class weights": _decided(cases["three weights"], lambda p: (p * [0.2, 1, 3]).argmax(axis=1)),
+        "five decided, one not in the rows": _decided(
+            cases["five, last not in the rows"], lambda p: (p * [1, 1, 1, 1, 2]).argmax(axis=1)
+        ),
+    }
+    cases |= decided
     return {**cases, "constant prediction": constant, "tied probabilities": tied, "certain and wrong": certain}
 
 
