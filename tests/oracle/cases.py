@@ -32,6 +32,12 @@ def _decided(case: Any, decide: Callable[[np.ndarray], np.ndarray]) -> Any:
     return {**case, "decided": decide(np.array(case["probabilities"])).tolist()}
 
 
+def _certain(case: Any) -> Any:
+    """The case with probabilities of one for its labels."""
+    rest = {key: value for key, value in case.items() if key != "decided"}
+    return {**rest, "probabilities": np.eye(len(case["classes"]))[case["decided"]].tolist()}
+
+
 def classification() -> dict[str, Any]:
     draw = np.random.default_rng(11)
 
@@ -83,7 +89,7 @@ def classification() -> dict[str, Any]:
             cases["five, last not in the rows"], lambda p: (p * [1, 1, 1, 1, 2]).argmax(axis=1)
         ),
     }
-    cases |= decided
+    cases |= decided | {f"{name}, certain": _certain(case) for name, case in decided.items()}
     return {**cases, "constant prediction": constant, "tied probabilities": tied, "certain and wrong": certain}
 
 
