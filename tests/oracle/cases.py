@@ -86,7 +86,7 @@ def classification() -> dict[str, Any]:
         ),
         "three decided by class weights": _decided(cases["three weights"], lambda p: (p * [0.2, 1, 3]).argmax(axis=1)),
         "five decided, one not in the rows": _decided(
-            cases["five, last not in the rows"], lambda p: (p * [1, 1, 1, 1, 2]).argmax(axis=1)
+            cases["five, last not in the rows"], lambda p: (p * [3, 1, 1, 1, 0]).argmax(axis=1)
         ),
     }
     cases |= decided | {f"{name}, certain": _certain(case) for name, case in decided.items()}
