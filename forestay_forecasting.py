@@ -110,6 +110,19 @@ class SeriesEnd:
     last: pd.Timestamp
     features: pd.DataFrame
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without pandas' text columns: those want pyarrow back where they were made with it."""
+        plain = {
+            str(name): column.to_numpy(dtype=object if isinstance(column.dtype, pd.StringDtype) else None)
+            for name, column in self.features.items()
+        }
+        return series_end, (self.values, self.last, plain, len(self.features))
+
+
+def series_end(values: np.ndarray, last: pd.Timestamp, features: dict[str, np.ndarray], rows: int) -> SeriesEnd:
+    """A SeriesEnd from what its pickle holds; `rows` is how many its features have."""
+    return SeriesEnd(values, last, pd.DataFrame(features, index=pd.RangeIndex(rows)))
+
 
 class ForecastModel(RegressorMixin, BaseEstimator):
     """A fitted forecaster as it is served.

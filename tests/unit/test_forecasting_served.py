@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from automl_jobs.engine.forecasting.search import ForecastSearch
 from automl_jobs.engine.forecasting.trainer import ENSEMBLE, ForecastTrainer
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.trial import BASELINE, TrialPlan
-from forestay_forecasting import ForecastInputError, ForecastModel, Spread
+from forestay_forecasting import ForecastInputError, ForecastModel, SeriesEnd, Spread
 from tests.forecasting_support import daily, problem, stores
 
 RIDGE = {"steps": "recursive", "offset": "season", "log": False, "alpha": 1.0, "l1_ratio": 0}
@@ -137,7 +138,12 @@ def test_normalised_metrics_are_by_series_and_averaged(tmp_path: Path) -> None:
 
 def test_golden_rows_come_back_in_a_process_with_nothing_but_the_files_beside(trained: Path) -> None:
     code = (
-        "import json, sys, joblib, pandas as pd\n"
+        "import json, sys\n"
+        "class Absent:\n"  # pyarrow is here, and not where a model is served
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] == 'pyarrow': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import joblib, pandas as pd\n"
         "golden = json.load(open('golden.json'))\n"
         "found = joblib.load('model.pkl').predict(pd.DataFrame(golden['rows'])).tolist()\n"
         "print(json.dumps([found, golden['predictions']]))\n"
@@ -151,6 +157,16 @@ def test_golden_rows_come_back_in_a_process_with_nothing_but_the_files_beside(tr
     found, expected = json.loads(done.stdout)
     assert found == pytest.approx(expected, rel=1e-12)
     assert len(found) > 10
+
+
+def test_the_end_of_a_series_is_kept_without_pyarrow() -> None:
+    features = pd.DataFrame({"kind": pd.array(["a", None, "b"], dtype="str"), "size": [1.0, np.nan, 3.0]})
+    end = SeriesEnd(np.array([1.0, 2.0]), pd.Timestamp("2024-04-29"), features)
+    written = pickle.dumps(end)
+    assert b"pyarrow" not in written
+    pd.testing.assert_frame_equal(pickle.loads(written).features, features)
+    bare = SeriesEnd(end.values, end.last, features[[]])
+    assert pickle.loads(pickle.dumps(bare)).features.shape == (3, 0)
 
 
 def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Path, model: ForecastModel) -> None:
