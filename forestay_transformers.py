@@ -65,7 +65,9 @@ def _dates(column: pd.Series) -> pd.Series:
 def _categories(column: pd.Series) -> pd.Series:
     if column.dtype == "str":
         return column
-    return column.astype("object").map(category_text)
+    values = column.astype("object").map(category_text)
+    # Where nothing is there, as in a single row, pandas answers with numbers, which encoders of text refuse.
+    return values if values.dtype.kind == "O" else values.astype("object")
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from forestay_transformers import (
     CategoryCodes,
@@ -163,3 +165,12 @@ def test_a_class_of_one_row_does_not_break_text_targets() -> None:
     told = TextTargetEncoder().fit_transform(texts, np.array([1] + [0] * 29))
     assert told.shape == (30, 1)
     assert np.isfinite(told).all()
+
+
+@pytest.mark.parametrize("dtype", ["object", "str"])
+def test_a_single_row_without_a_category_can_be_encoded(dtype: str) -> None:
+    frame = pd.DataFrame({"colour": ["red", "blue", None, "red"]}, dtype=dtype)
+    encoder = make_pipeline(InputFrame([("colour", "categorical")]), OneHotEncoder(handle_unknown="ignore")).fit(frame)
+    whole = encoder.transform(frame).toarray()
+    for row in range(len(frame)):
+        assert (encoder.transform(frame.iloc[[row]]).toarray() == whole[[row]]).all()
