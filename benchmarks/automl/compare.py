@@ -80,6 +80,17 @@ def gap(ours: Sequence[Record], theirs: Sequence[Record], higher: bool) -> Gap |
     return Gap(statistics.fmean(gaps), error)
 
 
+def compared(ours: Sequence[Record], theirs: Sequence[Record], higher: bool) -> str | None:
+    """better, tie or worse, where a failure is worse than any score; None where one was not measured or both failed."""
+    mine, other = mean_score(ours), mean_score(theirs)
+    if not ours or not theirs or (mine is None and other is None):
+        return None
+    if mine is None or other is None:
+        return "worse" if mine is None else "better"
+    found = gap(ours, theirs, higher)
+    return found.verdict if found else None
+
+
 def median(values: Iterable[float | None]) -> float | None:
     """Of those that are there; None when none is."""
     there = [value for value in values if value is not None]

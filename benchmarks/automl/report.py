@@ -235,12 +235,11 @@ def _costs(records: Sequence[Record]) -> list[list[float | None]]:
 def gaps(data: ByData, other: str, higher: Mapping[str, bool]) -> str:
     rows = []
     for name, found in data.items():
-        gap = compare.gap(found["forestay"], found.get(other, ()), higher[name])
-        if gap is None:
-            rows.append([name, "-", "-", "-"])
-        else:
-            error = "-" if gap.error is None else f"{gap.error:.2g}"
-            rows.append([name, f"{gap.ahead:+.3g}", error, gap.verdict])
+        theirs = found.get(other, ())
+        gap = compare.gap(found["forestay"], theirs, higher[name])
+        ahead = f"{gap.ahead:+.3g}" if gap else "-"
+        error = f"{gap.error:.2g}" if gap and gap.error is not None else "-"
+        rows.append([name, ahead, error, compare.compared(found["forestay"], theirs, higher[name]) or "-"])
     return table(["set", "ahead by", "standard error", "Forestay is"], rows, right=(1, 2))
 
 
@@ -249,14 +248,15 @@ def bounds(data: ByData, ranked: Mapping[str, Mapping[str, float]], higher: Mapp
     ours = [record for found in data.values() for record in found["forestay"]]
     medians = {system: compare.median(ranks[system] for ranks in ranked.values()) for system in TABLE_SYSTEMS if ranked}
     best = min((value for value in medians.values() if value is not None), default=None)
-    flaml = [_pair(found, "flaml") for found in data.values()]
-    ahead = [
-        (mine > theirs) if higher[name] else (mine < theirs)
-        for name, (mine, theirs) in zip(data, flaml, strict=True)
-        if mine is not None and theirs is not None
+    flaml = [
+        ahead for ahead in (_ahead(found, "flaml", higher[name]) for name, found in data.items()) if ahead is not None
     ]
-    light = [compare.gap(found["forestay"], found.get("lightgbm", ()), higher[name]) for name, found in data.items()]
-    worse = [name for name, one in zip(data, light, strict=True) if one is not None and one.verdict == "worse"]
+    light = {
+        name: compare.compared(found["forestay"], found.get("lightgbm", ()), higher[name])
+        for name, found in data.items()
+    }
+    worse = [name for name, verdict in light.items() if verdict == "worse"]
+    measured = sum(verdict is not None for verdict in light.values())
     slow = [record.row_ms for record in ours if record.row_ms is not None]
     large = [record.model_mb for record in ours if record.model_mb is not None]
     late = [value for value in map(compare.over_budget, ours) if value is not None]
@@ -268,13 +268,13 @@ def bounds(data: ByData, ranked: Mapping[str, Mapping[str, float]], higher: Mapp
         ),
         (
             f"better than FLAML on at least {SHARE_OF_FLAML:.0%}",
-            f"{sum(ahead)} of {len(ahead)}",
-            sum(ahead) >= SHARE_OF_FLAML * len(ahead) if ahead else None,
+            f"{sum(flaml)} of {len(flaml)}",
+            sum(flaml) >= SHARE_OF_FLAML * len(flaml) if flaml else None,
         ),
         (
             "never worse than plain LightGBM by more than noise",
-            f"worse on {', '.join(worse) or 'none'} of {sum(one is not None for one in light)}",
-            not worse if any(light) else None,
+            f"worse on {', '.join(worse) or 'none'} of {measured}",
+            not worse if measured else None,
         ),
         (
             f"predicts one row in under {ROW_MS:g} ms",
@@ -296,8 +296,15 @@ def bounds(data: ByData, ranked: Mapping[str, Mapping[str, float]], higher: Mapp
     return table(["bound", "measured", "held"], rows)
 
 
-def _pair(found: Mapping[str, Sequence[Record]], other: str) -> tuple[float | None, float | None]:
-    return compare.mean_score(found["forestay"]), compare.mean_score(found.get(other, ()))
+def _ahead(found: Mapping[str, Sequence[Record]], other: str, higher: bool) -> bool | None:
+    """Whether Forestay's score, as the table shows it, is better; None where there is nothing to compare."""
+    if other not in found:
+        return None
+    mine, theirs = compare.mean_score(found["forestay"]), compare.mean_score(found[other])
+    if mine is None or theirs is None:
+        return None if mine is theirs else mine is not None
+    mine, theirs = compare.rounded(mine), compare.rounded(theirs)
+    return mine > theirs if higher else mine < theirs
 
 
 def costs(data: ByData, systems: Sequence[str]) -> str:

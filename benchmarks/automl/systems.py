@@ -149,11 +149,13 @@ def watched(
 
 
 def reason(log: Path, code: int) -> str:
-    """The last line that a process wrote, which names what went wrong; its signal when it was killed."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    """What a process wrote last, which names what went wrong; its code when it was killed by a signal."""
+    lines = [line.rstrip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     if code < 0 or not lines:
         return f"ended with code {code}"
-    return lines[-1][:300]
+    # Forestay says what to do in a second, indented line.
+    said = lines[-2:] if lines[-1].startswith("  ") else lines[-1:]
+    return "; ".join(line.strip() for line in said)[:300]
 
 
 def train_forestay(cell: Cell, one: sets.TableSet, split: sets.Split, here: Place, found: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.automl import __main__ as command
-from benchmarks.automl import compare, process, report, scores, series, sets
+from benchmarks.automl import compare, process, report, scores, series, sets, systems
 from benchmarks.automl.cells import FORECAST, GROWTH, TABLE, TABLE_SYSTEMS, Cell, Record, Store, plan
 
 
@@ -173,7 +173,7 @@ def test_the_page_tells_ranks_failures_and_bounds() -> None:
     assert any(line.startswith("| FLAML | 3 | 3 | 1 |") for line in lines)
     assert r"- credit, FLAML, seed 0: ran \| out of \`memory\`" in lines
     assert "| over the budget by at most 3 s | at most +1.0 s | yes |" in lines
-    assert "| better than FLAML on at least 75% | 1 of 1 | yes |" in lines
+    assert "| better than FLAML on at least 75% | 2 of 2 | yes |" in lines
     assert any(line.startswith("| a10 | 12 | 12 | **0.5** | 0.6 | 0.7 |") for line in lines)
     assert "| **median** |  |  | 0.5 | 0.6 | 0.7 | 0.8 |" in lines
     assert "| rows | 1,000 | 5 | 300 | 0.4 | 6 |" in lines
@@ -184,6 +184,29 @@ def test_a_bound_that_is_missed_says_so() -> None:
     slow = [dataclasses.replace(one, row_ms=25.0) if one.cell.system == "forestay" else one for one in write_records()]
     page = report.render(slow, "", None)
     assert "| predicts one row in under 20 ms | 0 of 2, most 25 | **no** |" in page.splitlines()
+
+
+def test_a_failure_of_forestay_counts_as_the_worst_score() -> None:
+    failed = [
+        dataclasses.replace(one, score=None, error="no trial")
+        if one.cell.key.startswith("table-ames-forestay")
+        else one
+        for one in write_records()
+    ]
+    lines = report.render(failed, "", None).splitlines()
+    assert "| ames | RMSE | failed | **101** | 102 | 103 | 4 |" in lines
+    assert "| ames | - | - | worse |" in lines
+    assert "| never worse than plain LightGBM by more than noise | worse on ames of 2 | **no** |" in lines
+    assert "| better than FLAML on at least 75% | 1 of 2 | **no** |" in lines
+
+
+def test_a_failed_process_is_named_by_what_it_wrote_last(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("Traceback\n  File x\nValueError: no rows\n\n")
+    assert systems.reason(log, 1) == "ValueError: no rows"
+    log.write_text("training\nerror: no model was trained\n  give it more time\n")
+    assert systems.reason(log, 1) == "error: no model was trained; give it more time"
+    assert systems.reason(log, -9) == "ended with code -9"
 
 
 def test_a_set_that_not_every_system_was_measured_on_has_no_ranks() -> None:
