@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 Parameters = dict[str, Any]
 MAX_ROUNDS = 3000
 PATIENCE = 60
+# Leaves that a forest's tree may have on a large table; without a bound a forest grows with the table.
+FOREST_LEAVES = 10_000
 # A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
 LOG_TARGET = "log_target"
 
 
 @dataclass(frozen=True)
 class Build:
-    """What an estimator is made for: `classes` is 0 for regression; `categorical` are positions of category codes."""
+    """What an estimator is made for.
+
+    `classes` is 0 for regression; `categorical` are positions of category codes; it is fitted on `samples` rows.
+    """
 
     classes: int
     threads: int
@@ -32,6 +37,7 @@ class Build:
     categorical: tuple[int, ...] = ()
     rounds: int = MAX_ROUNDS
     early_stopping: bool = False
+    samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,9 @@ def _forest(extra: bool) -> Callable[[Parameters, Build], Any]:
 
         family = "ExtraTrees" if extra else "RandomForest"
         kind = getattr(ensemble, family + ("Classifier" if build.classes else "Regressor"))
-        return _filled(kind(n_estimators=100, n_jobs=build.threads, random_state=build.seed, **parameters))
+        leaf = max(parameters.get("min_samples_leaf", 1), build.samples // FOREST_LEAVES)
+        settings = {"n_estimators": 100, "n_jobs": build.threads, "random_state": build.seed, **parameters}
+        return _filled(kind(**(settings | {"min_samples_leaf": leaf})))
 
     return make
 

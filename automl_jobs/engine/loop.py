@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.25
 STOPPED_AT_LIMIT = "stopped: the job's time was used up"
+STOPPED_SHARE = "stopped: it took more than its share of the job's time"
 STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
 STOPPED_EARLY = "stopped: finished early, as asked"
 # Candidates for the ensemble: the best trials, and no more than this many of one algorithm, since it needs variety.
@@ -82,6 +83,7 @@ class Loop:
     completed: int = 0
     errors: list[str] = field(default_factory=list)
     _kept: list[_Kept] = field(default_factory=list)
+    _sampled: set[str] = field(default_factory=set)
     _deadlines: dict[str, float] = field(default_factory=dict)
     _finishing: bool = False
 
@@ -118,7 +120,9 @@ class Loop:
         """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
         by_kind: dict[str, int] = {}
         members = []
-        for kept in self._ranked():
+        ranked = self._ranked()
+        # Members fitted on all rows, where there are any.
+        for kept in [kept for kept in ranked if kept.result.id not in self._sampled] or ranked:
             name = kept.result.algorithm
             by_kind[name] = by_kind.get(name, 0) + 1
             if name != BASELINE and by_kind[name] <= CANDIDATES_OF_ONE_KIND:
@@ -193,8 +197,11 @@ class Loop:
             outputs=outcome.outputs,
         )
         self.writer.log_trial(result)
+        self.search.grows(outcome.plan, outcome.growing_seconds)
         best = self.search.finished(outcome.plan, outcome.score, seconds)
         self.completed += 1
+        if outcome.plan.rows is not None:
+            self._sampled.add(outcome.plan.id)
         self._kept.append(_Kept(result, self.folder / outcome.plan.id))
         self._drop_weak()
         self.listener.trial_finished(result, best)
@@ -234,7 +241,8 @@ class Loop:
         for worker in self.workers:
             plan = worker.request
             if isinstance(plan, TrialPlan) and time.monotonic() >= self._deadlines[plan.id]:
-                self._stop(worker, plan, STOPPED_AT_LIMIT if over else STOPPED_TRIAL)
+                late = time.monotonic() - worker.started >= self.search.limits.trial_seconds
+                self._stop(worker, plan, STOPPED_AT_LIMIT if over else STOPPED_TRIAL if late else STOPPED_SHARE)
                 if not over:
                     worker.start()
 

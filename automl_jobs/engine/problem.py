@@ -5,7 +5,7 @@ A worker gets it once, from a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,6 +106,18 @@ class Problem:
     def golden_frame(self) -> pd.DataFrame:
         """The golden rows as a raw frame."""
         return golden.to_frame(self.schema["columns"], self.golden_rows)
+
+    def sampled(self, count: int) -> Problem:
+        """The problem with the first `count` training rows of its single split, and with all validation rows."""
+        train, valid = self.splits[0]
+        rows = np.concatenate([train[:count], valid])
+        return replace(
+            self,
+            frame=self.frame.take(rows).reset_index(drop=True),
+            target=self.target[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            splits=((np.arange(count), np.arange(count, len(rows))),),
+        )
 
     def fit_rows(self) -> np.ndarray:
         """Rows that features are fitted on: those of the only split's training, or all of them."""

@@ -67,6 +67,7 @@ class Progress(ABC):
     _turn: int = 0
     _best_by_algorithm: dict[str, float] = field(default_factory=dict)
     _seconds_by_algorithm: dict[str, float] = field(default_factory=dict)
+    _growing: dict[str, float] = field(default_factory=dict)
     _studies: dict[str, optuna.Study] = field(default_factory=dict)
     _asked: dict[str, optuna.trial.Trial] = field(default_factory=dict)
 
@@ -109,6 +110,10 @@ class Progress(ABC):
             self.best, self._since_best = score, 0
             return True
         return False
+
+    def grows(self, plan: TrialPlan, seconds: float) -> None:
+        """Note, before `finished`, how many seconds of a trial grow with the rows that it sees."""
+        self._growing[plan.id] = seconds
 
     def _better(self, score: float, than: float) -> bool:
         return score > than if self.higher else score < than

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.engine import algorithms as catalogue
-from automl_jobs.engine import features
+from automl_jobs.engine import features, staged
 from automl_jobs.engine import guardrails as guards
 from automl_jobs.engine.explain import explain
 from automl_jobs.engine.problem import Problem, build
@@ -15,6 +15,7 @@ from automl_jobs.engine.search import Search
 if TYPE_CHECKING:
     from automl_jobs.engine.guardrails import Guardrail
     from automl_jobs.engine.progress import Limits
+    from automl_jobs.engine.trial import Trainer
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
@@ -36,16 +37,25 @@ def most_trials(spec: JobSpec) -> int:
 
 
 def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
-    return Search(
-        names=names,
-        classification=problem.classification,
-        rows=problem.rows,
-        higher=problem.higher,
-        limits=limits,
-        seed=problem.seed,
-        layouts=features.useful(problem.settings),
-        skewed=problem.skewed,
-    )
+    """The order of trials; on a large table with a single split the early ones see a sample of the training rows."""
+    shared: dict[str, Any] = {
+        "names": names,
+        "classification": problem.classification,
+        "rows": problem.rows,
+        "higher": problem.higher,
+        "limits": limits,
+        "seed": problem.seed,
+        "layouts": features.useful(problem.settings),
+        "skewed": problem.skewed,
+    }
+    if not problem.refit:
+        training = len(problem.splits[0][0])
+        texts = len(problem.settings.of_type("text"))
+        columns = len(problem.settings.columns) + (staged.TEXT_COLUMNS - 1) * texts
+        sample = staged.sample_rows(training, columns, limits)
+        if sample is not None:
+            return staged.StagedSearch(sample=sample, training_rows=training, **shared)
+    return Search(**shared)
 
 
 def guardrails(prepared: Prepared, problem: Problem) -> tuple[Guardrail, ...]:
@@ -54,10 +64,9 @@ def guardrails(prepared: Prepared, problem: Problem) -> tuple[Guardrail, ...]:
 
 class _Session:
     def __init__(self, problem: Problem, threads: int) -> None:
-        from automl_jobs.engine import trial
-
         self.problem = problem
-        self.trainer = trial.Trainer(problem, threads)
+        self.threads = threads
+        self._trainer: tuple[int | None, Trainer] | None = None
 
     def answer(self, request: Any, folder: Path) -> Any:
         from automl_jobs.engine import after, ensemble, trial
@@ -69,7 +78,17 @@ class _Session:
             return after.describe(self.problem, request)
         if isinstance(request, ensemble.EnsemblePlan):
             return ensemble.run(self.problem, request, folder / request.id)
-        return self.trainer.run(request, folder / request.id)
+        return self._trainer_of(request.rows).run(request, folder / request.id)
+
+    def _trainer_of(self, rows: int | None) -> Trainer:
+        """The trainer of so many training rows; the features of another number of rows are forgotten."""
+        from automl_jobs.engine import trial
+
+        if self._trainer is None or self._trainer[0] != rows:
+            self._trainer = None
+            problem = self.problem if rows is None else self.problem.sampled(rows)
+            self._trainer = rows, trial.Trainer(problem, self.threads)
+        return self._trainer[1]
 
 
 def session(problem: Problem, threads: int) -> _Session:

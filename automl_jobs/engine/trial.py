@@ -38,19 +38,24 @@ class TrialPlan:
     algorithm: Azure's name, or "Baseline".
     parameters: settings of the algorithm.
     layout: what its features look like; "" for the algorithm's first one.
+    rows: how many training rows it sees, the first ones; None for all of them.
+    seconds: after so many a booster adds no more rounds; None for no limit.
     """
 
     id: str
     algorithm: str
     parameters: dict[str, Any] = field(default_factory=dict)
     layout: str = ""
+    rows: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class TrialOutcome:
     """What came of a plan that ran to its end.
 
-    `folds` holds the primary metric of each split; `outputs` is the folder with the trial's files.
+    `folds` holds the primary metric of each split; `outputs` is the folder with the trial's files. More rows would take
+    more `growing_seconds`: those of its features, whichever trial made them, and of its fits.
     """
 
     plan: TrialPlan
@@ -62,6 +67,7 @@ class TrialOutcome:
     parameters: dict[str, str]
     duration_seconds: float
     outputs: Path
+    growing_seconds: float = 0.0
 
 
 @dataclass
@@ -106,6 +112,7 @@ class Trainer:
         self._reader = InputFrame(list(problem.settings.columns)).fit(problem.frame)
         self._typed: pd.DataFrame | None = None
         self._single: bool | None = None
+        self._feature_seconds: dict[str, float] = {}
 
     @property
     def _classes(self) -> int:
@@ -137,7 +144,10 @@ class Trainer:
             room = KEPT_BYTES + 4 * cells
             while self._kept and sum(self._kept_bytes().values()) + 8 * cells > room:
                 del self._kept[next(iter(self._kept))]
+            started = time.monotonic()
             found = make()
+            layout = key[0]
+            self._feature_seconds[layout] = self._feature_seconds.get(layout, 0.0) + time.monotonic() - started
         self._kept[key] = found
         return found
 
@@ -204,8 +214,9 @@ class Trainer:
         train: np.ndarray,
         valid: np.ndarray | None,
         rounds: int | None = None,
+        until: float | None = None,
     ) -> _Fitted:
-        """Fit on rows `train`; a booster stops early on rows `valid`, or runs `rounds` rounds."""
+        """Fit on rows `train`; a booster stops early on rows `valid`, or runs `rounds` rounds, none after `until`."""
         problem = self.problem
         parameters = dict(parameters)
         logarithm = bool(parameters.pop(algorithms.LOG_TARGET, False))
@@ -225,6 +236,7 @@ class Trainer:
             categorical=tuple(features.categorical_positions(problem.settings, layout)),
             rounds=rounds or algorithms.MAX_ROUNDS,
             early_stopping=stops,
+            samples=len(train),
         )
         estimator = algorithm.make(parameters, build)
         extra: dict[str, Any] = {}
@@ -237,7 +249,11 @@ class Trainer:
                 truth = np.searchsorted(positions, truth) if problem.classification else truth
                 held = (matrix[block(valid)], truth)
             extra |= _boosting_arguments(algorithm.name, build, held)
+            if until is not None:
+                _stop_in_time(algorithm.name, estimator, extra, until)
         estimator.fit(matrix[block(train)], target, **extra)
+        if until is not None and "callbacks" in estimator.get_params():
+            estimator.set_params(callbacks=None)  # a clock is no part of the model
         rounds_used = _rounds_used(algorithm.name, estimator) if stops else None
         return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used)
 
@@ -256,9 +272,13 @@ class Trainer:
         parts: list[np.ndarray] = []
         rounds: list[int] = []
         fitted: _Fitted | None = None
+        fitting = 0.0
+        until = None if plan.seconds is None else started + plan.seconds
         for number, (train, valid) in enumerate(problem.splits):
             used = self._features(layout, number)
-            fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid)
+            began = time.monotonic()
+            fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid, until=until)
+            fitting += time.monotonic() - began
             parts.append(fitted.predict(used.matrix[block(valid)], self._classes))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
@@ -293,6 +313,7 @@ class Trainer:
         )
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
+        parameters["rows"] = str(len(problem.target) if problem.refit else len(problem.splits[0][0]))
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
         return TrialOutcome(
@@ -305,6 +326,7 @@ class Trainer:
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
+            growing_seconds=fitting + self._feature_seconds.get(layout, 0.0),
         )
 
 
@@ -490,6 +512,26 @@ def _boosting_arguments(name: str, build: algorithms.Build, held: tuple[Any, np.
     if name.startswith("XGBoost"):
         return {"eval_set": [held], "verbose": False}
     return {"X_val": held[0], "y_val": held[1]}
+
+
+def _stop_in_time(name: str, estimator: Any, arguments: dict[str, Any], until: float) -> None:
+    """Let a booster end with the rounds that it has at the moment `until` (time.monotonic), where it can be told."""
+    if name == "LightGBM":
+        from lightgbm.callback import CallbackEnv, EarlyStopException
+
+        def stop(env: CallbackEnv) -> None:
+            if time.monotonic() > until:
+                raise EarlyStopException(env.iteration, env.evaluation_result_list)
+
+        arguments["callbacks"] = [*arguments.get("callbacks", ()), stop]
+    elif name.startswith("XGBoost"):
+        from xgboost.callback import TrainingCallback
+
+        class Stop(TrainingCallback):
+            def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+                return time.monotonic() > until
+
+        estimator.set_params(callbacks=[Stop()])
 
 
 def _rounds_used(name: str, estimator: Any) -> int:

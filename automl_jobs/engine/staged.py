@@ -1,0 +1,197 @@
+"""The search on a large table: settings are tried on a sample of the training rows, and the best of them on all rows.
+
+A round is a search on the sample for half of the time left, then full fits of the settings that did best there, the
+best first, as many as fit; then the next round. Every trial is scored on the same held-out rows, so that scores can be
+compared, and says on how many rows it was trained. How long a full fit will take is reckoned from the sample: what
+grows with the rows (features and fit) in proportion, the rest as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from automl_jobs.engine.progress import Limits
+from automl_jobs.engine.search import Search
+from automl_jobs.engine.trial import BASELINE, TrialPlan
+
+# So many cells (rows times columns) of a sample for each second of the budget, which gives some twenty trials.
+CELLS_A_SECOND = 20_000
+FEWEST_ROWS = 20_000
+# A text takes as long as so many other columns.
+TEXT_COLUMNS = 20
+# Sampling pays when all rows are at least so many samples.
+LEAST_RATIO = 2.0
+# Full fits of a round, and how many of them may be of one algorithm: an ensemble needs variety.
+FINALISTS, FINALISTS_OF_ONE_KIND = 4, 2
+# A job of fewer trials than this has none to spend on samples.
+FEWEST_TRIALS = 6
+SAMPLED_SHARE = 0.5
+# Of the seconds that a trial on the sample may take, those after which a booster adds no more rounds.
+SHARE_TO_FIT = 0.8
+# A fit on more rows takes more rounds until it stops.
+CAUTION = 1.2
+# Seconds kept for what comes after a fit, beside what that took on the sample.
+SPARE_SECONDS = 0.5
+
+
+def sample_rows(rows: int, columns: int, limits: Limits) -> int | None:
+    """How many training rows the early trials of a job see; None where all of them do.
+
+    Parameters
+    ----------
+    rows: training rows. columns: the used ones, a text counting as many (TEXT_COLUMNS).
+    """
+    wanted = max(FEWEST_ROWS, int(CELLS_A_SECOND * limits.seconds / max(1, columns)))
+    return wanted if limits.trials >= FEWEST_TRIALS and rows >= LEAST_RATIO * wanted else None
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A trial on the sample that ended well: its score, its seconds, and those of them that grow with the rows."""
+
+    plan: TrialPlan
+    score: float
+    seconds: float
+    growing: float
+
+
+@dataclass(kw_only=True)
+class StagedSearch(Search):
+    """A search whose early trials see `sample` of the `training_rows` rows."""
+
+    sample: int
+    training_rows: int
+    _tried: dict[str, _Tried] = field(default_factory=dict)
+    _promoted: set[str] = field(default_factory=set)
+    _full: bool = False
+    _in_round: int = 0
+    _round_ends: float = 0.0
+    _ended: str = ""
+    _sampled: int = 0
+    _sampled_seconds: float = 0.0
+    _all: Limits | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._all = self.limits
+        self._begin_round()
+
+    def next(self) -> TrialPlan | None:
+        """The next trial, on the sample or on all rows; None when the search is over, `stop_reason` saying why."""
+        assert self._all is not None
+        if not self._full:
+            plan = self._next_sampled()
+            if plan is not None:
+                return plan
+            if self._handed < self.limits.trials:
+                self._ended, self.stop_reason = self.stop_reason, ""
+            self._full, self._in_round, self.limits = True, 0, self._all
+        if self._stopped():
+            return None
+        plan = self._next_full()
+        if plan is not None:
+            return plan
+        # Another round pays when a full fit could follow it.
+        if not self._ended and self._in_round and self._affordable(self.remaining() * SAMPLED_SHARE):
+            self._full = False
+            self._begin_round()
+            return self.next()
+        self.stop_reason = self._ended or "no further fit on all rows fits in the time left"
+        return None
+
+    def finished(self, plan: TrialPlan, score: float | None, seconds: float, *more: Any, **said: Any) -> bool:
+        """Note how a trial ended, as every search does, and what a full fit of its settings would take."""
+        # What a full fit took says nothing of a further trial on the sample.
+        took = seconds if plan.rows is not None or plan.algorithm == BASELINE else 0.0
+        best = super().finished(plan, score, took, *more, **said)
+        if plan.rows is not None:
+            self._sampled += 1
+            self._sampled_seconds += seconds
+        if plan.rows is not None and score is not None:
+            self._tried[plan.id] = _Tried(plan, score, seconds, self._growing.pop(plan.id, seconds))
+        return best
+
+    def deadline(self) -> float:
+        """The moment at which a trial started now is stopped: one on the sample leaves time for a full fit."""
+        latest = super().deadline()
+        return latest if self._full else min(latest, time.monotonic() + self._share())
+
+    def _share(self) -> float:
+        """Seconds that one trial on the sample may take at most."""
+        left = self.remaining()
+        return max(left * SAMPLED_SHARE, left - self._kept())
+
+    def _begin_round(self) -> None:
+        assert self._all is not None
+        self._round_ends, self.stop_reason = self.remaining() * (1 - SAMPLED_SHARE), ""
+        # Full fits are trials, too.
+        left = max(1, min(FINALISTS, self._all.trials // 4))
+        self.limits = replace(self._all, trials=max(self._handed, self._all.trials - left))
+
+    def _next_sampled(self) -> TrialPlan | None:
+        """The next trial on the sample; None when it is time for full fits."""
+        left = self.remaining()
+        due = left <= self._round_ends or left - self._typical() <= self._kept() if self._tried else False
+        if due and self._affordable(left):
+            return None
+        plan = super().next()
+        if plan is None or plan.algorithm == BASELINE:
+            return plan
+        return replace(plan, rows=self.sample, seconds=SHARE_TO_FIT * self._share())
+
+    def _next_full(self) -> TrialPlan | None:
+        """The best settings of the sample that were not tried on all rows and fit in the time left."""
+        # A score that was good enough on the sample needs one full fit, not several.
+        most = 1 if "exit_score" in self._ended else FINALISTS
+        if self._in_round >= most:
+            return None
+        chosen = self._affordable(self.remaining())
+        if chosen is None:
+            return None
+        self._promoted.add(chosen.plan.id)
+        self._in_round += 1
+        after = CAUTION * (chosen.seconds - chosen.growing) + SPARE_SECONDS
+        return replace(chosen.plan, id=self.next_id(), rows=None, seconds=max(1.0, self.remaining() - after))
+
+    def _affordable(self, seconds: float) -> _Tried | None:
+        """The best settings whose full fit takes no more than these seconds."""
+        by_kind: dict[str, int] = {}
+        for one in self._ranked():
+            name = one.plan.algorithm
+            if one.plan.id in self._promoted:
+                by_kind[name] = by_kind.get(name, 0) + 1
+        for one in self._ranked():
+            fresh = one.plan.id not in self._promoted
+            if fresh and by_kind.get(one.plan.algorithm, 0) < FINALISTS_OF_ONE_KIND and self._cost(one) <= seconds:
+                return one
+        return None
+
+    def _ranked(self) -> list[_Tried]:
+        return sorted(self._tried.values(), key=lambda one: one.score, reverse=self.higher)
+
+    def _cost(self, one: _Tried) -> float:
+        """Seconds that a full fit will take."""
+        ratio = self.training_rows / self.sample
+        return one.seconds - one.growing + CAUTION * ratio * one.growing + SPARE_SECONDS
+
+    def _kept(self) -> float:
+        """Seconds that trials on the sample leave: for the full fit of the best settings, or of the next best ones."""
+        costs = [self._cost(one) for one in self._ranked()[:FINALISTS]]
+        fitting = [cost for cost in costs if cost <= self.remaining()]
+        return fitting[0] if fitting else min(costs, default=0.0)
+
+    def _typical(self) -> float:
+        """Seconds of a trial on the sample."""
+        return self._sampled_seconds / max(1, self._sampled)
+
+    def _stopped(self) -> bool:
+        """Whether time or trials are used up; no other reason keeps the best settings from their full fit."""
+        assert self._all is not None
+        self.stop_reason = ""
+        if self.remaining() <= 0:
+            self.stop_reason = "the time is used up"
+        elif self._handed >= max(2, self._all.trials):
+            self.stop_reason = f"limits.max_trials ({self._all.trials}) is reached"
+        return bool(self.stop_reason)
