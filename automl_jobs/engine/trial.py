@@ -313,7 +313,8 @@ class Trainer:
         )
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
-        parameters["rows"] = str(len(problem.target) if problem.refit else len(problem.splits[0][0]))
+        count = len(problem.target) if problem.refit else len(problem.splits[0][0])
+        parameters["rows"] = str(count)
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
         return TrialOutcome(
@@ -321,7 +322,7 @@ class Trainer:
             preprocessor=preprocessor,
             score=values[problem.metric],
             folds=judged.folds,
-            metrics=values | written.as_metrics(),
+            metrics=values | written.as_metrics() | {"train_rows": float(count)},
             artifacts=judged.artifacts,
             parameters=parameters,
             duration_seconds=time.monotonic() - started,

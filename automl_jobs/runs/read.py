@@ -21,6 +21,7 @@ from automl_jobs.runs.writer import (
     SCORE_SE,
     SCORE_STD,
     TEST,
+    TRAIN_ROWS,
     TRAIN_SCORE,
     alive_file,
     best_tags,
@@ -212,6 +213,7 @@ def trial_row(run: Run, metric: str) -> TrialRow:
         predict_ms=run.metrics.get(PREDICT_MS),
         model_mb=run.metrics.get(MODEL_MB),
         quality=_quality(run),
+        rows=int(run.metrics[TRAIN_ROWS]) if TRAIN_ROWS in run.metrics else None,
     )
 
 

@@ -223,6 +223,7 @@ class TrialRow:
     predict_ms, model_mb: what the model costs to serve: milliseconds of predicting one row, megabytes of model.pkl.
     chosen: whether it is the job's model.
     quality: of a classifier: minority_recall, minority_average_precision, expected_calibration_error, brier_score.
+    rows: how many rows the model was fitted on: fewer than there are for an early trial on a large table.
     """
 
     rank: int
@@ -243,6 +244,7 @@ class TrialRow:
     model_mb: float | None = None
     chosen: bool = False
     quality: Mapping[str, float] = field(default_factory=dict)
+    rows: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -257,6 +259,7 @@ class TrialRow:
             "predict_ms": self.predict_ms,
             "model_mb": self.model_mb,
             "chosen": self.chosen,
+            "rows": self.rows,
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),

@@ -311,8 +311,20 @@ def leaderboard_view(rows: list[TrialRow], job: JobRow) -> Iterable[Any]:
         yield f"{title}: no trial has ended yet"
         return
     wide = shutil.get_terminal_size().columns >= WIDE
+    # Only a large table has trials on fewer rows than the others.
+    sampled = len({row.rows for row in rows if row.rows is not None and row.algorithm != "Baseline"}) > 1
     view = table(
-        ("rank", "algorithm", *(("preprocessor",) if wide else ()), metric, "training", "ms", "MB", "took"),
+        (
+            "rank",
+            "algorithm",
+            *(("preprocessor",) if wide else ()),
+            metric,
+            "training",
+            *(("rows",) if sampled else ()),
+            "ms",
+            "MB",
+            "took",
+        ),
         (
             (
                 f"* {row.rank}" if row.chosen else row.rank,
@@ -320,6 +332,7 @@ def leaderboard_view(rows: list[TrialRow], job: JobRow) -> Iterable[Any]:
                 *((row.preprocessor or None,) if wide else ()),
                 score_text(row) or row.status,
                 None if row.train_score is None else f"{row.train_score:.4f}",
+                *((None if row.rows is None else f"{row.rows:,}",) if sampled else ()),
                 None if row.predict_ms is None else f"{row.predict_ms:.0f}",
                 None if row.model_mb is None else f"{row.model_mb:.1f}",
                 duration(row.duration_seconds),
@@ -327,7 +340,7 @@ def leaderboard_view(rows: list[TrialRow], job: JobRow) -> Iterable[Any]:
             for row in rows
         ),
         title=title,
-        right=("rank", metric, "training", "ms", "MB", "took"),
+        right=("rank", metric, "training", "rows", "ms", "MB", "took"),
     )
     for column in view.columns:
         column.no_wrap = True

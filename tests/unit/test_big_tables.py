@@ -173,3 +173,50 @@ def test_a_trial_of_a_large_table_is_scored_as_one_in_double_precision(
     single = Trainer(problem, 1).run(plan, tmp_path / "single")
     assert single.score == pytest.approx(double.score, abs=1e-3)
     assert single.score > 0.8
+
+
+def test_a_trial_on_a_sample_is_scored_on_the_same_rows_as_one_on_all_and_says_so(
+    problem: problems.Problem, tmp_path: Path
+) -> None:
+    import joblib
+
+    from automl_jobs.engine import tabular
+
+    session = tabular.session(problem, 1)
+    settings = {"learning_rate": 0.3, "num_leaves": 8}
+    sampled = session.answer(TrialPlan("1", "LightGBM", settings, rows=5_000, seconds=60.0), tmp_path)
+    full = session.answer(TrialPlan("2", "LightGBM", settings), tmp_path)
+    train, valid = problem.splits[0]
+    assert sampled.parameters["rows"] == "5000"
+    assert full.parameters["rows"] == str(len(train))
+    held = [np.load(tmp_path / name / "held_out.npy") for name in ("1", "2")]
+    assert held[0].shape == held[1].shape == (len(valid), 2)
+    assert 0 < sampled.growing_seconds < sampled.duration_seconds
+    # The sample is the first rows, and the model of the folder is the one that was scored.
+    model = joblib.load(sampled.outputs / "model.pkl")
+    np.testing.assert_allclose(model.predict_proba(problem.frame.iloc[valid]), held[0], atol=1e-6)
+    assert problem.sampled(5_000).frame["first"].head(5_000).tolist() == problem.frame["first"].head(5_000).tolist()
+
+
+@pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostClassifier"])
+def test_a_booster_stops_with_the_rounds_that_it_has_when_its_time_is_up(
+    problem: problems.Problem, tmp_path: Path, algorithm: str
+) -> None:
+    import joblib
+
+    outcome = Trainer(problem, 1).run(TrialPlan("1", algorithm, {"learning_rate": 0.001}, seconds=1.0), tmp_path)
+    assert 1 <= int(outcome.parameters["rounds"]) < 2_000
+    estimator = joblib.load(outcome.outputs / "model.pkl").steps[-1][1].estimator
+    assert not estimator.get_params().get("callbacks")
+
+
+def test_a_forest_does_not_grow_with_the_table() -> None:
+    from automl_jobs.engine import algorithms
+
+    for name in ("RandomForest", "ExtremeRandomTrees"):
+        algorithm = algorithms.by_name(name, classification=True)
+        leaves = [
+            algorithm.make({"min_samples_leaf": 4}, algorithms.Build(2, 1, 0, samples=rows))[-1].min_samples_leaf
+            for rows in (0, 40_000, 900_000)
+        ]
+        assert leaves == [4, 4, 90]
