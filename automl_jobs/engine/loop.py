@@ -120,12 +120,12 @@ class Loop:
         """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
         by_kind: dict[str, int] = {}
         members = []
-        ranked = self._ranked()
+        ranked = [kept for kept in self._ranked() if kept.result.algorithm != BASELINE]
         # Members fitted on all rows, where there are any.
         for kept in [kept for kept in ranked if kept.result.id not in self._sampled] or ranked:
             name = kept.result.algorithm
             by_kind[name] = by_kind.get(name, 0) + 1
-            if name != BASELINE and by_kind[name] <= CANDIDATES_OF_ONE_KIND:
+            if by_kind[name] <= CANDIDATES_OF_ONE_KIND:
                 members.append((kept.result.id, kept.folder))
         if len(members) < 2:
             return

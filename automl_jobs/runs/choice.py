@@ -19,6 +19,8 @@ TIE, TIE_OF_ERROR = 0.005, 0.01
 
 Gaps of this size change sign from one split of the data to the next.
 """
+SAMPLE = 2.0
+"""A model of a sample of the rows was fitted on at most one part in so many of what others were (engine/staged.py)."""
 BASELINE = "Baseline"
 _STEP = 1.25  # costs whose ratio is less are one cost: they are measured on a machine that does other things too
 
@@ -73,11 +75,25 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool) -> Choice | None
     higher: whether more of the metric is better.
 
     A model that does no better than the baseline is never chosen before it. Where no model that does is within the
-    bounds, the best score is taken, and the reason says so.
+    bounds, the best score is taken, and the reason says so. A model of a sample of the rows is chosen only where none
+    that was fitted on all of them does better than the baseline.
     """
-    scored = [row for row in rows if row.score is not None and row.status == "Completed"]
+    scored = _whole([row for row in rows if row.score is not None and row.status == "Completed"])
     if not scored:
         return None
+    found = _choose(scored, prefer, higher)
+    sampled = not found.reason and found.row.rank > 1
+    return replace(found, reason="the best of those that were fitted on all rows") if sampled else found
+
+
+def _whole(scored: list[TrialRow]) -> list[TrialRow]:
+    """Rows without the models of a sample, where the others have a model that does better than the baseline."""
+    most = max((row.rows or 0 for row in scored), default=0)
+    whole = [row for row in scored if row.rows is None or SAMPLE * row.rows > most]
+    return whole if whole and whole[0].algorithm != BASELINE else scored
+
+
+def _choose(scored: list[TrialRow], prefer: str, higher: bool) -> Choice:
     first = scored[0]
     place = next((number for number, row in enumerate(scored) if row.algorithm == BASELINE), len(scored))
     models = [row for row in scored[:place] if fits(row)]
