@@ -19,7 +19,7 @@ import numpy as np
 from automl_jobs.engine import decide, outputs
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, held_rows, judge
-from forestay_transformers import BlendedClassifier, BlendedRegressor, decided
+from forestay_transformers import BlendedClassifier, BlendedRegressor, ServedPipeline, decided
 
 VOTING = "VotingEnsemble"
 ROUNDS = 20
@@ -48,7 +48,6 @@ class NoBetter(Exception):
 def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     """Choose, score and write the ensemble. Raises NoBetter."""
     import joblib
-    from sklearn.pipeline import Pipeline
 
     started = time.monotonic()
     predictions = [np.load(place / HELD_OUT) for _, place in plan.members]
@@ -70,7 +69,13 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     preprocessor = ", ".join(dict.fromkeys(layouts))
     written = outputs.write(
-        folder / "outputs", problem, Pipeline(steps), VOTING, preprocessor, tuple(packages), extra=judged.documents
+        folder / "outputs",
+        problem,
+        ServedPipeline(steps),
+        VOTING,
+        preprocessor,
+        tuple(packages),
+        extra=judged.documents,
     )
     return TrialOutcome(
         plan=TrialPlan(plan.id, VOTING),

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sklearn.compose import ColumnTransformer
-
     from automl_jobs.spec.sections import Featurization
+    from forestay_transformers import Columns
 
 LINEAR, CHARS, COUNTS, TREE, TARGET = "linear", "chars", "counts", "tree", "target"
 FOR_LINES = (LINEAR, CHARS)
@@ -113,17 +112,16 @@ def useful(plan: FeatureSettings) -> frozenset[str]:
     return frozenset(names)
 
 
-def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
+def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
     """The unfitted transformer of one layout for a table of `rows` rows; its input is what InputFrame gives.
 
     Category codes come first in the `tree` layout: see `categorical_positions`.
     """
     import numpy as np
-    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
-    from forestay_transformers import CategoryCodes, DateParts
+    from forestay_transformers import CategoryCodes, Columns, DateParts, OneHot
 
     blocks: list[tuple[str, Any, Any]] = []
     onehot_blocked = "OneHotEncoder" in plan.blocked
@@ -139,9 +137,7 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
                 steps.append(_imputer({"strategy": "constant", "fill_value": -1}, layout, numeric=True))
         else:
             steps.append(
-                OneHotEncoder(
-                    handle_unknown="infrequent_if_exist", min_frequency=2, max_categories=200, dtype=np.float32
-                )
+                OneHot(handle_unknown="infrequent_if_exist", min_frequency=2, max_categories=200, dtype=np.float32)
             )
         blocks.append((f"categorical{number}", make_pipeline(*steps), names))
     for number, (parameters, names) in enumerate(_grouped(plan.of_type("numeric", "boolean"), plan.imputers)):
@@ -165,21 +161,17 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> ColumnTransformer:
             for part, vectorizer in enumerate(_vectorizers(layout, plan.blocked, rows))
         ]
     dense = 0.0 if layout in FOR_TREES else 0.3
-    return ColumnTransformer(blocks, sparse_threshold=dense, verbose_feature_names_out=False)
+    return Columns(blocks, sparse_threshold=dense, verbose_feature_names_out=False)
 
 
-def build_targeted(
-    plan: FeatureSettings, layout: str, rows: int, classification: bool, seed: int
-) -> ColumnTransformer | None:
+def build_targeted(plan: FeatureSettings, layout: str, rows: int, classification: bool, seed: int) -> Columns | None:
     """The unfitted part of a layout that learns from the target; None when the layout has none for these columns.
 
     Its `fit_transform(frame, target)` answers for each row without having seen that row's target.
     """
-    from sklearn.compose import ColumnTransformer
     from sklearn.model_selection import KFold, StratifiedKFold
-    from sklearn.preprocessing import TargetEncoder
 
-    from forestay_transformers import TextTargetEncoder
+    from forestay_transformers import Columns, MeanTarget, TextTargetEncoder
 
     if layout not in FOR_TREES:
         return None
@@ -188,11 +180,11 @@ def build_targeted(
     if layout == TARGET and categorical:
         folds = (StratifiedKFold if classification else KFold)(n_splits=5, shuffle=True, random_state=seed)
         # The kind is said: it would be guessed from the numbers of a fold.
-        encoder = TargetEncoder(target_type="auto" if classification else "continuous", cv=folds)
+        encoder = MeanTarget(target_type="auto" if classification else "continuous", cv=folds)
         blocks.append(("mean_target", encoder, categorical))
     for number, name in enumerate(plan.of_type("text")):
         blocks.append((f"text{number}", TextTargetEncoder(classification, min_df=_min_df(rows), seed=seed), name))
-    return ColumnTransformer(blocks, sparse_threshold=0.0, verbose_feature_names_out=False) if blocks else None
+    return Columns(blocks, sparse_threshold=0.0, verbose_feature_names_out=False) if blocks else None
 
 
 def categorical_positions(plan: FeatureSettings, layout: str) -> list[int]:

@@ -24,6 +24,8 @@ TYPES = {
     "constant": "Ignore",
 }
 SILENT = ("passthrough", "Pipeline", "ColumnTransformer", "FeatureUnion")
+# Ours that are scikit-learn's, but for few rows.
+OURS = {"OneHot": "OneHotEncoder", "MeanTarget": "TargetEncoder"}
 
 
 def summarise(columns: Sequence[ColumnUse], model: Any) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def _through(part: Any, names: list[str]) -> list[str]:
         for _, step in part.steps:
             names = _through(step, names)
         return names
-    kind = type(part).__name__
+    kind = _kind(part)
     if kind == "SimpleImputer":
         indicator = getattr(part, "indicator_", None)
         return names + ([names[position] for position in indicator.features_] if indicator is not None else [])
@@ -124,6 +126,11 @@ def _through(part: Any, names: list[str]) -> list[str]:
     return names
 
 
+def _kind(step: Any) -> str:
+    name = type(step).__name__
+    return OURS.get(name, name)
+
+
 def _steps(transformer: Any) -> Iterator[tuple[str, str]]:
     """Pairs of a raw column and the name of a step that it goes through, in order."""
     parts = getattr(transformer, "transformer_list", None)
@@ -136,7 +143,7 @@ def _steps(transformer: Any) -> Iterator[tuple[str, str]]:
             continue
         names = [columns] if isinstance(columns, str) else [str(column) for column in columns]
         for step in [step for _, step in part.steps] if hasattr(part, "steps") else [part]:
-            word = step if isinstance(step, str) else type(step).__name__
+            word = step if isinstance(step, str) else _kind(step)
             if word == "SimpleImputer":
                 word = f"{str(step.strategy).title().replace('_', '')}Imputer"
             if word not in SILENT:

@@ -15,7 +15,15 @@ from scipy.sparse import issparse, vstack
 from automl_jobs.engine import algorithms, decide, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
-from forestay_transformers import InputFrame, LabelledClassifier, LogTarget, decided, full_probabilities
+from forestay_transformers import (
+    InputFrame,
+    LabelledClassifier,
+    LogTarget,
+    ServedPipeline,
+    Side,
+    decided,
+    full_probabilities,
+)
 
 BASELINE = "Baseline"
 NO_FEATURES, PLAIN = "none", "plain"
@@ -186,8 +194,6 @@ class Trainer:
         return vstack(parts, format="csr") if whole is None else whole
 
     def _targeted_features(self, layout: str, split: int | None, plain: _Features) -> _Features:
-        from sklearn.pipeline import FeatureUnion
-
         problem = self.problem
         frame = self._frame()
         rows = np.arange(len(frame)) if split is None else problem.splits[split][0]
@@ -202,7 +208,7 @@ class Trainer:
         others = np.setdiff1d(np.arange(len(frame)), rows, assume_unique=True)
         if others.size:
             matrix[others, known:] = transformer.transform(frame.iloc[block(others)])
-        union = FeatureUnion([("plain", plain.transformer), ("target", transformer)])
+        union = Side([("plain", plain.transformer), ("target", transformer)])
         return _Features(union, matrix)
 
     def _fit(
@@ -263,8 +269,6 @@ class Trainer:
         Raises ValueError when the primary metric is not defined on the validation rows; whatever an algorithm raises
         passes through.
         """
-        from sklearn.pipeline import Pipeline
-
         started = time.monotonic()
         problem = self.problem
         algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
@@ -305,7 +309,7 @@ class Trainer:
         written = outputs.write(
             folder / "outputs",
             problem,
-            Pipeline(steps),
+            ServedPipeline(steps),
             algorithm.name,
             preprocessor,
             algorithm.packages,

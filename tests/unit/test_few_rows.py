@@ -1,0 +1,130 @@
+"""A served pipeline answers a few rows cell by cell: what it gives is what it gives for many."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from automl_jobs.engine import features
+from automl_jobs.engine.features import CHARS, COUNTS, LINEAR, TARGET, TREE
+from forestay_transformers import FEW_ROWS, InputFrame, LabelledClassifier, ServedPipeline, Side
+
+COLUMNS = [("n", "numeric"), ("m", "numeric"), ("b", "boolean"), ("d", "datetime"), ("c", "categorical")]
+COLUMNS += [("k", "categorical"), ("t", "text")]
+ROWS = 300
+
+
+def table(rows: int = ROWS) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    kinds = draw.choice(["a", "b", "c", "only once"], rows, p=[0.5, 0.3, 0.195, 0.005])
+    return pd.DataFrame(
+        {
+            "n": np.where(draw.random(rows) < 0.1, np.nan, draw.normal(size=rows)),
+            "m": draw.integers(0, 9, rows),
+            "b": pd.array(np.where(draw.random(rows) < 0.1, None, draw.random(rows) < 0.5), dtype="boolean"),
+            "d": pd.Timestamp("2024-01-01") + pd.to_timedelta(draw.integers(0, 400, rows), unit="D"),
+            "c": pd.Series(np.where(draw.random(rows) < 0.1, None, kinds), dtype="str"),
+            "k": pd.Series([f"word {number % 70}" for number in range(rows)], dtype="str"),
+            "t": pd.Series(draw.choice(["red apple", "green pear", "blue plum"], rows), dtype="str"),
+        }
+    )
+
+
+def fitted(layout: str, classes: int = 0, imputers: dict[str, Any] | None = None) -> tuple[InputFrame, Any]:
+    frame = table()
+    plan = features.FeatureSettings(tuple(COLUMNS), imputers or {})
+    reader = InputFrame(COLUMNS).fit(frame)
+    typed = reader.transform(frame)
+    target = np.arange(ROWS) % classes if classes else frame["m"].to_numpy(dtype="float64")
+    plain = features.build(plan, layout, ROWS).fit(typed)
+    targeted = features.build_targeted(plan, layout, ROWS, bool(classes), 0)
+    if targeted is None:
+        return reader, plain
+    targeted.fit(typed, target)
+    return reader, Side([("plain", plain), ("target", targeted)])
+
+
+def dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if hasattr(matrix, "toarray") else matrix
+
+
+def same(reader: InputFrame, transformer: Any, frame: pd.DataFrame) -> None:
+    many, few = transformer.transform(reader.transform(frame)), transformer.transform(reader.cells(frame))
+    assert type(many) is type(few)
+    np.testing.assert_array_equal(dense(many), dense(few))
+
+
+IMPUTERS = {"n": {"strategy": "mean"}, "c": {"strategy": "most_frequent"}, "b": {"strategy": "median"}}
+
+
+@pytest.mark.parametrize("imputers", [{}, IMPUTERS])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("layout", [LINEAR, CHARS, COUNTS, TREE, TARGET])
+def test_the_features_of_few_rows_are_those_of_many_to_the_last_bit(
+    layout: str, classes: int, imputers: dict[str, Any]
+) -> None:
+    reader, transformer = fitted(layout, classes, imputers)
+    frame = table(40)
+    for start in range(0, 40, 20):
+        same(reader, transformer, frame.iloc[start : start + 20])
+    for row in range(10):
+        same(reader, transformer, frame.iloc[[row]])
+    nothing = pd.DataFrame({name: [None] for name, _ in COLUMNS})
+    same(reader, transformer, nothing)
+    unseen = frame.head(1).assign(c="new", k=None, t="never a word of these")
+    same(reader, transformer, unseen)
+
+
+CELLS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=5), st.just(pd.NA),
+    st.sampled_from(["1.5", " 2 ", "1e400", "nan", "TRUE", "no", "2024-02-29", "2024-02-29T10:00:00+02:00", "inf"]),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(CELLS, min_size=7, max_size=7), min_size=1, max_size=4))
+def test_cells_of_any_kind_are_read_as_pandas_reads_them(rows: list[list[Any]]) -> None:
+    frame = pd.DataFrame(rows, columns=[name for name, _ in COLUMNS])
+    reader = InputFrame(COLUMNS).fit(frame)
+    expected, cells = reader.transform(frame), reader.cells(frame)
+    found = pd.DataFrame({name: cells.series(name) for name, _ in COLUMNS})
+    for name in expected.columns:
+        assert [(None if pd.isna(x) else x) for x in expected[name].tolist()] == [
+            (None if pd.isna(x) else x) for x in found[name].tolist()
+        ]
+
+
+@pytest.mark.parametrize("layout", [LINEAR, TARGET])
+def test_a_served_pipeline_is_scikit_learns_for_few_rows_and_for_many(layout: str) -> None:
+    frame = table()
+    reader, transformer = fitted(layout, 2)
+    rows = dense(transformer.transform(reader.transform(frame)))
+    tree = DecisionTreeClassifier(max_depth=5, random_state=0).fit(rows, np.arange(ROWS) % 2)
+    steps = [("input", reader), ("features", transformer)]
+    model = ServedPipeline([*steps, ("model", LabelledClassifier(tree, ["no", "yes"], [0, 1]))])
+    served = pickle.loads(pickle.dumps(model))
+    many = served.predict_proba(frame)
+    assert len(many) == ROWS > FEW_ROWS
+    for size in (1, FEW_ROWS, FEW_ROWS + 1):
+        np.testing.assert_array_equal(served.predict_proba(frame.head(size)), many[:size])
+        assert served.predict(frame.head(size)).tolist() == served.predict(frame)[:size].tolist()
+    with pytest.raises(ValueError, match="columns are missing: \\['n'\\]"):
+        served.predict(frame.head(1).drop(columns="n"))
+    assert not hasattr(ServedPipeline([*steps, ("model", LinearRegression())]), "predict_proba")
+
+
+def test_a_row_without_any_category_is_answered_by_both_ways() -> None:
+    reader, transformer = fitted(LINEAR)
+    nothing = table(1).assign(c=None, k=None)
+    line = LinearRegression().fit(dense(transformer.transform(reader.transform(table()))), np.arange(ROWS))
+    steps = [("input", reader), ("features", transformer), ("model", line)]
+    assert ServedPipeline(steps).predict(nothing) == pytest.approx(Pipeline(steps).predict(nothing))
