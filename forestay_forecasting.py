@@ -21,8 +21,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from forestay_transformers import InputFrame, category_text
 
 Key = tuple[str, ...]
-# A request can't make the service walk through centuries.
-MOST_PERIODS = 2_000
+# A request can't make the service walk through centuries, nor many series through one.
+MOST_PERIODS, MOST_IN_ALL = 2_000, 100_000
 MAX_SHOWN = 60
 
 
@@ -243,6 +243,11 @@ class ForecastModel(RegressorMixin, BaseEstimator):
                 where.append(wanted)
         if details:
             raise ForecastInputError(sorted(details, key=lambda detail: detail[0]))
+        in_all = sum(task.ahead for task in tasks)
+        if in_all > MOST_IN_ALL:
+            row = max((pair for wanted in where for pair in wanted), key=lambda pair: pair[1])[0]
+            text = f"the rows reach {in_all} periods ahead in all, more than {MOST_IN_ALL}: send fewer series at once"
+            raise ForecastInputError([(row, self.time, text)])
         for ahead, wanted in zip(self.forecaster.predict(tasks) if tasks else [], where, strict=True):
             ahead = ahead if self.floor is None else np.maximum(ahead, self.floor)
             for row, step in wanted:

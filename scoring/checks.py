@@ -144,7 +144,12 @@ def _parts(answer: Any) -> dict[str, Any]:
 
 
 def same(want: Any, got: Any) -> bool:
-    """Whether a served value is the recorded one: numbers within the tolerance, all else equal and of one type."""
+    """Whether a served value is the recorded one: numbers within the tolerance, all else equal and of one type.
+
+    Lists of labels are compared in their order, which is that of the classes.
+    """
+    if isinstance(want, list) and isinstance(got, list):
+        return len(want) == len(got) and all(same(one, other) for one, other in zip(want, got, strict=True))
     if isinstance(want, float) or isinstance(got, float):
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (want, got))
         return numbers and math.isclose(want, got, rel_tol=RELATIVE, abs_tol=ABSOLUTE)

@@ -85,6 +85,12 @@ class ModelSchema(BaseModel):
         return tuple(column for column in self.columns if column.used)
 
     @property
+    def weighted(self) -> tuple[tuple[Label, float], ...]:
+        """Each label and what its probability is multiplied by, for a model that decides by weights."""
+        found = self.decision or {}
+        return tuple(zip(found.get("classes", ()), found.get("weights", ()), strict=True))
+
+    @property
     def required(self) -> tuple[ColumnSchema, ...]:
         """The columns that every row must have; what is not known ahead may be left out of a forecast's rows."""
         return tuple(column for column in self.used if not (self.forecasts and column.nullable))

@@ -50,9 +50,13 @@ SERIES: dict[str, Any] = {
     "frequency": "W-SUN",
     "horizon": 7,
 }
-DECISION = {"decision": {"threshold": 0.2, "label": "{{ yes }} <b>"}}
+LABELS = ["{{ yes }} <b>", 'no"']
+THRESHOLD = {"setting": "f1", "rule": "threshold", "threshold": 0.25, "positive_label": LABELS[0]}
+WEIGHTS = {"setting": "balanced", "rule": "weights", "weights": [0.5, 2.0], "classes": LABELS}
 READMES = {
-    "README_classification.md": schema("classification", **DECISION),
+    "README_classification.md": schema("classification", decision={"setting": "auto", "rule": "argmax"}),
+    "README_threshold.md": schema("classification", decision=THRESHOLD),
+    "README_weights.md": schema("classification", decision=WEIGHTS),
     "README_regression.md": schema("regression"),
     "README_forecasting.md": schema("forecasting", **SERIES),
     "README_multilabel.md": schema("text_classification_multilabel"),

@@ -103,6 +103,15 @@ def test_rows_that_can_not_be_forecast_are_named(
     assert refused.value.details[0][:2] == (row, column)
 
 
+def test_many_series_can_not_be_walked_far_at_once(model: ForecastModel) -> None:
+    names = [f"new {number}" for number in range(60)]
+    history = pd.DataFrame({"day": "2024-05-01", "store": names, "promotion": 0, "sales": 5.0})
+    rows = pd.concat([history, history.assign(day="2029-05-01", sales=np.nan)], ignore_index=True)
+    with pytest.raises(ForecastInputError, match="109560 periods ahead in all") as refused:
+        model.predict(rows)
+    assert refused.value.details[0][:2] == (60, "day")
+
+
 def test_quantiles_are_ordered_and_never_below_zero_here(model: ForecastModel) -> None:
     days = [str(day)[:10] for day in pd.date_range("2024-04-30", periods=7)]
     found = model.forecast(future(days), quantiles=[0.1, 0.5, 0.9])

@@ -134,6 +134,12 @@ def test_an_unreachable_registry_is_said_as_such(tmp_path: Path, monkeypatch: py
         (0.0, 1e-11, False),
         (1e6, 1e6 + 0.0005, True),
         (1e6, 1e6 + 0.005, False),
+        ([], [], True),
+        (["a", "b"], ["a", "b"], True),
+        (["a", "b"], ["b", "a"], False),
+        (["a"], ["a", "a"], False),
+        (["a"], "a", False),
+        ([1], [True], False),
     ],
 )
 def test_what_counts_as_the_same(want: Any, got: Any, equal: bool) -> None:
