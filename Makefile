@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test format bench bench-automl clean
+.PHONY: help setup setup-dev demo lint test format bench bench-automl bench-memory clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -48,6 +48,9 @@ bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 
 bench-automl: setup-dev ## train against FLAML, AutoGluon and others (hours; goes on where it was stopped)
 	$(BIN)/python -m benchmarks.automl
+
+bench-memory: setup-dev ## memory and time of jobs on up to a million rows; writes benchmarks/MEMORY.md
+	$(BIN)/python -m benchmarks.memory
 
 clean: ## remove what set-up and tests made
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

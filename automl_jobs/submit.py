@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,8 +80,11 @@ def prefer(loaded: LoadedJob, options: SubmitOptions) -> str:
     return options.prefer or loaded.spec.forestay.prefer or DEFAULT_PREFER
 
 
-def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
-    """Load and check a job file and its data. Raises InputError for all that is wrong."""
+def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] | None = None) -> Prepared:
+    """Load and check a job file and its data. Raises InputError for all that is wrong.
+
+    `tell` is told what is being read where that takes a while.
+    """
     if options.env != "local":
         raise InputError(
             f"no Azure environment is set up here, so nothing can be submitted to {options.env!r}",
@@ -92,7 +95,7 @@ def prepare_job(path: Path, options: SubmitOptions) -> Prepared:
     from automl_jobs.prepare.labels import decision_problem
     from automl_jobs.spec import load_job
 
-    prepared = prepare(load_job(path, options.overrides))
+    prepared = prepare(load_job(path, options.overrides), tell)
     if options.decision is None:
         return prepared
     wrong = decision_problem(options.decision, prepared.loaded.spec, prepared.train)

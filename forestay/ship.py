@@ -98,7 +98,7 @@ def check(shipment: Shipment) -> str:
     choose(shipment.target, shipment.options.env, home())
     if shipment.job:
         return f"job {shipment.job} is trained"
-    shipment.prepared = prepare_job(shipment.job_file, shipment.options)
+    shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say)
     for warning in shipment.prepared.warnings:
         shipment.say(f"warning: {warning.where}: {warning.message}" if warning.where else f"warning: {warning.message}")
     train = shipment.prepared.require_local()

@@ -164,6 +164,8 @@ class Loop:
             if worker.busy or self._finishing:
                 continue
             plan = self.search.next()
+            while self.search.news:
+                self.listener.note(self.search.news.pop(0))
             if plan is None:
                 self._finishing = True
                 return

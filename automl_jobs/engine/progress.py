@@ -53,6 +53,7 @@ class Progress(ABC):
     Attributes
     ----------
     best: the best score so far. stop_reason: why the search has ended, once it has.
+    news: what there is to tell of the way it goes; whoever tells it empties the list.
     """
 
     higher: bool
@@ -61,6 +62,7 @@ class Progress(ABC):
     started: float = field(default_factory=time.monotonic)
     best: float | None = None
     stop_reason: str = ""
+    news: list[str] = field(default_factory=list)
     _handed: int = 0
     _finished: int = 0
     _since_best: int = 0

@@ -76,6 +76,10 @@ class StagedSearch(Search):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._all = self.limits
+        self.news.append(
+            f"early trials see {self.sample:,} of the {self.training_rows:,} training rows; the best settings are then "
+            "fitted on all of them"
+        )
         self._begin_round()
 
     def next(self) -> TrialPlan | None:
@@ -151,6 +155,10 @@ class StagedSearch(Search):
         if chosen is None:
             return None
         self._promoted.add(chosen.plan.id)
+        self.news.append(
+            f"{chosen.plan.algorithm} of trial {chosen.plan.id} is fitted on all {self.training_rows:,} training rows, "
+            f"about {self._cost(chosen):.0f} s"
+        )
         self._in_round += 1
         after = CAUTION * (chosen.seconds - chosen.growing) + SPARE_SECONDS
         return replace(chosen.plan, id=self.next_id(), rows=None, seconds=max(1.0, self.remaining() - after))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +22,8 @@ from forestay.errors import InputError, OutsideError, Problem
 if TYPE_CHECKING:
     from automl_jobs.engine.forecasting.outline import Outline
 
+# Reading so much takes seconds.
+LARGE_BYTES = 20e6
 # The tasks whose data is a table of rows with a target, so that it can be looked at here.
 TABLES = ("classification", "regression", "forecasting", "text_classification")
 
@@ -37,6 +42,7 @@ class Prepared:
     rows: rows of the training data as read; None when it can't be reached.
     unreachable: the keys of the inputs that lie elsewhere, such as training_data, with their paths.
     outline: the series of a forecasting job whose data is at hand; None for the other tasks.
+    seconds: what reading and checking took.
     """
 
     loaded: LoadedJob
@@ -49,6 +55,7 @@ class Prepared:
     rows: int | None = None
     unreachable: dict[str, str] = field(default_factory=dict)
     outline: Outline | None = None
+    seconds: float = 0.0
 
     def release(self) -> None:
         """Give back the memory of all rows; columns, plan and warnings stay."""
@@ -73,18 +80,23 @@ class Prepared:
         return self.train
 
 
-def prepare(loaded: LoadedJob) -> Prepared:
+def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Prepared:
     """Read the data of a job and check it against the job; nothing is trained.
+
+    Parameters
+    ----------
+    tell: is told what is being read where that takes a while.
 
     Data in Azure or on the web is not read: its table is None, and the job is still right.
     Raises InputError with everything that is wrong.
     """
+    started = time.monotonic()
     spec = loaded.spec
     findings = Findings(loaded)
     if spec.task not in TABLES:
         return Prepared(loaded, None, None, None, (), plan_validation(spec, None), loaded.warnings)
     unreachable: dict[str, str] = {}
-    tables = {key: _read(key, data, findings, unreachable) for key, data in spec.inputs().items()}
+    tables = {key: _read(key, data, findings, unreachable, tell) for key, data in spec.inputs().items()}
     train, validation, test = (tables.get(key) for key in ("training_data", "validation_data", "test_data"))
     uses: tuple[ColumnUse, ...] = ()
     rows = None if train is None else len(train.frame)
@@ -116,7 +128,8 @@ def prepare(loaded: LoadedJob) -> Prepared:
     if findings.problems:
         raise InputError.of(findings.problems)
     warnings = (*loaded.warnings, *findings.warnings)
-    return Prepared(loaded, train, validation, test, uses, plan, warnings, rows, unreachable, outline)
+    seconds = time.monotonic() - started
+    return Prepared(loaded, train, validation, test, uses, plan, warnings, rows, unreachable, outline, seconds)
 
 
 def _outline(
@@ -139,7 +152,9 @@ def _outline(
     return found
 
 
-def _read(key: str, data: DataInput, findings: Findings, unreachable: dict[str, str]) -> Table | None:
+def _read(
+    key: str, data: DataInput, findings: Findings, unreachable: dict[str, str], tell: Callable[[str], None] | None
+) -> Table | None:
     """The table of one input, or None: it lies elsewhere, or it is wrong and `findings` says why."""
     path = data.local(findings.loaded.folder)
     if path is None:
@@ -160,13 +175,28 @@ def _read(key: str, data: DataInput, findings: Findings, unreachable: dict[str, 
             "`forestay job new` writes an MLTable for a file",
         )
     try:
-        return load_table(path)
+        if tell is None or _size(path) < LARGE_BYTES:
+            return load_table(path)
+        tell(f"reading {shown(data.path)}, {_size(path) / 1e6:,.0f} MB")
+        started = time.monotonic()
+        table = load_table(path)
+        rows, columns = table.frame.shape
+        tell(f"read {rows:,} rows of {columns} columns in {time.monotonic() - started:.1f} s; checking them")
+        return table
     except OutsideError as error:
         unreachable[key] = data.path
         findings.warnings.extend(error.problems)
     except InputError as error:
         findings.problems.extend(error.problems)
     return None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all that lies in a folder; of no use beyond telling how long reading may take."""
+    with contextlib.suppress(OSError):
+        files = [path] if path.is_file() else path.rglob("*")
+        return sum(file.stat().st_size for file in files if file.is_file())
+    return 0
 
 
 def _nearby(path: Path, written: str) -> str:

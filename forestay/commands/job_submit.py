@@ -85,7 +85,7 @@ def submit(
 
     screen = console(context)
     options = read_options(overrides, time_budget, seed, prefer, decision, env)
-    prepared = prepare_job(job_file, options)
+    prepared = prepare_job(job_file, options, screen.note)
     for warning in prepared.warnings:
         screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
     limit = budget(prepared.loaded, options)
