@@ -8,6 +8,7 @@
 A cell is one set, one system, one budget, one seed. Each is measured alone on two cores and kept as one JSON file in
 build/automl/cells; a run that was stopped or killed goes on with the first cell that is missing. A system that fails,
 or takes three times its budget, is a row with its reason. After a change of the engine: `--systems forestay --again`.
+The machine must do nothing else meanwhile: threads that wait for one another turn a busy core into minutes.
 
 What is measured
 - Rows: 75/25, by class where there are classes, the seed decides; written once as CSV files that all systems read.
