@@ -658,7 +658,12 @@ class LabelledClassifier(_Decides, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         found = full_probabilities(self.estimator, X, len(self.classes), self.positions)
-        return calibrated(found, self.calibration)
+        if self.calibration is not None:
+            # Of the classes that the estimator knows; the others stay impossible.
+            known = list(self.positions)
+            shifts = np.asarray(self.calibration["shifts"])[known]
+            found[:, known] = calibrated(found[:, known], {**self.calibration, "shifts": shifts})
+        return found
 
 
 def decided(probabilities: np.ndarray, decision: Mapping[str, Any] | None) -> np.ndarray:
@@ -683,14 +688,15 @@ def calibrated(probabilities: np.ndarray, calibration: Mapping[str, Any] | None)
 
     Parameters
     ----------
-    calibration: "slope" (above zero, so that of two classes no order of rows is reversed) and "shifts" (k,). With
-        two classes it is Platt's sigmoid of the log-odds, with more and no shifts temperature scaling (Guo et al.
-        2017, "On calibration of modern neural networks"). A probability of zero stays zero.
+    calibration: "slope" (above zero, so that of two classes no order of rows is reversed), "shifts" (k,), and "floor":
+        what a smaller probability counts as. With two classes it is Platt's sigmoid of the log-odds, with more and no
+        shifts temperature scaling (Guo et al. 2017, "On calibration of modern neural networks").
     """
     if calibration is None:
         return probabilities
-    with np.errstate(divide="ignore"):
-        logs = calibration["slope"] * np.log(probabilities) + np.asarray(calibration["shifts"])
+    # The smallest number that has a logarithm, where there is no floor.
+    floored = np.maximum(probabilities, max(calibration["floor"], np.finfo("float64").tiny))
+    logs = calibration["slope"] * np.log(floored) + np.asarray(calibration["shifts"])
     powers = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

@@ -22,6 +22,8 @@ PATIENCE = 60
 FOREST_LEAVES = 10_000
 # A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
 LOG_TARGET = "log_target"
+# A parameter of any classifier that takes row weights: each class counts alike, however few rows it has.
+CLASS_WEIGHTS = "class_weights"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Setting:
 
     Attributes
     ----------
-    parameters: of the algorithm; LOG_TARGET among them is the trainer's.
+    parameters: of the algorithm; LOG_TARGET and CLASS_WEIGHTS among them are the trainer's.
     layout: the feature layout, where it is not the algorithm's first.
     """
 

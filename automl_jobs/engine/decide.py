@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl_jobs.prepare.labels import balances, imbalanced
 from automl_jobs.spec import decisions
 from forestay_transformers import decided
 
@@ -94,6 +95,20 @@ def provisional(problem: Problem) -> Rule | None:
     return fixed
 
 
+def wants_class_weights(problem: Problem) -> bool:
+    """Whether a class is rare and what is sought asks for it as for the others: models are then fitted so too."""
+    if not problem.classification or not imbalanced(problem.class_sizes):
+        return False
+    return balances(problem.metric, problem.decision)
+
+
+def parts(truth: np.ndarray, count: int) -> np.ndarray:
+    """The part, 0..count-1, that each row is in; every part has its share of each class."""
+    part = np.empty(len(truth), dtype=int)
+    part[np.argsort(truth, kind="stable")] = np.arange(len(truth)) % count
+    return part
+
+
 def _of(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
     return None if weights is None else weights[rows]
 
@@ -168,9 +183,7 @@ def _cross_chosen(
     problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None, goal: Goal
 ) -> tuple[Rule, np.ndarray]:
     """The rule that the parts of the rows agree on, and for each row the label by what the other parts chose."""
-    # Each part has its share of every class.
-    part = np.empty(len(truth), dtype=int)
-    part[np.argsort(truth, kind="stable")] = np.arange(len(truth)) % PARTS
+    part = parts(truth, PARTS)
     labels = np.empty(len(truth), dtype=int)
     rules = []
     for number in range(PARTS):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from automl_jobs.engine import algorithms
-from automl_jobs.engine.algorithms import LOG_TARGET
+from automl_jobs.engine.algorithms import CLASS_WEIGHTS, LOG_TARGET
 from automl_jobs.engine.progress import Progress
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 
@@ -28,6 +28,7 @@ class Search(Progress):
     classification, rows: of the problem.
     layouts: the feature layouts that differ for its columns.
     skewed: whether the target is skewed to the right and never negative: its logarithm is tried too.
+    unbalanced: whether a class is rare and the metric asks for it as for the others: class weights are tried too.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class Search(Progress):
     rows: int
     layouts: frozenset[str]
     skewed: bool = False
+    unbalanced: bool = False
     _portfolio: list[tuple[str, algorithms.Setting]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,6 +58,18 @@ class Search(Progress):
                     replace(setting, parameters=setting.parameters | {LOG_TARGET: True}),
                 )
                 for place, rank, name, setting in order
+            ]
+        if self.unbalanced:
+            weighable = {algorithm.name for algorithm in fit if algorithm.weights}
+            order += [
+                (
+                    place + ROUND_STEP / 2,
+                    rank,
+                    name,
+                    replace(setting, parameters=setting.parameters | {CLASS_WEIGHTS: True}),
+                )
+                for place, rank, name, setting in order
+                if name in weighable
             ]
         self._portfolio = [(name, setting) for _, _, name, setting in sorted(order, key=lambda item: item[:3])]
         self._searchable = [algorithm.name for algorithm in fit if algorithm.space is not None]
@@ -81,6 +95,8 @@ class Search(Progress):
         parameters = algorithm.space(asked)
         if self.skewed and asked.suggest_categorical(LOG_TARGET, [False, True]):
             parameters[LOG_TARGET] = True
+        if self.unbalanced and algorithm.weights and asked.suggest_categorical(CLASS_WEIGHTS, [False, True]):
+            parameters[CLASS_WEIGHTS] = True
         return self._expect(self._plan(turn, parameters, layout), asked)
 
     def _plan(self, name: str, parameters: dict[str, Any], layout: str) -> TrialPlan:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs.engine import algorithms as catalogue
 from automl_jobs.engine import features, staged
 from automl_jobs.engine import guardrails as guards
+from automl_jobs.engine.decide import wants_class_weights
 from automl_jobs.engine.explain import explain
 from automl_jobs.engine.problem import Problem, build
 from automl_jobs.engine.search import Search
@@ -47,6 +48,7 @@ def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
         "seed": problem.seed,
         "layouts": features.useful(problem.settings),
         "skewed": problem.skewed,
+        "unbalanced": wants_class_weights(problem),
     }
     if not problem.refit:
         training = len(problem.splits[0][0])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse, vstack
 
-from automl_jobs.engine import algorithms, decide, features, metrics, outputs, spread
+from automl_jobs.engine import algorithms, calibrate, decide, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
 from forestay_transformers import (
@@ -21,6 +21,7 @@ from forestay_transformers import (
     LogTarget,
     ServedPipeline,
     Side,
+    calibrated,
     decided,
     full_probabilities,
 )
@@ -85,11 +86,14 @@ class _Fitted:
     estimator: Any
     positions: list[int]
     rounds: int | None = None
+    # What takes class weights out of its probabilities again.
+    correction: calibrate.Rule | None = None
 
     def predict(self, rows: Any, classes: int) -> np.ndarray:
         """Probabilities (n, k), or values (n,) for regression."""
         if classes:
-            return full_probabilities(self.estimator, rows, classes, self.positions)
+            found = full_probabilities(self.estimator, rows, classes, self.positions)
+            return calibrated(found, self.correction)
         return np.asarray(self.estimator.predict(rows), dtype="float64")
 
 
@@ -226,6 +230,7 @@ class Trainer:
         problem = self.problem
         parameters = dict(parameters)
         logarithm = bool(parameters.pop(algorithms.LOG_TARGET, False))
+        balanced = bool(parameters.pop(algorithms.CLASS_WEIGHTS, False))
         learned = np.log1p(problem.target) if logarithm else problem.target
         target = learned[train]
         positions = np.unique(target) if problem.classification else np.array([], dtype=int)
@@ -246,14 +251,19 @@ class Trainer:
         )
         estimator = algorithm.make(parameters, build)
         extra: dict[str, Any] = {}
-        if problem.weights is not None and algorithm.weights:
-            extra |= _routed(estimator, problem.weights[train])
+        weights, factors = problem.weights, None
+        if balanced:
+            factors = _class_weights(problem, train)
+            weights = factors[problem.target] * (1.0 if weights is None else weights)
+        if weights is not None and algorithm.weights:
+            extra |= _routed(estimator, weights[train])
         if algorithm.boosted:
             held = None
             if stops and valid is not None:
                 truth = learned[valid]
                 truth = np.searchsorted(positions, truth) if problem.classification else truth
-                held = (matrix[block(valid)], truth)
+                # What counts in training counts in stopping.
+                held = (matrix[block(valid)], truth, weights[valid] if balanced and weights is not None else None)
             extra |= _boosting_arguments(algorithm.name, build, held)
             if until is not None:
                 _stop_in_time(algorithm.name, estimator, extra, until)
@@ -261,7 +271,8 @@ class Trainer:
         if until is not None and "callbacks" in estimator.get_params():
             estimator.set_params(callbacks=None)  # a clock is no part of the model
         rounds_used = _rounds_used(algorithm.name, estimator) if stops else None
-        return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used)
+        correction = None if factors is None else calibrate.of_priors(factors)
+        return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used, correction)
 
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Train and score `plan`, and write its files to `folder`/outputs.
@@ -287,13 +298,15 @@ class Trainer:
             if fitted.rounds:
                 rounds.append(fitted.rounds)
         predictions = np.concatenate(parts)
+        calibration = _calibration(problem, algorithm, predictions)
+        predictions = calibrated(predictions, calibration.rule)
         judged = judge(problem, predictions)
         values = judged.metrics
         if problem.metric not in values:
             raise ValueError(f"{problem.metric} is not defined on the validation rows")
         if fitted is not None:
             seen = spread.train_rows(problem)
-            fresh = fitted.predict(used.matrix[seen], self._classes)
+            fresh = calibrated(fitted.predict(used.matrix[seen], self._classes), calibration.rule)
             values = values | spread.on_training(problem, seen, fresh, judged.labels(fresh))
         if problem.refit:
             typical = round(float(np.mean(rounds))) if rounds else None
@@ -303,7 +316,8 @@ class Trainer:
         assert fitted is not None
         model: Any = _for_one_row(fitted.estimator)
         if problem.classes is not None:
-            model = LabelledClassifier(model, problem.classes, fitted.positions, decision=judged.rule)
+            rule = calibrate.joined(fitted.correction, calibration.rule)
+            model = LabelledClassifier(model, problem.classes, fitted.positions, rule, judged.rule)
         preprocessor = _describe(problem, layout)
         steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(
@@ -313,7 +327,7 @@ class Trainer:
             algorithm.name,
             preprocessor,
             algorithm.packages,
-            extra=judged.documents,
+            extra={**judged.documents, **calibration.documents},
         )
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
@@ -327,7 +341,7 @@ class Trainer:
             score=values[problem.metric],
             folds=judged.folds,
             metrics=values | written.as_metrics() | {"train_rows": float(count)},
-            artifacts=judged.artifacts,
+            artifacts={**judged.artifacts, **calibration.documents},
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
@@ -470,6 +484,23 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
     return found | quality(problem, truth, probabilities, labels)
 
 
+def _class_weights(problem: Problem, rows: np.ndarray) -> np.ndarray:
+    """Weights (k,) by which each class that occurs in these rows counts alike; one for the others."""
+    shares = None if problem.weights is None else problem.weights[rows]
+    sizes = np.bincount(problem.target[rows], weights=shares, minlength=problem.class_count)
+    present = sizes > 0
+    return np.where(present, sizes.sum() / (present.sum() * np.where(present, sizes, 1.0)), 1.0)
+
+
+def _calibration(problem: Problem, algorithm: algorithms.Algorithm, predictions: np.ndarray) -> calibrate.Calibration:
+    """What sets the held-out probabilities right, where they are off. A baseline is what it is."""
+    if not problem.classification or algorithm.name == BASELINE:
+        return calibrate.Calibration()
+    rows = held_rows(problem)
+    weights = None if problem.weights is None else problem.weights[rows]
+    return calibrate.calibrate(problem, problem.target[rows], predictions, weights)
+
+
 def _for_one_row(estimator: Any) -> Any:
     """The estimator with one thread: a served model answers few rows, and threads cost more than they bring."""
     settable = {name: 1 for name in estimator.get_params() if name.split("__")[-1] == "n_jobs"}
@@ -499,7 +530,9 @@ def _routed(estimator: Any, weights: np.ndarray) -> dict[str, Any]:
     return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weights}
 
 
-def _boosting_arguments(name: str, build: algorithms.Build, held: tuple[Any, np.ndarray] | None) -> dict[str, Any]:
+def _boosting_arguments(
+    name: str, build: algorithms.Build, held: tuple[Any, np.ndarray, np.ndarray | None] | None
+) -> dict[str, Any]:
     """What a booster's `fit` is told beside rows: categories, and the rows that stop it."""
     if name == "LightGBM":
         import lightgbm
@@ -509,14 +542,16 @@ def _boosting_arguments(name: str, build: algorithms.Build, held: tuple[Any, np.
             arguments |= {
                 "eval_X": held[0],
                 "eval_y": held[1],
+                "eval_sample_weight": None if held[2] is None else [held[2]],
                 "callbacks": [lightgbm.early_stopping(algorithms.PATIENCE, verbose=False)],
             }
         return arguments
     if held is None:
         return {"verbose": False} if name.startswith("XGBoost") else {}
     if name.startswith("XGBoost"):
-        return {"eval_set": [held], "verbose": False}
-    return {"X_val": held[0], "y_val": held[1]}
+        weights = None if held[2] is None else [held[2]]
+        return {"eval_set": [held[:2]], "sample_weight_eval_set": weights, "verbose": False}
+    return {"X_val": held[0], "y_val": held[1], "sample_weight_val": held[2]}
 
 
 def _stop_in_time(name: str, estimator: Any, arguments: dict[str, Any], until: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl_jobs.spec.decisions import AUTO, BALANCED
 from automl_jobs.spec.names import BadSetting
 
 if TYPE_CHECKING:
@@ -14,7 +15,20 @@ if TYPE_CHECKING:
     from automl_jobs.spec import JobSpec
     from automl_jobs.spec.decisions import DecisionSetting
 
+# Azure, "Identify models with imbalanced data": the smallest class has at most a fifth of the rows of the largest.
+IMBALANCE = 0.2
 CLASSIFIES = ("classification", "text_classification")
+
+
+def imbalanced(sizes: Iterable[float]) -> bool:
+    """Whether the rows of the classes differ so much that the rare ones need looking after."""
+    counts = list(sizes)
+    return bool(counts) and min(counts) <= IMBALANCE * max(counts)
+
+
+def balances(metric: str, setting: DecisionSetting) -> bool:
+    """Whether a job seeks all classes alike: by its primary metric, or by how it is asked to decide."""
+    return setting.kind == BALANCED or (setting.kind == AUTO and metric == "norm_macro_recall")
 
 
 def plain_label(value: Any) -> Any:

@@ -296,6 +296,7 @@ class TrialDetail:
             "confusion_matrix": self.documents.get("confusion_matrix"),
             "accuracy_table": self.documents.get("accuracy_table"),
             "decision": self.documents.get("decision"),
+            "calibration": self.documents.get("calibration"),
         }
 
 

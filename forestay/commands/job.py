@@ -366,6 +366,7 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
             (found.primary_metric, score_text(row)),
             ("on training rows", number(row.train_score)),
             *decision_facts(found.documents.get("decision")),
+            ("calibration", _calibration_text(found.documents.get("calibration"))),
             *(_rare_facts(row.quality) if _imbalanced(found.documents.get("confusion_matrix")) else ()),
             ("calibration error", number(row.quality.get("expected_calibration_error"))),
             ("brier score", number(row.quality.get("brier_score"))),
@@ -407,15 +408,23 @@ def decision_facts(document: Any) -> list[tuple[str, Any]]:
     return [("decision", f"{text} ({setting})")]
 
 
+def _calibration_text(document: Any) -> str | None:
+    """What a calibration gains, for a person; None where there is none."""
+    if not isinstance(document, dict):
+        return None
+    return f"{document['kind']}: log loss {document['log_loss']:.4f} instead of {document['log_loss_before']:.4f}"
+
+
 def _rare_facts(quality: Any) -> list[tuple[str, Any]]:
     names = ("minority_recall", "minority_average_precision")
     return [(name.replace("_", " "), number(quality.get(name))) for name in names]
 
 
 def _imbalanced(matrix: Any) -> bool:
-    """Whether a class has at most a fifth of the rows of another one, as in the guardrail."""
-    counts = [sum(row) for row in matrix["data"]["matrix"]] if isinstance(matrix, dict) else []
-    return bool(counts) and min(counts) <= 0.2 * max(counts)
+    """Whether a class has so few of the rows in a confusion matrix that the guardrail would say so."""
+    from automl_jobs.prepare.labels import imbalanced
+
+    return isinstance(matrix, dict) and imbalanced(sum(row) for row in matrix["data"]["matrix"])
 
 
 def matrix_view(document: Any) -> Any | None:

@@ -9,14 +9,14 @@ import numpy as np
 from automl_jobs.data import ColumnType
 from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
+from automl_jobs.prepare.labels import balances, find_label, imbalanced
+from automl_jobs.spec.decisions import AUTOMATIC
 from automl_jobs.spec.names import shown
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
     from automl_jobs.prepare import Prepared
 
-# Azure, "Identify models with imbalanced data": the smallest class has at most a fifth of the rows of the largest.
-IMBALANCE = 0.2
 MANY_LEVELS = 200
 LISTED = 50
 # The bound on memory that a training keeps to: six times the table and what the libraries need.
@@ -74,17 +74,30 @@ def class_balance(prepared: Prepared) -> Guardrail:
     assert prepared.train is not None
     target = prepared.loaded.spec.target_column_name
     counts = prepared.train.frame[target].value_counts()
+    spec = prepared.loaded.spec
+    positive = None if spec.positive_label is None else find_label(spec.positive_label, counts.index)
     details: tuple[dict[str, Any], ...] = tuple(
-        {"class": str(label), "rows": int(count)} for label, count in counts.items()
+        {"class": str(label), "rows": int(count), **({"positive": True} if label == positive else {})}
+        for label, count in counts.items()
     )
     smallest, largest = details[-1], details[0]
-    if smallest["rows"] > IMBALANCE * largest["rows"]:
+    if not imbalanced(counts):
         return Guardrail(name, PASSED, "every class is well represented in the training data", details[:LISTED])
     description = (
         f"the classes are imbalanced: {shown(largest['class'])!r} has {largest['rows']:,} rows, "
         f"{shown(smallest['class'])!r} {smallest['rows']:,}"
     )
-    fix = "judge models by AUC_weighted, norm_macro_recall or the recall of the rare class rather than by accuracy"
+    setting = spec.forestay.decision or AUTOMATIC
+    if balances(spec.metric, setting):
+        what = "balanced class weights are tried, and labels are decided for the recall of all classes alike"
+        return Guardrail(name, DONE, f"{description}; {what}", (*details[: LISTED - 1], smallest))
+    if setting.binary:
+        what = f"labels are decided by {setting}, as asked for"
+        return Guardrail(name, DONE, f"{description}; {what}", (*details[: LISTED - 1], smallest))
+    fix = (
+        "judge models by AUC_weighted, norm_macro_recall or the recall of the rare class rather than by accuracy; "
+        "--decision balanced decides for all classes alike"
+    )
     return Guardrail(name, ALERTED, description, (*details[: LISTED - 1], smallest), fix)
 
 
