@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from automl_jobs.engine import decide, spread
-from forestay_transformers import calibrated, decided
+from forestay_transformers import calibrated
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -77,9 +77,7 @@ def calibrate(
     if not gain > max(SURE * error, WORTH * loss):
         return Calibration()
     rule = _fit(seen, given, shares)
-    if rule is None or _primary(problem, truth, calibrated(probabilities, rule), weights) < _primary(
-        problem, truth, probabilities, weights
-    ):
+    if rule is None or _falls(problem, truth, probabilities, calibrated(probabilities, rule), weights):
         return Calibration()
     kind = "sigmoid" if probabilities.shape[1] == 2 else "temperature"
     document = {"kind": kind, **rule, "log_loss_before": round(loss, 6), "log_loss": round(loss - float(gain), 6)}
@@ -109,12 +107,15 @@ def _losses(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], TINY)))
 
 
-def _primary(problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> float:
-    """The primary metric, rounded so that no order of ties decides; where it has no value, zero."""
-    rule = decide.provisional(problem)
-    labels = None if rule is None else decided(probabilities, rule)
-    value = spread.primary(problem, truth, probabilities, weights, labels)
-    return round(float(np.nan_to_num(value)), 9)
+def _falls(
+    problem: Problem, truth: np.ndarray, before: np.ndarray, after: np.ndarray, weights: np.ndarray | None
+) -> bool:
+    """Whether calibration costs the primary metric something. A rule for labels is found after it, and fits it."""
+    if decide.provisional(problem) is not None:
+        return False
+    found = [spread.primary(problem, truth, predictions, weights) for predictions in (before, after)]
+    # Rounded, so that no order of near ties decides.
+    return round(found[1], 9) < round(found[0], 9)
 
 
 def _fit(truth: np.ndarray, probabilities: np.ndarray, shares: np.ndarray) -> Rule | None:

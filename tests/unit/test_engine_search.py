@@ -146,6 +146,30 @@ def test_the_logarithm_of_a_skewed_target_is_tried_beside_the_target() -> None:
     assert 3 <= sum(logarithms) <= len(logarithms) - 4
 
 
+def test_class_weights_are_tried_beside_plain_fits_where_a_class_is_rare() -> None:
+    found = search(("LogisticRegression", "LightGBM", "KNN"), trials=30, early_termination=False)
+    found = Search(
+        names=found.names,
+        classification=True,
+        rows=1000,
+        higher=True,
+        limits=found.limits,
+        seed=1,
+        layouts=LAYOUTS,
+        unbalanced=True,
+    )
+    weighted: dict[str, list[bool]] = {}
+    while (plan := found.next()) is not None:
+        weighted.setdefault(plan.algorithm, []).append(bool(plan.parameters.get(algorithms.CLASS_WEIGHTS)))
+        found.finished(plan, 0.5, 0.0)
+    for name in ("LogisticRegression", "LightGBM"):
+        # Plain comes first, and both are searched further.
+        assert not weighted[name][0]
+        assert 2 <= sum(weighted[name]) <= len(weighted[name]) - 2
+    # kNN takes no row weights, and a baseline knows none.
+    assert not any(weighted["KNN"] + weighted["Baseline"])
+
+
 def test_a_baseline_that_ends_after_a_better_trial_is_not_the_best() -> None:
     """Trials run side by side, and nothing says that the baseline is the first to end."""
     found = search(exit_score=0.9)

@@ -86,6 +86,23 @@ def test_a_fifth_of_the_largest_class_is_imbalanced(tmp_path: Path) -> None:
     assert check(tmp_path, frame)["Class balancing detection"].status == PASSED
 
 
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("primary_metric: norm_macro_recall", "class weights"),
+        ("properties: {forestay.decision: balanced}", "class weights"),
+        ("properties: {forestay.decision: 'cost:FN=5,FP=1'}", "cost:FN=5,FP=1"),
+    ],
+)
+def test_imbalance_that_the_job_looks_after_is_handled(tmp_path: Path, more: str, what: str) -> None:
+    frame = ordinary()
+    frame["y"] = ["no"] * 550 + ["yes"] * 50
+    found = check(tmp_path, frame, more=f"positive_label: 'yes'\n{more}")["Class balancing detection"]
+    assert (found.status, found.fix) == (DONE, "")
+    assert what in found.description
+    assert found.details[-1] == {"class": "yes", "rows": 50, "positive": True}
+
+
 @pytest.mark.parametrize("leak", ["a copy", "a code", "a score", "missing unless yes"])
 def test_a_column_that_tells_the_class_is_named(tmp_path: Path, leak: str) -> None:
     frame = ordinary()

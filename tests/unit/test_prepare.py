@@ -176,6 +176,28 @@ class TestTarget:
         three = prepared(job(tmp_path, 'positive_label: "cook"\n', target="job"))
         assert "two classes" in three.warnings[-1].message
 
+    def test_positive_label_is_read_as_the_classes_are(self, tmp_path: Path) -> None:
+        for text, values in (("true", [n % 3 == 0 for n in range(ROWS)]), ("1", [1.0, 0.0, None] * (ROWS // 3))):
+            prepared(job(tmp_path, f'positive_label: "{text}"\n', y=values))
+
+    @pytest.mark.parametrize(
+        ("lines", "target", "words"),
+        [
+            ("properties: {forestay.decision: '0.3'}\n", "job", "two classes"),
+            ("properties: {forestay.decision: f1}\n", "job", "two classes"),
+            ("properties: {forestay.decision: 'cost:FN=5,FP=1'}\n", "y", "positive_label"),
+        ],
+    )
+    def test_a_decision_fits_the_classes(self, tmp_path: Path, lines: str, target: str, words: str) -> None:
+        (problem,) = refused(job(tmp_path, lines, target=target))
+        assert words in f"{problem.message} {problem.fix}"
+        assert problem.where.endswith("job.yml:7")
+        prepared(job(tmp_path, "properties: {forestay.decision: balanced}\n", target=target))
+
+    def test_a_regression_decides_nothing(self, tmp_path: Path) -> None:
+        found = refused(job(tmp_path, "properties: {forestay.decision: balanced}\n", task="regression", target="age"))
+        assert "has none" in texts(found)
+
 
 class TestRoles:
     @pytest.mark.parametrize(

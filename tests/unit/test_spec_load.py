@@ -249,6 +249,9 @@ class TestForestayProperties:
             ('forestay.time_budget: "0s"', "1s"),
             ("forestay.prefer: sped", "speed"),
             ("forestay.time_budget:", "30s"),
+            ("forestay.decision: argmin", "balanced"),
+            ('forestay.decision: "1.5"', "0.3"),
+            ('forestay.decision: "cost:FN=1"', "cost:FN=5,FP=1"),
         ],
     )
     def test_bad_ones(self, tmp_path: Path, line: str, fix: str) -> None:
