@@ -113,6 +113,11 @@ def _falls(
     """Whether calibration costs the primary metric something. A rule for labels is found after it, and fits it."""
     if decide.provisional(problem) is not None:
         return False
+    if decide.by_labels(problem):
+        # Rows that turn from right to wrong, against those that turn the other way: more than chance would have it?
+        right, was = after.argmax(axis=1) == truth, before.argmax(axis=1) == truth
+        lost, won = int((was & ~right).sum()), int((right & ~was).sum())
+        return lost - won > np.sqrt(lost + won)
     found = [spread.primary(problem, truth, predictions, weights) for predictions in (before, after)]
     # Rounded, so that no order of near ties decides.
     return round(found[1], 9) < round(found[0], 9)

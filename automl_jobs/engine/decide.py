@@ -95,6 +95,11 @@ def provisional(problem: Problem) -> Rule | None:
     return fixed
 
 
+def by_labels(problem: Problem) -> bool:
+    """Whether the primary metric depends on labels, and not on probabilities alone."""
+    return problem.metric in GOALS
+
+
 def wants_class_weights(problem: Problem) -> bool:
     """Whether a class is rare and what is sought asks for it as for the others: models are then fitted so too."""
     if not problem.classification or not imbalanced(problem.class_sizes):
@@ -142,12 +147,7 @@ def _goal(problem: Problem) -> tuple[str, Goal | None]:
         return "f1_score_binary", lambda tables: _f1(tables, positive)
     if kind == decisions.BALANCED:
         return "norm_macro_recall", _macro_recall
-    goals: dict[str, Goal] = {
-        "accuracy": _accuracy,
-        "norm_macro_recall": _macro_recall,
-        "precision_score_weighted": _weighted_precision,
-    }
-    goal = goals.get(problem.metric) if kind == decisions.AUTO else None
+    goal = GOALS.get(problem.metric) if kind == decisions.AUTO else None
     return problem.metric, goal
 
 
@@ -171,6 +171,14 @@ def _weighted_precision(tables: np.ndarray) -> np.ndarray:
     hits = np.diagonal(tables, axis1=-2, axis2=-1)
     precision = np.where(said > 0, hits / np.where(said > 0, said, 1.0), 0.0)
     return np.asarray((precision * sizes).sum(axis=-1) / np.maximum(sizes.sum(axis=-1), 1e-12))
+
+
+# The primary metrics that depend on labels.
+GOALS: dict[str, Goal] = {
+    "accuracy": _accuracy,
+    "norm_macro_recall": _macro_recall,
+    "precision_score_weighted": _weighted_precision,
+}
 
 
 def _f1(tables: np.ndarray, positive: int) -> np.ndarray:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from automl_jobs.engine import decide, metrics
+from automl_jobs.engine import calibrate, decide, metrics
 from automl_jobs.engine.features import FeatureSettings
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
 from automl_jobs.spec.decisions import DecisionSetting, parse
 from automl_jobs.spec.names import BadSetting
-from forestay_transformers import LabelledClassifier, decided
+from forestay_transformers import LabelledClassifier, calibrated, decided
 
 
 def problem(target: np.ndarray, classes: list[Any], metric: str, setting: str = "auto", **more: Any) -> Problem:
@@ -192,6 +192,76 @@ def test_a_model_kept_before_there_was_a_choice_still_answers() -> None:
     del old.decision, old.calibration
     restored = pickle.loads(pickle.dumps(old))
     assert restored.predict(rows).tolist() == ["a", "a", "a", "b", "b", "b"]
+
+
+@pytest.mark.parametrize("power", [3.0, 0.4])
+def test_probabilities_that_are_off_are_set_right(power: float) -> None:
+    """Powers of true probabilities are too sure, or not sure enough: the opposite power mends them."""
+    for rows, classes, kind in ((rare, ["a", "b"], "sigmoid"), (four, list("abcd"), "temperature")):
+        (truth, exact), (unseen, other) = rows(2_000, 1), rows(5_000, 2)
+        off, later = (part**power / (part**power).sum(axis=1, keepdims=True) for part in (exact, other))
+        found = calibrate.calibrate(problem(truth, classes, "accuracy"), truth, off, None)
+        assert found.document is not None
+        assert found.document["kind"] == kind
+        assert found.document["slope"] == pytest.approx(1 / power, rel=0.25)
+        right = calibrated(later, found.rule)
+        loss, was = (metrics.classification(unseen, part)["log_loss"] for part in (right, later))
+        assert loss < was - 0.05
+        assert loss == pytest.approx(metrics.classification(unseen, other)["log_loss"], abs=0.01)
+        assert right.sum(axis=1) == pytest.approx(1)
+        if len(classes) == 2:
+            areas = [metrics.classification(unseen, part)["AUC_weighted"] for part in (right, later)]
+            assert areas[0] == pytest.approx(areas[1], abs=1e-12)
+
+
+def test_probabilities_that_are_right_stay() -> None:
+    for seed in range(10):
+        for rows, classes in ((rare(1_000, seed), ["a", "b"]), (four(1_000, seed), list("abcd"))):
+            assert calibrate.calibrate(problem(rows[0], classes, "AUC_weighted", seed=seed), *rows, None).rule is None
+
+
+def test_certain_and_wrong_probabilities_get_a_price() -> None:
+    """As those of a tree or of few neighbours, which are zero or one."""
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 1_000)
+    said = np.where(draw.random(1_000) < 0.9, truth, 1 - truth)
+    certain = np.eye(2)[said]
+    found = calibrate.calibrate(problem(truth, ["a", "b"], "AUC_weighted"), truth, certain, None)
+    # Certainty alone says nothing of how far to trust it: its price is read off the rows.
+    assert found.rule is None or 0.8 < calibrated(certain, found.rule).max() < 0.95
+
+
+@given(
+    first=st.tuples(st.floats(0.2, 4), st.floats(-3, 3)),
+    then=st.tuples(st.floats(0.2, 4), st.floats(-3, 3)),
+    positive=st.floats(0.01, 0.99),
+)
+def test_two_corrections_are_one(first: tuple[float, float], then: tuple[float, float], positive: float) -> None:
+    rules = [{"slope": slope, "shifts": [0.0, shift], "floor": 0.0} for slope, shift in (first, then)]
+    given_ = np.array([[1 - positive, positive]])
+    one_by_one = calibrated(calibrated(given_, rules[0]), rules[1])
+    assert calibrated(given_, calibrate.joined(*rules)) == pytest.approx(one_by_one, abs=1e-9)
+    assert calibrate.joined(None, rules[0]) == rules[0] == calibrate.joined(rules[0], None)
+
+
+def test_class_weights_are_taken_out_again() -> None:
+    exact = rare(100, 0)[1]
+    factors = np.array([0.6, 8.0])
+    shifted = exact * factors
+    shifted /= shifted.sum(axis=1, keepdims=True)
+    assert calibrated(shifted, calibrate.of_priors(factors)) == pytest.approx(exact)
+
+
+def test_a_label_that_was_never_seen_stays_impossible() -> None:
+    rows = np.arange(6.0).reshape(-1, 1)
+    fitted = LogisticRegression().fit(rows, [0, 0, 0, 1, 1, 1])
+    rule = {"slope": 0.5, "shifts": [0.0, 9.0, 1.0], "floor": 1e-6}
+    model = LabelledClassifier(fitted, ["a", "b", "c"], [0, 2], calibration=rule)
+    found = model.predict_proba(rows)
+    assert (found[:, 1] == 0).all()
+    assert found.sum(axis=1) == pytest.approx(1)
+    expected = calibrated(fitted.predict_proba(rows), {"slope": 0.5, "shifts": [0.0, 1.0], "floor": 1e-6})
+    assert found[:, [0, 2]] == pytest.approx(expected)
 
 
 def test_quality_of_the_rare_class_worked_out_by_hand() -> None:

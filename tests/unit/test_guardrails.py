@@ -97,7 +97,7 @@ def test_a_fifth_of_the_largest_class_is_imbalanced(tmp_path: Path) -> None:
 def test_imbalance_that_the_job_looks_after_is_handled(tmp_path: Path, more: str, what: str) -> None:
     frame = ordinary()
     frame["y"] = ["no"] * 550 + ["yes"] * 50
-    found = check(tmp_path, frame, more=f"positive_label: 'yes'\n{more}")["Class balancing detection"]
+    found = check(tmp_path, frame, more=f"positive_label: 'yes'\n{more}\n")["Class balancing detection"]
     assert (found.status, found.fix) == (DONE, "")
     assert what in found.description
     assert found.details[-1] == {"class": "yes", "rows": 50, "positive": True}
