@@ -117,7 +117,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         listener.note(f"splitting {rows:,} rows and laying them out for the training processes")
     problem: AnyProblem = engine.build(prepared, settings.seed)
     most = engine.most_trials(spec)
-    wanted = engine.blends and spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
+    wanted = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
     budget = _Budget.of(settings.seconds, problem.test is not None, wanted)
     writer = RunStore.open().start_job(_start(prepared, settings))
     try:

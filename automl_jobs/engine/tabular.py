@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
-__all__ = ["algorithms", "blends", "build", "explain", "guardrails", "most_trials", "search", "session"]
+__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
 
-blends = True
 TEXT_TRIALS = 1_000
 
 

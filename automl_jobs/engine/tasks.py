@@ -49,15 +49,7 @@ class Session(Protocol):
 
 
 class TaskEngine(Protocol):
-    """One kind of task. It is a module: see `tabular` and `forecasting.task`.
-
-    Attributes
-    ----------
-    blends: whether a voting ensemble is made of the finished trials after the search; else the search makes its own.
-    """
-
-    @property
-    def blends(self) -> bool: ...
+    """One kind of task. It is a module: see `tabular` and `forecasting.task`."""
 
     def algorithms(self, task: str) -> tuple[str, ...]:
         """Azure's names of the algorithms that train here."""

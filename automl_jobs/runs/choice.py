@@ -22,6 +22,9 @@ Gaps of this size change sign from one split of the data to the next.
 SAMPLE = 2.0
 """A model of a sample of the rows was fitted on at most one part in so many of what others were (engine/staged.py)."""
 BASELINE = "Baseline"
+VOTING = "VotingEnsemble"
+STEADY_TASKS = ("forecasting",)
+"""Tasks whose few folds leave much to luck: a mean of models that is within noise of the best one goes before it."""
 _STEP = 1.25  # costs whose ratio is less are one cost: they are measured on a machine that does other things too
 
 
@@ -63,7 +66,7 @@ def fits(row: TrialRow) -> bool:
     return (row.predict_ms or 0.0) <= MOST_MS and (row.model_mb or 0.0) <= MOST_MB
 
 
-def choose(rows: Sequence[TrialRow], prefer: str, higher: bool) -> Choice | None:
+def choose(rows: Sequence[TrialRow], prefer: str, higher: bool, task: str = "") -> Choice | None:
     """The trial that is a job's model, or None where none has a score.
 
     Parameters
@@ -73,6 +76,8 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool) -> Choice | None
         MOST_MS and MOST_MB; `speed` the cheapest of those whose score is within noise of the best: one standard error
         over the folds (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
     higher: whether more of the metric is better.
+    task: for those of STEADY_TASKS `balanced` takes a voting ensemble whose score is within noise of the best: of the
+        best of many scores of few folds much is luck, and the more so the fewer models stand behind it.
 
     A model that does no better than the baseline is never chosen before it. Where no model that does is within the
     bounds, the best score is taken, and the reason says so. A model of a sample of the rows is chosen only where none
@@ -81,7 +86,7 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool) -> Choice | None
     scored = _whole([row for row in rows if row.score is not None and row.status == "Completed"])
     if not scored:
         return None
-    found = _choose(scored, prefer, higher)
+    found = _choose(scored, prefer, higher, task)
     sampled = not found.reason and found.row.rank > 1
     return replace(found, reason="the best of those that were fitted on all rows") if sampled else found
 
@@ -93,7 +98,7 @@ def _whole(scored: list[TrialRow]) -> list[TrialRow]:
     return whole if whole and whole[0].algorithm != BASELINE else scored
 
 
-def _choose(scored: list[TrialRow], prefer: str, higher: bool) -> Choice:
+def _choose(scored: list[TrialRow], prefer: str, higher: bool, task: str) -> Choice:
     first = scored[0]
     place = next((number for number, row in enumerate(scored) if row.algorithm == BASELINE), len(scored))
     models = [row for row in scored[:place] if fits(row)]
@@ -107,6 +112,11 @@ def _choose(scored: list[TrialRow], prefer: str, higher: bool) -> Choice:
         if close:
             chosen = min(close, key=_cost)
             return Choice(chosen, "" if chosen is first else _quicker(chosen, noise, source))
+    elif task in STEADY_TASKS:
+        noise, source = _noise(models[0], higher)
+        blends = [row for row in models if row.algorithm == VOTING and _behind(row, models[0], higher) <= noise]
+        if blends and blends[0] is not first:
+            return Choice(blends[0], _steadier(noise, source))
     return Choice(models[0], "" if models[0] is first else _too_much(first, models[0]))
 
 
@@ -134,6 +144,10 @@ def _cost(row: TrialRow) -> tuple[int, float, int]:
 
 def _quicker(row: TrialRow, noise: float, source: str) -> str:
     return f"the quickest whose score is within {noise:.2g} ({source}) of the best"
+
+
+def _steadier(noise: float, source: str) -> str:
+    return f"several models, whose score is within {noise:.2g} ({source}) of the best: less of it is luck"
 
 
 def _too_much(first: TrialRow, chosen: TrialRow) -> str:

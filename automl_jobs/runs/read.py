@@ -219,7 +219,9 @@ def trial_row(run: Run, metric: str) -> TrialRow:
 
 def best_of(rows: list[TrialRow], parent: Run) -> BestTrial | None:
     """The trial that is the job's model, by what the job prefers; None where none has a score."""
-    chosen = choice.choose(rows, parent.params.get(PREFER, choice.BALANCED), _higher(parent.tags))
+    chosen = choice.choose(
+        rows, parent.params.get(PREFER, choice.BALANCED), _higher(parent.tags), parent.tags.get(tags.TASK, "")
+    )
     return chosen.as_best() if chosen else None
 
 

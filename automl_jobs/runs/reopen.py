@@ -94,6 +94,7 @@ def reopen(store: RunStore, job: str) -> Reopened:
         metric,
         parent.tags[tags.DIRECTION] == "maximize",
         prefer=parent.params.get(PREFER, BALANCED),
+        task=parent.tags.get(tags.TASK, ""),
         earlier=[(read.trial_row(child, metric), order) for child, order in zip(children, orders, strict=True)],
     )
     writer.forget_cancel()

@@ -91,7 +91,9 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
             },
         )
         log(client, run.info.run_id, parameters={**start.parameters, PREFER: start.prefer})
-    writer = JobWriter(store, name, run.info.run_id, experiment, start.primary_metric, higher, start.prefer)
+    writer = JobWriter(
+        store, name, run.info.run_id, experiment, start.primary_metric, higher, start.prefer, task=start.task
+    )
     writer.forget_cancel()
     store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
     for document, content in start.documents.items():
@@ -190,6 +192,7 @@ class JobWriter:
         higher: bool,
         prefer: str = choice.BALANCED,
         earlier: Sequence[tuple[TrialRow, int]] = (),
+        task: str = "",
     ) -> None:
         self.job = job
         self.run_id = run_id
@@ -198,6 +201,7 @@ class JobWriter:
         self._metric = primary_metric
         self._higher = higher
         self._prefer = prefer
+        self._task = task
         self._trials = max((order for _, order in earlier), default=0)
         self._rows = list(earlier)
         chosen = self._choose()
@@ -295,7 +299,7 @@ class JobWriter:
             log(client, self.run_id, metrics=current, labels=summary, step=self._trials)
 
     def _choose(self) -> choice.Choice | None:
-        return choice.choose(choice.ranked(self._rows, self._higher), self._prefer, self._higher)
+        return choice.choose(choice.ranked(self._rows, self._higher), self._prefer, self._higher, self._task)
 
     def chosen(self) -> BestTrial | None:
         """The trial that is the job's model so far."""

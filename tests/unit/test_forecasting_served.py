@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 from automl_jobs.engine import outputs
-from automl_jobs.engine.forecasting import backtest
+from automl_jobs.engine.ensemble import EnsemblePlan, NoBetter
+from automl_jobs.engine.forecasting import backtest, ensemble
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch
-from automl_jobs.engine.forecasting.trainer import ENSEMBLE, ForecastTrainer
+from automl_jobs.engine.forecasting.trainer import ForecastTrainer
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 from forestay_forecasting import ForecastInputError, ForecastModel, SeriesEnd, Spread
@@ -194,59 +195,76 @@ def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Pa
     assert np.isfinite(model.predict(pd.DataFrame([row]))).all()
 
 
-def searching(names: tuple[str, ...], limits: Limits, *, positive: bool = True, vote: bool = True) -> ForecastSearch:
-    return ForecastSearch(names=names, rows=500, higher=False, limits=limits, seed=0, positive=positive, vote=vote)
-
-
-def _search(trials: int = 12, names: tuple[str, ...] = ("ElasticNet", "SeasonalNaive", "Prophet")) -> ForecastSearch:
-    return searching(names, Limits(60, 60, trials, early_termination=False))
-
-
-def test_the_last_trial_is_an_ensemble_of_the_best_one_of_each_algorithm() -> None:
-    search = _search()
-    plans = []
-    while (plan := search.next()) is not None:
-        plans.append(plan)
-        search.finished(plan, 1.0 / len(plans), 0.01)
-    assert [plan.id for plan in plans] == [str(number) for number in range(12)]
-    assert plans[0].algorithm == BASELINE
-    assert plans[-1].algorithm == ENSEMBLE
-    members = [name for name, _ in plans[-1].parameters["members"]]
-    assert len(members) == len(set(members)) == 3
-    assert {plan.algorithm for plan in plans} == {BASELINE, ENSEMBLE, "ElasticNet", "SeasonalNaive", "Prophet"}
-
-
-def test_early_termination_waits_for_the_ensemble_of_the_portfolio() -> None:
-    names = tuple(algorithm.name for algorithm in CATALOGUE)
-    search = searching(names, Limits(60, 60, 1000))
-    plans = []
+def searching(names: tuple[str, ...], limits: Limits, **of_series: bool) -> list[TrialPlan]:
+    """The trials of a search in which each is a little worse than the one before."""
+    search = ForecastSearch(
+        names=names, rows=500, higher=False, limits=limits, seed=0, **{"positive": True, **of_series}
+    )
+    plans: list[TrialPlan] = []
     while (plan := search.next()) is not None:
         plans.append(plan)
         search.finished(plan, float(len(plans)), 0.01)
-    assert any(plan.algorithm == ENSEMBLE for plan in plans)
-    assert len(plans) < 50
-    assert "enable_early_termination" in search.stop_reason
+    assert search.stop_reason
+    return plans
 
 
-def test_no_logarithm_where_the_target_can_be_negative() -> None:
-    search = searching(("ElasticNet", "Prophet"), Limits(60, 60, 25), positive=False, vote=False)
-    plans = []
-    while (plan := search.next()) is not None:
-        plans.append(plan)
-        search.finished(plan, 0.5, 0.01)
-    assert len(plans) > 5
+NAMES = tuple(algorithm.name for algorithm in CATALOGUE)
+
+
+def test_every_algorithm_has_its_turn_before_settings_are_drawn() -> None:
+    plans = searching(NAMES, Limits(60, 60, 45, early_termination=False))
+    assert [plan.id for plan in plans] == [str(number) for number in range(45)]
+    assert plans[0].algorithm == BASELINE
+    assert {plan.algorithm for plan in plans} == {BASELINE, *NAMES}
+    assert len(searching(NAMES, Limits(60, 60, 1000))) < 50  # enable_early_termination
+
+
+def test_models_of_the_target_alone_come_later_where_features_are_known_ahead() -> None:
+    alone = {"ExponentialSmoothing", "AutoArima"}
+    limits = Limits(60, 60, 5)
+    assert alone <= {plan.algorithm for plan in searching(NAMES, limits)}
+    assert not alone & {plan.algorithm for plan in searching(NAMES, limits, features=True)}
+
+
+def test_settings_are_those_that_the_series_allow() -> None:
+    limits = Limits(60, 60, 60, early_termination=False)
+    plans = searching(NAMES, limits, positive=False, multiplicative=False, direct=False)
     assert not any(plan.parameters.get("log") for plan in plans)
+    assert not any(plan.parameters.get("steps") == "direct" for plan in plans)
+    first = searching(("ExponentialSmoothing",), Limits(60, 60, 2), multiplicative=True)[1]
+    other = searching(("ExponentialSmoothing",), Limits(60, 60, 2), multiplicative=False)[1]
+    assert (first.parameters, other.parameters) == ({"log": True}, {"log": False})
 
 
-def test_an_ensemble_is_the_mean_of_its_members(tmp_path: Path) -> None:
-    trainer = ForecastTrainer(problem(tmp_path, daily()), 1)
-    members = [("ElasticNet", RIDGE), ("SeasonalNaive", {})]
-    models = [
-        joblib.load(trainer.run(TrialPlan(str(number), name, parameters), tmp_path / str(number)).outputs / "model.pkl")
-        for number, (name, parameters) in enumerate(members)
+def test_the_scale_of_the_swings_is_told_from_the_series(tmp_path: Path) -> None:
+    steady, grown = daily(), daily()
+    wave = 1 + 0.3 * np.sin(2 * np.pi * np.arange(120) / 7)
+    grown["sales"] = (50 * 1.01 ** np.arange(120) * wave).round(2)
+    for name, frame, expected in (("steady", steady, False), ("grown", grown, True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert problem(folder, frame).multiplicative is expected
+
+
+def test_an_ensemble_is_the_mean_of_the_best_of_each_algorithm(tmp_path: Path) -> None:
+    made = problem(tmp_path, daily())
+    trainer = ForecastTrainer(made, 1)
+    weak = {**RIDGE, "alpha": 3.0}
+    plans = [("ElasticNet", RIDGE), ("Prophet", {"log": False}), ("ElasticNet", weak), ("Average", {})]
+    done = [
+        trainer.run(TrialPlan(str(number), name, parameters), tmp_path / str(number))
+        for number, (name, parameters) in enumerate(plans)
     ]
-    both = trainer.run(TrialPlan("9", ENSEMBLE, {"members": members}), tmp_path / "9")
-    assert both.preprocessor == "2 models"
+    best_first = sorted(done, key=lambda one: one.score)
+    members = tuple((one.plan.id, tmp_path / one.plan.id) for one in best_first)
+    both = ensemble.run(made, EnsemblePlan("9", members), tmp_path / "9")
+    near = [one for one in best_first if one.score <= 2 * best_first[0].score]
+    used = {one.plan.algorithm: one for one in reversed(near)}
+    assert set(used) == {"ElasticNet", "Prophet"}
+    assert both.preprocessor == f"{len(used)} models"
+    assert set(both.parameters) == {f"trial {one.plan.id}" for one in used.values()}
     row = pd.DataFrame({"day": ["2024-05-02"], "promotion": [0]})
-    each = [one.predict(row)[0] for one in models]
+    each = [joblib.load(one.outputs / "model.pkl").predict(row)[0] for one in used.values()]
     assert joblib.load(both.outputs / "model.pkl").predict(row)[0] == pytest.approx(np.mean(each))
+    with pytest.raises(NoBetter):
+        ensemble.run(made, EnsemblePlan("10", members[:1]), tmp_path / "10")

@@ -133,3 +133,19 @@ def test_a_model_of_a_sample_is_the_choice_only_where_none_of_all_rows_beats_the
     assert chosen(board(sampled, row(0.4, rows=900_000), base), prefer)[0] == 1
     # A model fitted again on the held-out rows too makes no sample of the others.
     assert chosen(board(row(0.94, rows=900_000), row(0.93, rows=1_000_000), base), prefer)[0] == 1
+
+
+def test_a_forecast_of_several_models_goes_before_a_single_one_that_is_within_noise() -> None:
+    single, blend = row(0.100, score_se=0.01), row(0.108, algorithm="VotingEnsemble")
+    rows = board(single, row(0.105), blend, higher=False)
+    found = choose(rows, "balanced", False, "forecasting")
+    assert found is not None
+    assert (found.row.rank, found.row.algorithm) == (3, "VotingEnsemble")
+    assert "within 0.01 (one standard error) of the best" in found.reason
+    for prefer, task in (("score", "forecasting"), ("balanced", "regression")):
+        other = choose(rows, prefer, False, task)
+        assert other is not None
+        assert other.row.rank == 1
+    far = choose(board(single, row(0.115, algorithm="VotingEnsemble"), higher=False), "balanced", False, "forecasting")
+    assert far is not None
+    assert (far.row.rank, far.reason) == (1, "")

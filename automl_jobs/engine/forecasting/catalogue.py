@@ -1,7 +1,7 @@
 """The forecasting algorithms by Azure's names: what each is here, settings to try first, and a space to search.
 
-The regressors are those of `engine.algorithms`, on lags of the target. Order and values come from backtests on monthly,
-daily and hourly series (see benchmarks/): regularised linear lags and smoothing first, then trees.
+The regressors are those of `engine.algorithms`, on lags of the target. Order and values come from backtests on
+quarterly, monthly, weekly and daily series: first what is best alone and unlike the others, for the ensemble.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Algorithm:
     fit: (series, problem, parameters, threads) -> a fitted forecaster of `forestay_forecasting`.
     portfolio: settings to try first.
     rank: place in the order of first tries.
+    features: whether it uses columns beside the target.
     space: draws further settings from an Optuna trial.
     max_rows: not tried on more rows: it fits series by series, in Python.
     packages: distributions that its models need beside scikit-learn.
@@ -45,6 +46,7 @@ class Algorithm:
     fit: Callable[[Sequence[Series], ForecastProblem, Parameters, int], Any]
     portfolio: tuple[Parameters, ...]
     rank: int
+    features: bool = True
     space: Callable[[optuna.Trial], Parameters] | None = None
     max_rows: int | None = None
     packages: tuple[str, ...] = field(default=())
@@ -165,14 +167,17 @@ def _smooth(trial: optuna.Trial) -> Parameters:
 
 
 _RAW_LEVEL = {"steps": DIRECT, "offset": "level", "log": False}
+_LEVEL = {"steps": RECURSIVE, "offset": "level", "log": False}
+_LEVEL_LOG = {"steps": RECURSIVE, "offset": "level", "log": True}
 _SEASON = {"steps": RECURSIVE, "offset": "season", "log": False}
 _SEASON_LOG = {"steps": RECURSIVE, "offset": "season", "log": True}
-_LEVEL_LOG = {"steps": RECURSIVE, "offset": "level", "log": True}
 _LGB = {"learning_rate": 0.05, "num_leaves": 15, "min_child_samples": 10, "colsample_bytree": 0.6, "rounds": 250}
 _XGB = {"learning_rate": 0.05, "max_depth": 4, "subsample": 0.8, "colsample_bytree": 0.6, "rounds": 250}
 _HGB = {"learning_rate": 0.06, "max_leaf_nodes": 15, "min_samples_leaf": 10, "rounds": 200}
+_TREES = {"min_samples_leaf": 3, "max_features": 0.5}
 
 CATALOGUE: tuple[Algorithm, ...] = (
+    Algorithm("ExponentialSmoothing", _local("ets"), ({"log": True}, {"log": False}), 1, False, max_rows=60_000),
     Algorithm(
         "ElasticNet",
         _on_lags("ElasticNet"),
@@ -181,59 +186,62 @@ CATALOGUE: tuple[Algorithm, ...] = (
             {"steps": DIRECT, "offset": "none", "log": False, "alpha": 30.0, "l1_ratio": 0},
             {**_LEVEL_LOG, "alpha": 10.0, "l1_ratio": 0},
         ),
-        1,
-        _space("ElasticNet"),
+        2,
+        space=_space("ElasticNet"),
     ),
     Algorithm(
         "LightGBM",
         _on_lags("LightGBM"),
-        ({**_RAW_LEVEL, **_LGB}, {**_LEVEL_LOG, **_LGB}, {**_SEASON, **_LGB}),
-        2,
-        _space("LightGBM"),
+        ({**_LEVEL_LOG, **_LGB}, {**_RAW_LEVEL, **_LGB}, {**_SEASON, **_LGB}),
+        3,
+        space=_space("LightGBM"),
         packages=("lightgbm",),
     ),
-    Algorithm("ExponentialSmoothing", _local("ets"), ({"log": True}, {"log": False}), 3, max_rows=60_000),
-    Algorithm("Prophet", _linear(prophet=True), ({"log": True}, {"log": False}), 4, _smooth, max_rows=400_000),
-    Algorithm("AutoArima", _local("arima"), ({"log": True}, {"log": False}), 5, max_rows=20_000),
-    Algorithm(
-        "XGBoostRegressor",
-        _on_lags("XGBoostRegressor"),
-        ({**_RAW_LEVEL, **_XGB}, {**_LEVEL_LOG, **_XGB}),
-        6,
-        _space("XGBoostRegressor"),
-        packages=("xgboost-cpu",),
-    ),
-    Algorithm("Arimax", _linear(prophet=False), ({"log": False}, {"log": True}), 7, max_rows=20_000),
-    Algorithm("SeasonalNaive", _simple("SeasonalNaive"), ({},), 8),
+    Algorithm("AutoArima", _local("arima"), ({"log": True}, {"log": False}), 4, False, max_rows=20_000),
     Algorithm(
         "ExtremeRandomTrees",
         _on_lags("ExtremeRandomTrees"),
-        ({**_LEVEL_LOG, "min_samples_leaf": 3, "max_features": 0.5},),
-        9,
-        _space("ExtremeRandomTrees"),
+        ({**_LEVEL_LOG, **_TREES}, {**_LEVEL, **_TREES}),
+        5,
+        space=_space("ExtremeRandomTrees"),
         max_rows=100_000,
     ),
     Algorithm(
-        "GradientBoosting", _on_lags("GradientBoosting"), ({**_RAW_LEVEL, **_HGB},), 10, _space("GradientBoosting")
+        "XGBoostRegressor",
+        _on_lags("XGBoostRegressor"),
+        ({**_LEVEL_LOG, **_XGB}, {**_RAW_LEVEL, **_XGB}),
+        6,
+        space=_space("XGBoostRegressor"),
+        packages=("xgboost-cpu",),
     ),
+    Algorithm("Arimax", _linear(prophet=False), ({"log": True}, {"log": False}), 7, max_rows=20_000),
+    Algorithm("KNN", _on_lags("KNN"), ({**_LEVEL_LOG, "n_neighbors": 8, "weights": "distance"},), 8, max_rows=20_000),
+    Algorithm("Prophet", _linear(prophet=True), ({"log": True}, {"log": False}), 9, space=_smooth, max_rows=400_000),
+    Algorithm(
+        "GradientBoosting",
+        _on_lags("GradientBoosting"),
+        ({**_LEVEL_LOG, **_HGB}, {**_RAW_LEVEL, **_HGB}),
+        10,
+        space=_space("GradientBoosting"),
+    ),
+    Algorithm("SeasonalNaive", _simple("SeasonalNaive"), ({},), 11, False),
     Algorithm(
         "RandomForest",
         _on_lags("RandomForest"),
-        ({**_RAW_LEVEL, "min_samples_leaf": 3, "max_features": 0.5},),
-        11,
-        _space("RandomForest"),
+        ({**_LEVEL_LOG, **_TREES}, {**_RAW_LEVEL, **_TREES}),
+        12,
+        space=_space("RandomForest"),
         max_rows=100_000,
     ),
-    Algorithm("LassoLars", _on_lags("LassoLars"), ({**_SEASON_LOG, "alpha": 1e-3},), 12, max_rows=50_000),
-    Algorithm("Average", _simple("Average"), ({},), 13),
-    Algorithm("SeasonalAverage", _simple("SeasonalAverage"), ({},), 14),
-    Algorithm("SGD", _on_lags("SGD"), ({**_SEASON_LOG, "alpha": 1e-3},), 15),
-    Algorithm("DecisionTree", _on_lags("DecisionTree"), ({**_RAW_LEVEL, "min_samples_leaf": 8},), 16),
-    Algorithm("KNN", _on_lags("KNN"), ({**_LEVEL_LOG, "n_neighbors": 8, "weights": "distance"},), 17, max_rows=20_000),
-    Algorithm("Naive", _simple("Naive"), ({},), 18),
+    Algorithm("LassoLars", _on_lags("LassoLars"), ({**_SEASON_LOG, "alpha": 1e-3},), 13, max_rows=50_000),
+    Algorithm("SGD", _on_lags("SGD"), ({**_SEASON_LOG, "alpha": 1e-3},), 14),
+    Algorithm("DecisionTree", _on_lags("DecisionTree"), ({**_RAW_LEVEL, "min_samples_leaf": 8},), 15),
+    Algorithm("Average", _simple("Average"), ({},), 16, False),
+    Algorithm("SeasonalAverage", _simple("SeasonalAverage"), ({},), 17, False),
+    Algorithm("Naive", _simple("Naive"), ({},), 18, False),
 )
 
-BASELINE = Algorithm("Baseline", _simple("Naive"), ({},), 0)
+BASELINE = Algorithm("Baseline", _simple("Naive"), ({},), 0, False)
 
 
 def by_name(name: str) -> Algorithm:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from automl_jobs.spec.sections import Forecasting
 
 
+# How many series say which scale is the better one, and how many seasons they must hold.
+MOST_ASKED, LEAST_SEASONS = 200, 3
+CLEARLY = 0.9
+LEAST_DIRECT_ROWS = 10
+
+
 @dataclass(frozen=True)
 class ForecastProblem:
     """One job's forecasting problem.
@@ -54,7 +60,6 @@ class ForecastProblem:
     schema: dict[str, Any]
     golden_rows: list[dict[str, Any]] = field(repr=False)
     test: tuple[tuple[Series, ...], tuple[Window, ...]] | None = None
-    vote: bool = True
     seed: int = 0
     task: str = "forecasting"
 
@@ -90,6 +95,34 @@ class ForecastProblem:
     def logarithm(self) -> Logarithm | None:
         lowest = min(low for low, _ in self.spans.values())
         return Logarithm(0.0 if lowest > 0 else 1.0) if lowest >= 0 else None
+
+    @property
+    def multiplicative(self) -> bool:
+        """Whether swings grow with the level, so that the logarithm is the better scale.
+
+        The spread of each season in proportion to its mean must vary clearly less than that spread (Guerrero 1993,
+        "Time-series analysis supported by power transformations"), in more than half of the series.
+        """
+        if self.logarithm is None:
+            return False
+        votes = []
+        span = max(self.season, 4)
+        for one in self.series[:MOST_ASKED]:
+            count = len(one) // span
+            if count < LEAST_SEASONS:
+                continue
+            seasons = one.values[len(one) - count * span :].reshape(count, span)
+            level, spread = seasons.mean(axis=1), seasons.std(axis=1)
+            if level.min() > 0 and spread.min() > 0:
+                share = spread / level
+                votes.append(float(share.std() / share.mean() < CLEARLY * spread.std() / spread.mean()))
+        return bool(votes) and float(np.mean(votes)) > 0.5
+
+    @property
+    def direct(self) -> bool:
+        """Whether the first fold is long enough to learn a whole horizon at once."""
+        typical = float(np.median([window.fit for window in self.splits[0]]))
+        return typical >= self.horizon + max(self.season, self.horizon) + LEAST_DIRECT_ROWS
 
     @property
     def classes(self) -> None:
@@ -157,7 +190,6 @@ def build(prepared: Prepared, seed: int) -> ForecastProblem:
             schema_columns, outline.series, settings, spec.target_column_name, outline.horizon, outline.frequency, seed
         ),
         test=outline.test,
-        vote=spec.training.enable_vote_ensemble,
         seed=seed,
     )
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
-__all__ = ["algorithms", "blends", "build", "explain", "guardrails", "most_trials", "search", "session"]
-
-blends = False
+__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
 
 
 def algorithms(task: str) -> tuple[str, ...]:
@@ -35,7 +33,9 @@ def search(problem: ForecastProblem, names: tuple[str, ...], limits: Limits) -> 
         names=names,
         rows=problem.rows,
         positive=problem.logarithm is not None,
-        vote=problem.vote,
+        multiplicative=problem.multiplicative,
+        features=bool(problem.columns),
+        direct=problem.direct,
         higher=problem.higher,
         limits=limits,
         seed=problem.seed,
@@ -55,13 +55,16 @@ class _Session:
 
     def answer(self, request: Any, folder: Path) -> Any:
         from automl_jobs.engine.after import Describe
-        from automl_jobs.engine.forecasting import after, trainer
+        from automl_jobs.engine.ensemble import EnsemblePlan
+        from automl_jobs.engine.forecasting import after, ensemble, trainer
         from automl_jobs.engine.worker import TestScore
 
         if isinstance(request, TestScore):
             return trainer.test_metrics(self.problem, request.outputs)
         if isinstance(request, Describe):
             return after.describe(self.problem, request)
+        if isinstance(request, EnsemblePlan):
+            return ensemble.run(self.problem, request, folder / request.id)
         return self.trainer.run(request, folder / request.id)
 
 

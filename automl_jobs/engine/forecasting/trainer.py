@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,16 +22,16 @@ from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 from forestay_forecasters import Mean
 from forestay_forecasting import ForecastModel, SeriesEnd
 
-ENSEMBLE = "VotingEnsemble"
 # What a served forecast is made of: each module imports those before it.
 MODULES = (forestay_transformers, forestay_forecasting, forestay_forecasters)
 # What the served model keeps of each series: as long as any lag or season reaches, with room.
 KEPT_VALUES = 500
 KEPT_SEASONS = 4
+HELD_OUT = "held_out.pkl"
 
 
 class ForecastTrainer:
-    """Trains trials of one problem. What was fitted is kept, so that an ensemble of it costs nothing.
+    """Trains trials of one problem.
 
     Parameters
     ----------
@@ -42,7 +42,6 @@ class ForecastTrainer:
     def __init__(self, problem: ForecastProblem, threads: int) -> None:
         self.problem = problem
         self.threads = threads
-        self._kept: dict[str, tuple[list[Forecasts], Any]] = {}
 
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Backtest and fit `plan`, and write its files to `folder`/outputs.
@@ -51,47 +50,22 @@ class ForecastTrainer:
         passes through.
         """
         started = time.monotonic()
-        problem = self.problem
-        members = plan.parameters["members"] if plan.algorithm == ENSEMBLE else [(plan.algorithm, plan.parameters)]
-        fitted = [self._fitted(name, parameters) for name, parameters in members]
-        parts = [_mean([folds[number] for folds, _ in fitted]) for number in range(len(problem.splits))]
-        parts = [backtest.bounded(part, problem) for part in parts]
-        each = [backtest.scores(part, problem.series, problem) for part in parts]
-        values = metrics.average(each)
-        if problem.metric not in values:
-            raise ValueError(f"{problem.metric} is not defined on the validation periods")
-        forecaster = fitted[0][1] if len(fitted) == 1 else Mean([forecaster for _, forecaster in fitted])
-        every = backtest.joined(parts)
-        algorithms = [catalogue.by_name(name) for name, _ in members]
-        packages = tuple(sorted({package for algorithm in algorithms for package in algorithm.packages}))
-        model = self.model(forecaster, every)
-        described = describe(plan.algorithm, plan.parameters)
-        written = outputs.write(
-            folder / "outputs", problem, model, plan.algorithm, described, packages, modules=MODULES
-        )
-        return TrialOutcome(
-            plan=plan,
-            preprocessor=described,
-            score=values[problem.metric],
-            folds=[scores[problem.metric] for scores in each if problem.metric in scores],
-            metrics=values | written.as_metrics(),
-            artifacts={
-                "residuals": metrics.residuals(every.truth, every.predicted),
-                "predicted_true": metrics.predicted_true(every.truth, every.predicted),
-            },
-            parameters=shown(plan),
-            duration_seconds=time.monotonic() - started,
-            outputs=written.folder,
+        algorithm = catalogue.by_name(plan.algorithm)
+        parts, forecaster = self.fit(algorithm, plan.parameters)
+        return outcome(
+            self.problem,
+            plan,
+            parts,
+            forecaster,
+            folder,
+            described=describe(plan.parameters),
+            parameters={name: str(value) for name, value in plan.parameters.items()},
+            packages=algorithm.packages,
+            started=started,
         )
 
-    def _fitted(self, name: str, parameters: dict[str, Any]) -> tuple[list[Forecasts], Any]:
+    def fit(self, algorithm: catalogue.Algorithm, parameters: dict[str, Any]) -> tuple[list[Forecasts], Any]:
         """The backtest of each fold, and the forecaster fitted on all."""
-        kept = json.dumps([name, parameters], sort_keys=True)
-        if kept not in self._kept:
-            self._kept[kept] = self._fit(catalogue.by_name(name), parameters)
-        return self._kept[kept]
-
-    def _fit(self, algorithm: catalogue.Algorithm, parameters: dict[str, Any]) -> tuple[list[Forecasts], Any]:
         problem = self.problem
         folds = []
         for windows in problem.splits:
@@ -102,23 +76,76 @@ class ForecastTrainer:
                 raise ValueError("a forecast is not a number")
         return folds, algorithm.fit(list(problem.series), problem, parameters, self.threads)
 
-    def model(self, forecaster: Any, found: Forecasts) -> ForecastModel:
-        """The served model."""
-        problem = self.problem
-        reach = max([KEPT_VALUES, KEPT_SEASONS * problem.season, 2 * problem.horizon, *_lags(forecaster)])
-        # Features of the last season, which those of the first periods ahead are compared with.
-        rows = 2 * max(problem.horizon, problem.season) + problem.season + 3
-        return ForecastModel(
-            forecaster=forecaster,
-            series={one.key: _end(one, reach, rows) for one in problem.series},
-            time=problem.time,
-            ids=problem.ids,
-            target=problem.target,
-            columns=problem.columns,
-            frequency=problem.frequency,
-            spread=backtest.spread(found, problem),
-            floor=backtest.floor(problem),
-        )
+
+def outcome(
+    problem: ForecastProblem,
+    plan: TrialPlan,
+    parts: Sequence[Forecasts],
+    forecaster: Any,
+    folder: Path,
+    *,
+    described: str,
+    parameters: dict[str, str],
+    packages: tuple[str, ...],
+    started: float,
+) -> TrialOutcome:
+    """Score the backtest of each fold, and write the model's files to `folder`/outputs.
+
+    Parameters
+    ----------
+    parts: the forecasts of each fold. forecaster: fitted on all.
+    described, parameters: what it is, for the leaderboard. packages: distributions that it needs.
+    started: time.monotonic() when the trial began.
+    """
+    parts = [backtest.bounded(part, problem) for part in parts]
+    each = [backtest.scores(part, problem.series, problem) for part in parts]
+    values = metrics.average(each)
+    if problem.metric not in values:
+        raise ValueError(f"{problem.metric} is not defined on the validation periods")
+    every = backtest.joined(parts)
+    model = served(problem, forecaster, every)
+    written = outputs.write(folder / "outputs", problem, model, plan.algorithm, described, packages, modules=MODULES)
+    with (folder / HELD_OUT).open("wb") as stream:
+        pickle.dump(parts, stream, protocol=5)
+    return TrialOutcome(
+        plan=plan,
+        preprocessor=described,
+        score=values[problem.metric],
+        folds=[scores[problem.metric] for scores in each if problem.metric in scores],
+        metrics=values | written.as_metrics(),
+        artifacts={
+            "residuals": metrics.residuals(every.truth, every.predicted),
+            "predicted_true": metrics.predicted_true(every.truth, every.predicted),
+        },
+        parameters=parameters,
+        duration_seconds=time.monotonic() - started,
+        outputs=written.folder,
+    )
+
+
+def held_out(folder: Path) -> list[Forecasts]:
+    """The backtest of each fold of the trial in this folder, which this run wrote."""
+    with (folder / HELD_OUT).open("rb") as stream:
+        parts: list[Forecasts] = pickle.load(stream)  # noqa: S301 - written by this run, in the job's own folder
+    return parts
+
+
+def served(problem: ForecastProblem, forecaster: Any, found: Forecasts) -> ForecastModel:
+    """The served model; `found` is the whole backtest, which its quantiles are made of."""
+    reach = max([KEPT_VALUES, KEPT_SEASONS * problem.season, 2 * problem.horizon, *_lags(forecaster)])
+    # Features of the last season, which those of the first periods ahead are compared with.
+    rows = 2 * max(problem.horizon, problem.season) + problem.season + 3
+    return ForecastModel(
+        forecaster=forecaster,
+        series={one.key: _end(one, reach, rows) for one in problem.series},
+        time=problem.time,
+        ids=problem.ids,
+        target=problem.target,
+        columns=problem.columns,
+        frequency=problem.frequency,
+        spread=backtest.spread(found, problem),
+        floor=backtest.floor(problem),
+    )
 
 
 def _end(one: Series, values: int, rows: int) -> SeriesEnd:
@@ -132,15 +159,8 @@ def _lags(forecaster: Any) -> list[int]:
     return [lag + max(getattr(forecaster, "windows", ()), default=0) for lag in getattr(forecaster, "lags", ())]
 
 
-def _mean(parts: Sequence[Forecasts]) -> Forecasts:
-    first = parts[0]
-    return Forecasts(first.series, first.steps, first.truth, np.mean([part.predicted for part in parts], axis=0))
-
-
-def describe(algorithm: str, parameters: dict[str, Any]) -> str:
-    """What the model makes of the series, for the leaderboard."""
-    if algorithm == ENSEMBLE:
-        return f"{len(parameters['members'])} models"
+def describe(parameters: dict[str, Any]) -> str:
+    """What a model makes of the series, for the leaderboard."""
     words = []
     if "offset" in parameters:
         words = ["Lags", {"none": "", "level": "Level", "season": "SeasonalDifference"}[parameters["offset"]]]
@@ -148,14 +168,6 @@ def describe(algorithm: str, parameters: dict[str, Any]) -> str:
     if parameters.get("log"):
         words.append("Log")
     return "+".join(word for word in words if word)
-
-
-def shown(plan: TrialPlan) -> dict[str, str]:
-    """A plan's parameters as text."""
-    if plan.algorithm == ENSEMBLE:
-        names = [f"{name} {describe(name, parameters)}".strip() for name, parameters in plan.parameters["members"]]
-        return {"members": ", ".join(names)}
-    return {name: str(value) for name, value in plan.parameters.items()}
 
 
 def test_metrics(problem: ForecastProblem, folder: Path) -> dict[str, float]:
