@@ -19,7 +19,7 @@ Parameters = dict[str, Any]
 MAX_ROUNDS = 3000
 PATIENCE = 60
 # Leaves that a forest's tree may have on a large table; without a bound a forest grows with the table.
-FOREST_LEAVES = 10_000
+FOREST_LEAVES = 5_000
 # A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
 LOG_TARGET = "log_target"
 # A parameter of any classifier that takes row weights: each class counts alike, however few rows it has.

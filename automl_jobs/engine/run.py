@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 
 # Trials side by side use cores better than threads inside one do, until the copies of a table cost too much memory.
 MOST_WORKERS, ROWS_FOR_WORKERS, ROWS_A_THREAD = 4, 100_000, 5_000
-# A table of so many rows takes seconds to be laid out for the workers.
-MANY_ROWS = 200_000
-# Seconds of reading that are not counted as the run's, and the share of the budget that they can't go beyond.
-FREE_READING_SECONDS, MOST_READING = 2.0, 0.5
+# A table of so many rows takes seconds to be read: they count as the run's, up to this share of the budget.
+MANY_ROWS, MOST_READING = 200_000, 0.5
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
 TEST_SHARE, MOST_TEST_SECONDS = 0.05, 5.0
 ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
@@ -106,14 +104,14 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
     Everything is in the store when this returns or raises. Raises InputError before anything is written; RunFailed
     when no trial completed; Interrupted when the job was canceled from outside or the listener says stop.
     """
-    # Reading a large table is a part of the run; a small one's is what any command takes to start.
-    reading = min(max(0.0, prepared.seconds - FREE_READING_SECONDS), MOST_READING * settings.seconds)
-    began = time.monotonic() - reading
     names = available(prepared)
     spec = prepared.loaded.spec
     engine = tasks.of(spec.task)
+    began: float | None = None
     rows = len(prepared.require_local().frame)
     if rows >= MANY_ROWS:
+        # Reading a large table is a part of the run; a small one's is what any command takes to start.
+        began = time.monotonic() - min(prepared.seconds, MOST_READING * settings.seconds)
         listener.note(f"splitting {rows:,} rows and laying them out for the training processes")
     problem: AnyProblem = engine.build(prepared, settings.seed)
     most = engine.most_trials(spec)
@@ -135,7 +133,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 early_termination=spec.limits.enable_early_termination,
             )
             search = engine.search(problem, names, limits)
-            search.started = began
+            search.started = search.started if began is None else began
             count, threads = _shares(spec, problem.rows)
             workers = [Worker(problem_file, folder, threads) for _ in range(count)]
             loop = Loop(problem, search, workers, writer, listener, folder)

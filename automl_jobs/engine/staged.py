@@ -28,8 +28,6 @@ FINALISTS, FINALISTS_OF_ONE_KIND = 4, 2
 # A job of fewer trials than this has none to spend on samples.
 FEWEST_TRIALS = 6
 SAMPLED_SHARE = 0.5
-# Of the seconds that a trial on the sample may take, those after which a booster adds no more rounds.
-SHARE_TO_FIT = 0.8
 # A fit on more rows takes more rounds until it stops.
 CAUTION = 1.2
 # Seconds kept for what comes after a fit, beside what that took on the sample.
@@ -137,13 +135,16 @@ class StagedSearch(Search):
     def _next_sampled(self) -> TrialPlan | None:
         """The next trial on the sample; None when it is time for full fits."""
         left = self.remaining()
-        due = left <= self._round_ends or left - self._typical() <= self._kept() if self._tried else False
-        if due and self._affordable(left):
+        kept = self._kept()
+        if kept and (left <= self._round_ends or left - self._typical() <= kept):
             return None
         plan = super().next()
         if plan is None or plan.algorithm == BASELINE:
             return plan
-        return replace(plan, rows=self.sample, seconds=SHARE_TO_FIT * self._share())
+        # What scoring and writing takes is known once there was a trial; the first one keeps half of its time for it.
+        rest = [one.seconds - one.growing for one in self._tried.values()]
+        after = CAUTION * max(rest) + SPARE_SECONDS if rest else self._share() / 2
+        return replace(plan, rows=self.sample, seconds=max(1.0, self._share() - after))
 
     def _next_full(self) -> TrialPlan | None:
         """The best settings of the sample that were not tried on all rows and fit in the time left."""
@@ -185,10 +186,9 @@ class StagedSearch(Search):
         return one.seconds - one.growing + CAUTION * ratio * one.growing + SPARE_SECONDS
 
     def _kept(self) -> float:
-        """Seconds that trials on the sample leave: for the full fit of the best settings, or of the next best ones."""
-        costs = [self._cost(one) for one in self._ranked()[:FINALISTS]]
-        fitting = [cost for cost in costs if cost <= self.remaining()]
-        return fitting[0] if fitting else min(costs, default=0.0)
+        """Seconds that trials on the sample leave for the best settings whose full fit fits in the time; 0 for none."""
+        best = self._affordable(self.remaining())
+        return 0.0 if best is None else self._cost(best)
 
     def _typical(self) -> float:
         """Seconds of a trial on the sample."""

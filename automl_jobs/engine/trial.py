@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import issparse, vstack
+from scipy.sparse import csr_matrix, issparse
 
 from automl_jobs.engine import algorithms, calibrate, decide, features, metrics, outputs, spread
 from automl_jobs.engine.problem import Problem
@@ -31,6 +31,8 @@ NO_FEATURES, PLAIN = "none", "plain"
 HELD_OUT = "held_out.npy"
 # Features of this many cells are kept in single precision, and transformed so many rows at a time.
 MANY_CELLS, ROWS_AT_A_TIME = 2_000_000, 100_000
+# What needs no target is fitted on so many rows at most.
+FITTED_ROWS = 200_000
 # Single precision must tell so many steps apart between the smallest and the largest value of each column.
 SINGLE_STEPS = 2**14
 # Bytes of features that are kept for later trials, beside half of what the table takes.
@@ -81,13 +83,14 @@ class TrialOutcome:
 
 @dataclass
 class _Fitted:
-    """An estimator and, for classification, which of the problem's classes it knows."""
+    """An estimator and, for classification, which of the problem's classes it knows; what its fit took."""
 
     estimator: Any
     positions: list[int]
     rounds: int | None = None
     # What takes class weights out of its probabilities again.
     correction: calibrate.Rule | None = None
+    seconds: float = 0.0
 
     def predict(self, rows: Any, classes: int) -> np.ndarray:
         """Probabilities (n, k), or values (n,) for regression."""
@@ -118,6 +121,11 @@ class Trainer:
     """
 
     def __init__(self, problem: Problem, threads: int) -> None:
+        # What features take is measured; what their first import takes says nothing of a larger table.
+        import sklearn.compose
+        import sklearn.impute
+        import sklearn.preprocessing  # noqa: F401
+
         self.problem = problem
         self.threads = threads
         self._kept: dict[tuple[str, int | str | None], _Features] = {}
@@ -173,6 +181,11 @@ class Trainer:
             return _Features("passthrough", np.zeros((len(self.problem.frame), 1)))
         frame = self._frame()
         rows = self.problem.fit_rows()
+        if len(rows) > FITTED_ROWS:
+            # Medians, scales and categories of so many rows are those of all; with one split the first are a sample.
+            draw = np.random.default_rng(self.problem.seed)
+            refit = self.problem.refit
+            rows = np.sort(draw.choice(rows, FITTED_ROWS, replace=False)) if refit else rows[:FITTED_ROWS]
         transformer = features.build(self.problem.settings, layout, len(rows)).fit(frame.iloc[block(rows)])
         return _Features(transformer, self._transformed(transformer))
 
@@ -195,7 +208,7 @@ class Trainer:
             if whole is None:
                 whole = np.empty((len(frame), part.shape[1]), dtype=kind)
             whole[start : start + len(part)] = part
-        return vstack(parts, format="csr") if whole is None else whole
+        return _stacked(parts) if whole is None else whole
 
     def _targeted_features(self, layout: str, split: int | None, plain: _Features) -> _Features:
         problem = self.problem
@@ -267,12 +280,15 @@ class Trainer:
             extra |= _boosting_arguments(algorithm.name, build, held)
             if until is not None:
                 _stop_in_time(algorithm.name, estimator, extra, until)
+        began = time.monotonic()
         estimator.fit(matrix[block(train)], target, **extra)
+        seconds = time.monotonic() - began
         if until is not None and "callbacks" in estimator.get_params():
             estimator.set_params(callbacks=None)  # a clock is no part of the model
         rounds_used = _rounds_used(algorithm.name, estimator) if stops else None
         correction = None if factors is None else calibrate.of_priors(factors)
-        return _Fitted(LogTarget(estimator) if logarithm else estimator, positions.tolist(), rounds_used, correction)
+        model = LogTarget(estimator) if logarithm else estimator
+        return _Fitted(model, positions.tolist(), rounds_used, correction, seconds)
 
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Train and score `plan`, and write its files to `folder`/outputs.
@@ -291,9 +307,8 @@ class Trainer:
         until = None if plan.seconds is None else started + plan.seconds
         for number, (train, valid) in enumerate(problem.splits):
             used = self._features(layout, number)
-            began = time.monotonic()
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid, until=until)
-            fitting += time.monotonic() - began
+            fitting += fitted.seconds
             parts.append(fitted.predict(used.matrix[block(valid)], self._classes))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
@@ -347,6 +362,16 @@ class Trainer:
             outputs=written.folder,
             growing_seconds=fitting + self._feature_seconds.get(layout, 0.0),
         )
+
+
+def _stacked(parts: list[csr_matrix]) -> csr_matrix:
+    """Sparse parts one below the other; `parts` is emptied on the way, so that not all of it is there twice."""
+    shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
+    ends = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts]))])
+    data = np.concatenate([part.data for part in parts])
+    indices = [part.indices for part in parts]
+    parts.clear()
+    return csr_matrix((data, np.concatenate(indices), ends), shape=shape)
 
 
 def block(rows: np.ndarray) -> Any:

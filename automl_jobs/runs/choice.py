@@ -80,10 +80,10 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool, task: str = "") 
         best of many scores of few folds much is luck, and the more so the fewer models stand behind it.
 
     A model that does no better than the baseline is never chosen before it. Where no model that does is within the
-    bounds, the best score is taken, and the reason says so. A model of a sample of the rows is chosen only where none
-    that was fitted on all of them does better than the baseline.
+    bounds, the best score is taken, and the reason says so. A model of a sample of the rows is chosen only where it is
+    better than all that were fitted on all rows, by more than noise: their time may not have come.
     """
-    scored = _whole([row for row in rows if row.score is not None and row.status == "Completed"])
+    scored = _whole([row for row in rows if row.score is not None and row.status == "Completed"], higher)
     if not scored:
         return None
     found = _choose(scored, prefer, higher, task)
@@ -91,11 +91,13 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool, task: str = "") 
     return replace(found, reason="the best of those that were fitted on all rows") if sampled else found
 
 
-def _whole(scored: list[TrialRow]) -> list[TrialRow]:
-    """Rows without the models of a sample, where the others have a model that does better than the baseline."""
+def _whole(scored: list[TrialRow], higher: bool) -> list[TrialRow]:
+    """Rows without the models of a sample, where one of the others is as good as the best of all."""
     most = max((row.rows or 0 for row in scored), default=0)
     whole = [row for row in scored if row.rows is None or SAMPLE * row.rows > most]
-    return whole if whole and whole[0].algorithm != BASELINE else scored
+    if not whole or whole[0].algorithm == BASELINE:
+        return scored
+    return whole if _behind(whole[0], scored[0], higher) <= _noise(scored[0], higher)[0] else scored
 
 
 def _choose(scored: list[TrialRow], prefer: str, higher: bool, task: str) -> Choice:

@@ -217,6 +217,20 @@ def test_a_forest_does_not_grow_with_the_table() -> None:
         algorithm = algorithms.by_name(name, classification=True)
         leaves = [
             algorithm.make({"min_samples_leaf": 4}, algorithms.Build(2, 1, 0, samples=rows))[-1].min_samples_leaf
-            for rows in (0, 40_000, 900_000)
+            for rows in (0, 20_000, 900_000)
         ]
-        assert leaves == [4, 4, 90]
+        assert leaves == [4, 4, 180]
+
+
+def test_medians_and_categories_of_a_large_table_are_those_of_a_sample(
+    problem: problems.Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automl_jobs.engine import trial
+
+    whole = Trainer(problem, 1)._features("tree", 0).transformer
+    monkeypatch.setattr(trial, "FITTED_ROWS", 10_000)
+    sampled = Trainer(problem, 1)._features("linear", 0).transformer
+    scaler = sampled.named_transformers_["numeric0"][-1]
+    assert scaler.n_samples_seen_ == 10_000
+    codes = Trainer(problem, 1)._features("tree", 0).transformer.named_transformers_["categorical0"][-1].codes_
+    assert codes["category"].keys() == whole.named_transformers_["categorical0"][-1].codes_["category"].keys()
