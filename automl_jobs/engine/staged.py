@@ -55,6 +55,10 @@ class _Tried:
     growing: float
 
 
+def _same(one: TrialPlan, other: TrialPlan) -> bool:
+    return (one.algorithm, one.parameters, one.layout) == (other.algorithm, other.parameters, other.layout)
+
+
 @dataclass(kw_only=True)
 class StagedSearch(Search):
     """A search whose early trials see `sample` of the `training_rows` rows."""
@@ -108,7 +112,10 @@ class StagedSearch(Search):
         # What a full fit took says nothing of a further trial on the sample.
         took = seconds if plan.rows is not None or plan.algorithm == BASELINE else 0.0
         best = super().finished(plan, score, took, *more, **said)
-        if plan.rows is not None:
+        if plan.rows is None:
+            # Also of a fit in an earlier session of the job.
+            self._promoted |= {number for number, one in self._tried.items() if _same(one.plan, plan)}
+        else:
             self._sampled += 1
             self._sampled_seconds += seconds
         if plan.rows is not None and score is not None:

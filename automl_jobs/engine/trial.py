@@ -31,6 +31,8 @@ NO_FEATURES, PLAIN = "none", "plain"
 HELD_OUT = "held_out.npy"
 # Features of this many cells are kept in single precision, and transformed so many rows at a time.
 MANY_CELLS, ROWS_AT_A_TIME = 2_000_000, 100_000
+# After each round a booster looks at half as many held-out rows as it has training rows at most, but at these at least.
+STOPPING_ROWS = 20_000
 # What needs no target is fitted on so many rows at most.
 FITTED_ROWS = 200_000
 # Single precision must tell so many steps apart between the smallest and the largest value of each column.
@@ -273,10 +275,12 @@ class Trainer:
         if algorithm.boosted:
             held = None
             if stops and valid is not None:
-                truth = learned[valid]
+                # To see when to stop, a part of very many rows is enough; they all would take longer than the fit.
+                seen = valid[:: -(-len(valid) // max(STOPPING_ROWS, len(train) // 2))]
+                truth = learned[seen]
                 truth = np.searchsorted(positions, truth) if problem.classification else truth
                 # What counts in training counts in stopping.
-                held = (matrix[block(valid)], truth, weights[valid] if balanced and weights is not None else None)
+                held = (matrix[block(seen)], truth, weights[seen] if balanced and weights is not None else None)
             extra |= _boosting_arguments(algorithm.name, build, held)
             if until is not None:
                 _stop_in_time(algorithm.name, estimator, extra, until)
@@ -347,6 +351,8 @@ class Trainer:
         np.save(folder / HELD_OUT, predictions)
         parameters = {name: str(value) for name, value in plan.parameters.items()}
         count = len(problem.target) if problem.refit else len(problem.splits[0][0])
+        # Features were made of the held-out rows too, of which there are no more in a trial on more rows.
+        fitted_share = count / len(problem.target)
         parameters["rows"] = str(count)
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
@@ -360,7 +366,7 @@ class Trainer:
             parameters=parameters,
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
-            growing_seconds=fitting + self._feature_seconds.get(layout, 0.0),
+            growing_seconds=fitting + self._feature_seconds.get(layout, 0.0) * fitted_share,
         )
 
 

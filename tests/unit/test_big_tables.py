@@ -234,3 +234,25 @@ def test_medians_and_categories_of_a_large_table_are_those_of_a_sample(
     assert scaler.n_samples_seen_ == 10_000
     codes = Trainer(problem, 1)._features("tree", 0).transformer.named_transformers_["categorical0"][-1].codes_
     assert codes["category"].keys() == whole.named_transformers_["categorical0"][-1].codes_["category"].keys()
+
+
+@pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostClassifier", "GradientBoosting"])
+def test_a_booster_on_a_sample_stops_by_a_part_of_the_held_out_rows(
+    problem: problems.Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    from automl_jobs.engine import trial
+
+    looked = []
+    arguments = trial._boosting_arguments
+
+    def spy(name: str, build: object, held: tuple[object, np.ndarray, object]) -> object:
+        looked.append(len(held[1]))
+        return arguments(name, build, held)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trial, "STOPPING_ROWS", 100)
+    monkeypatch.setattr(trial, "_boosting_arguments", spy)
+    outcome = Trainer(problem.sampled(3_000), 1).run(TrialPlan("1", algorithm, {"learning_rate": 0.3}), tmp_path)
+    assert looked == [1_500]
+    assert outcome.score > 0.8
+    # The score is that of all of them.
+    assert len(np.load(tmp_path / "held_out.npy")) == 6_000
