@@ -29,6 +29,8 @@ PARTS = 5
 # whole.
 NOISE, RESAMPLES = 0.01, 400
 FEWEST_ROWS, MOST_ROWS = 20, 50_000
+# Several classes are looked at again for each weight that is tried.
+MOST_CELLS = 40_000
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 STEPS = (0.5, 0.7, 1.4, 2.0)
 # Weights of more classes than this are not tuned one by one: there are too few rows of each.
@@ -70,7 +72,7 @@ def decide(problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weigh
     most_probable = Decision(None, None, document | {"rule": "argmax"})
     if len(truth) < FEWEST_ROWS:
         return most_probable
-    rows = np.random.default_rng(problem.seed).permutation(len(truth))[:MOST_ROWS]
+    rows = np.random.default_rng(problem.seed).permutation(len(truth))[: _most_rows(problem)]
     rule, labels = _cross_chosen(problem, truth[rows], probabilities[rows], _of(weights, rows), goal)
     gain, sure = _gain(truth[rows], labels, probabilities[rows].argmax(axis=1), _of(weights, rows), goal, problem)
     if not (sure > 0 if setting.kind == decisions.AUTO else gain > 0):
@@ -78,6 +80,10 @@ def decide(problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weigh
     every = decided(probabilities, rule)
     every[rows] = labels
     return Decision(rule, every, document | {"gain": round(gain, 6)} | _told(problem, rule))
+
+
+def _most_rows(problem: Problem) -> int:
+    return MOST_ROWS if problem.class_count == 2 else MOST_CELLS // problem.class_count
 
 
 def labels(model: Any, probabilities: np.ndarray) -> np.ndarray | None:

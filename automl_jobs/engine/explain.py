@@ -164,12 +164,23 @@ def contributions(model: Any, frame: pd.DataFrame) -> list[dict[str, Any]]:
     matrix = named["features"].transform(named["input"].transform(frame))
     matrix = matrix.tocsr() if hasattr(matrix, "tocsr") else np.asarray(matrix)
     columns = summary.origins(named["features"])
-    values = _tree_values(estimator, matrix)
+    values = _calibrated(_tree_values(estimator, matrix), named["model"])
     if values.shape[1] == 1:
         return [_told(row[0], columns) for row in values]
     positions = named["model"].positions
     names = [str(labels[position]) for position in positions] if labels is not None else []
     return [{"classes": {name: _told(part, columns) for name, part in zip(names, row, strict=True)}} for row in values]
+
+
+def _calibrated(values: np.ndarray, model: Any) -> np.ndarray:
+    """Contributions to the scores after a classifier's calibration, which is linear in them."""
+    calibration = getattr(model, "calibration", None)
+    if calibration is None:
+        return values
+    shifts = np.asarray(calibration["shifts"])[list(model.positions)]
+    values = calibration["slope"] * values
+    values[:, :, -1] += shifts if values.shape[1] > 1 else shifts[1] - shifts[0]
+    return np.asarray(values)
 
 
 def _tree_values(estimator: Any, matrix: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import tempfile
@@ -95,6 +96,20 @@ def test_contributions_to_more_classes_are_there_for_each() -> None:
     raw = np.array([row[name]["bias"] + sum(row[name]["contributions"].values()) for name in ("high", "low", "middle")])
     softmax = np.exp(raw) / np.exp(raw).sum()
     assert softmax == pytest.approx(model.predict_proba(made.frame.iloc[:1])[0], abs=1e-6)
+
+
+def test_contributions_to_a_calibrated_model_are_those_to_its_answers() -> None:
+    made, model = copy.deepcopy(trained("label", "LightGBM", 2))
+    rows = made.frame.iloc[:20]
+    model.steps[-1][1].calibration = {"slope": 0.4, "shifts": [0.3, -0.8], "floor": 1e-12}
+    chance = model.predict_proba(rows)[:, 1]
+    for row, odds in zip(explain.contributions(model, rows), np.log(chance / (1 - chance)), strict=True):
+        assert row["bias"] + sum(row["contributions"].values()) == pytest.approx(odds, abs=1e-3)
+    made, model = copy.deepcopy(trained("label", "LightGBM"))
+    model.steps[-1][1].calibration = {"slope": 1.5, "shifts": [0.0, 1.0, -0.5], "floor": 1e-12}
+    row = explain.contributions(model, made.frame.iloc[:1])[0]["classes"]
+    raw = np.array([row[name]["bias"] + sum(row[name]["contributions"].values()) for name in ("high", "low", "middle")])
+    assert np.exp(raw) / np.exp(raw).sum() == pytest.approx(model.predict_proba(made.frame.iloc[:1])[0], abs=1e-6)
 
 
 def test_a_linear_model_has_no_tree_contributions() -> None:
