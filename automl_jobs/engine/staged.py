@@ -17,17 +17,19 @@ from automl_jobs.engine.search import Search
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 
 # So many cells (rows times columns) of a sample for each second of the budget, which gives some twenty trials.
-CELLS_A_SECOND = 20_000
+CELLS_A_SECOND = 12_000
 FEWEST_ROWS = 20_000
 # A text takes as long as so many other columns.
 TEXT_COLUMNS = 20
 # Sampling pays when all rows are at least so many samples.
-LEAST_RATIO = 2.0
+LEAST_RATIO = 4.0
 # Full fits of a round, and how many of them may be of one algorithm: an ensemble needs variety.
 FINALISTS, FINALISTS_OF_ONE_KIND = 4, 2
 # A job of fewer trials than this has none to spend on samples.
 FEWEST_TRIALS = 6
 SAMPLED_SHARE = 0.5
+# Of the time left, what a trial on the sample may take though no full fit would fit after it.
+LEAST_SHARE = 0.25
 # A fit on more rows takes more rounds until it stops.
 CAUTION = 1.2
 # Seconds kept for what comes after a fit, beside what that took on the sample.
@@ -130,7 +132,7 @@ class StagedSearch(Search):
     def _share(self) -> float:
         """Seconds that one trial on the sample may take at most."""
         left = self.remaining()
-        return max(left * SAMPLED_SHARE, left - self._kept())
+        return max(left * LEAST_SHARE, left - self._kept())
 
     def _begin_round(self) -> None:
         assert self._all is not None

@@ -50,6 +50,7 @@ def test_a_large_table_is_searched_on_a_sample_and_won_on_all_rows(
     from automl_jobs.submit import SubmitOptions, prepare_job, submit
 
     monkeypatch.setattr(staged, "CELLS_A_SECOND", 0)
+    monkeypatch.setattr(staged, "LEAST_RATIO", 2)
     draw = np.random.default_rng(0)
     columns = {f"x{number}": draw.normal(size=ROWS) for number in range(4)}
     y = columns["x0"] * columns["x1"] + columns["x2"] + draw.normal(size=ROWS) > 0
