@@ -20,10 +20,12 @@ from unittest import mock
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -139,6 +141,45 @@ def forecasting(folder: Path, name: str = "Sales") -> Model:
     return Model(name, "1", "calm_reed", "calm_reed_1", outcome.outputs)
 
 
+class LabelLists(ClassifierMixin, BaseEstimator):
+    """A classifier a label; `predict` gives lists of labels, as a served text model does."""
+
+    def __init__(self, classes: list[str]) -> None:
+        self.classes = classes
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return np.array(self.classes, dtype=object)
+
+    def fit(self, X: Any, y: Any) -> LabelLists:
+        self.each_ = OneVsRestClassifier(LogisticRegression(C=100.0, max_iter=300)).fit(X, y)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return np.asarray(self.each_.predict_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        found = np.empty(X.shape[0], dtype=object)
+        for row, said in enumerate(self.predict_proba(X) > 0.5):
+            found[row] = self.classes_[said].tolist()
+        return found
+
+
+def multilabel(folder: Path, labels: list[str] | None = None) -> Model:
+    """Labels of notes: the first one for bread or soup, the last one for goal, the middle one for hardly any."""
+    classes = labels or ["food", "rare", "sports"]
+    random = np.random.default_rng(11)
+    notes = [" ".join(random.choice(["bread", "soup", "goal", "and", "the", "of"], 3)) for _ in range(ROWS)]
+    frame = pd.DataFrame({"note": pd.array(notes, dtype="str"), "pages": random.integers(1, 9, ROWS)})
+    target = np.stack(
+        [frame["note"].str.contains("bread|soup"), random.random(ROWS) < 0.05, frame["note"].str.contains("goal")],
+        axis=1,
+    )
+    final = LabelLists(classes)
+    kinds = {"note": "text", "pages": "numeric"}
+    return write(folder, frame, kinds, target.astype(int), "text_classification_multilabel", name="Tags", final=final)
+
+
 def write(
     folder: Path,
     frame: pd.DataFrame,
@@ -147,20 +188,22 @@ def write(
     task: str,
     name: str = "Bank",
     version: str = "1",
+    final: Any = None,
 ) -> Model:
-    """Fit a pipeline and write model.pkl, model_schema.json, golden.json and the transformers."""
+    """Fit a pipeline that ends with `final`; write model.pkl, model_schema.json, golden.json and the transformers."""
     folder.mkdir(parents=True, exist_ok=True)
     used = {column: kind for column, kind in kinds.items() if kind != "identifier"}
-    pipeline = _pipeline(used, task).fit(frame, target)
+    final = final or (LogisticRegression(max_iter=300) if task == "classification" else Ridge())
+    pipeline = _pipeline(used, final).fit(frame, target)
     joblib.dump(pipeline, folder / "model.pkl")
     shutil.copyfile(forestay_transformers.__file__, folder / "forestay_transformers.py")
-    classes = pipeline.classes_.tolist() if task == "classification" else None
+    classes = None if task == "regression" else pipeline.classes_.tolist()
     types: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
     schema = {
         "schema_version": 1,
         "task": task,
         "target": "y",
-        "target_type": types[type(target.tolist()[0])],
+        "target_type": types[type((classes or target.tolist())[0])],
         "classes": classes,
         "columns": [_column(frame[column], column, kind) for column, kind in kinds.items()],
         "algorithm": "LogisticRegression" if classes else "ElasticNet",
@@ -198,7 +241,7 @@ def rehash(outputs: Path) -> None:
     _write_json(outputs / "model_schema.json", schema)
 
 
-def _pipeline(used: dict[str, str], task: str) -> Pipeline:
+def _pipeline(used: dict[str, str], final: Any) -> Pipeline:
     def of(kind: str) -> list[str]:
         return [column for column, found in used.items() if found == kind]
 
@@ -209,7 +252,6 @@ def _pipeline(used: dict[str, str], task: str) -> Pipeline:
     if of("datetime"):
         parts.append(("dates", make_pipeline(DateParts(), SimpleImputer(), StandardScaler()), of("datetime")))
     parts += [(f"text {column}", TfidfVectorizer(), column) for column in of("text")]
-    final = LogisticRegression(max_iter=300) if task == "classification" else Ridge()
     return Pipeline(
         [("input", InputFrame(list(used.items()))), ("features", ColumnTransformer(parts)), ("model", final)]
     )
