@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ class Request:
     job, rank: the trial; without a rank the job's choice.
     seconds: time to spend on importances; None takes those kept with the job where they are of this trial.
     rows: a data file whose rows' contributions are wanted, or None.
-    overrides: `--set` as at submit.
+    overrides: `--set` over what was given at submit.
     """
 
     job: str
@@ -72,9 +72,8 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
 def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -> AnyProblem:
     """The training problem of a job, built again: the same rows on the same sides, by its seed."""
     from automl_jobs.engine import tasks
-    from automl_jobs.prepare import prepare
-    from automl_jobs.spec import load_job
     from automl_jobs.spec.jobs import runnable
+    from automl_jobs.submit import SubmitOptions, prepare_job, submitted_options
 
     if detail.task not in runnable():
         raise InputError(f"{detail.task} jobs can't be explained here", fix=f"here: {', '.join(runnable())}")
@@ -85,9 +84,9 @@ def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -
             where=detail.path or detail.job,
             fix="put it back there; a job's file is kept in the run store as job.yml",
         )
-    loaded = load_job(path, dict(request.overrides or {}))
-    prepared = prepare(loaded)
-    spec = loaded.spec
+    options = submitted_options(detail) or SubmitOptions()
+    prepared = prepare_job(path, replace(options, overrides={**options.overrides, **(request.overrides or {})}))
+    spec = prepared.loaded.spec
     differs = [
         f"{name} is {now}, was {then}"
         for name, now, then in (
@@ -101,7 +100,7 @@ def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -
         raise InputError(
             f"the job file has changed since the job ran: {'; '.join(differs)}",
             where=str(path),
-            fix="give with --set what was given at submit",
+            fix="put the file back as it was; it is kept in the run store as job.yml",
         )
     rows, then = len(prepared.require_local().frame), detail.parameters.get("rows")
     if then is not None and str(rows) != then:

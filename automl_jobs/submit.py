@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
+    from automl_jobs.runs import JobDetail
     from automl_jobs.spec import LoadedJob
     from automl_jobs.spec.decisions import DecisionSetting
     from automl_jobs.spec.jobs import JobSpec
@@ -40,6 +41,19 @@ class SubmitOptions:
     prefer: str | None = None
     decision: DecisionSetting | None = None
     env: str = "local"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = None if self.decision is None else str(self.decision)
+        return {**found, "overrides": dict(self.overrides), "decision": said}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> SubmitOptions:
+        """The options of a document of `as_dict`."""
+        said = document.get("decision")
+        known = {one.name: document[one.name] for one in fields(cls) if one.name in document}
+        return cls(**{**known, "decision": None if said is None else decision(said)})
 
 
 def duration(text: str) -> float:
@@ -78,6 +92,12 @@ def seed(loaded: LoadedJob, options: SubmitOptions) -> int:
 def prefer(loaded: LoadedJob, options: SubmitOptions) -> str:
     """What the choice among the trials goes by: the flag, the property, or the balance of score and cost."""
     return options.prefer or loaded.spec.forestay.prefer or DEFAULT_PREFER
+
+
+def submitted_options(detail: JobDetail) -> SubmitOptions | None:
+    """The options that a job was submitted with, or last resumed; None where they were not kept."""
+    kept = detail.documents.get("submit")
+    return None if kept is None else SubmitOptions.of(kept["options"])
 
 
 def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] | None = None) -> Prepared:
@@ -133,14 +153,22 @@ def _only_in_azure(spec: JobSpec) -> list[str]:
     return [f"{', '.join(named)} trains in Azure only"] if named else []
 
 
-def submit(prepared: Prepared, options: SubmitOptions, listener: Listener) -> str:
-    """Train a prepared job on this machine; returns the job's name. Errors are those of `engine.run.run`."""
+def submit(prepared: Prepared, options: SubmitOptions, listener: Listener, resumed: str = "") -> str:
+    """Train a prepared job on this machine, or go on with the job `resumed`; returns the job's name.
+
+    Errors are those of `engine.run.run`.
+    """
     from automl_jobs.engine.run import RunSettings, run
     from forestay.project import home
 
     loaded = prepared.loaded
-    settings = RunSettings(seconds=budget(loaded, options), seed=seed(loaded, options), prefer=prefer(loaded, options))
-    return run(prepared, home(), settings, listener)
+    settings = RunSettings(
+        seconds=budget(loaded, options),
+        seed=seed(loaded, options),
+        prefer=prefer(loaded, options),
+        options=options.as_dict(),
+    )
+    return run(prepared, home(), settings, listener, resumed)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -50,6 +50,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "trial": Lazy("forestay.commands.job:trial", "One trial: parameters, metrics, files."),
             "download": Lazy("forestay.commands.job:download", "Copy a trial's files, model.pkl among them."),
             "cancel": Lazy("forestay.commands.job:cancel", "Stop a running job."),
+            "resume": Lazy("forestay.commands.job_resume:resume", "Go on with a job that was stopped or killed."),
         },
     ),
     "model": (

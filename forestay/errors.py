@@ -80,4 +80,10 @@ class OutsideError(ForestayError):
 
 
 class Interrupted(ForestayError):
+    """Stopped by the user; `job` is the job that can go on, where there is one."""
+
     exit_code = 130
+
+    def __init__(self, message: str, *, where: str = "", fix: str = "", job: str = "") -> None:
+        super().__init__(message, where=where, fix=fix)
+        self.job = job

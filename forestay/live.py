@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from automl_jobs.engine.loop import Answer
+    from automl_jobs.engine.progress import Outlook
     from automl_jobs.engine.trial import TrialPlan
     from automl_jobs.runs import TrialResult
 
@@ -27,6 +28,17 @@ def clock(seconds: float) -> str:
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def time_left(outlook: Outlook) -> str:
+    """How long it will still take: a bound, and an estimate where the number of trials ends it sooner."""
+    if outlook.trials is None:
+        return f"{clock(outlook.remaining)} left"
+    return f"about {clock(outlook.expected)} left, at most {clock(outlook.remaining)}"
+
+
+def trials_done(outlook: Outlook) -> str:
+    return f"{outlook.finished} of {outlook.trials} trials" if outlook.trials else f"{outlook.finished} trials"
 
 
 class PlainListener:
@@ -45,6 +57,11 @@ class PlainListener:
         )
         self.screen.note(f"job {job}: training here, {share}, at most {clock(self.limit)}")
 
+    def resumed(self, results: list[TrialResult], best: float | None) -> None:
+        self.best = best
+        score = "" if best is None else f", best {self.metric} {best:.5f}"
+        self.screen.note(f"going on after {len(results)} trial{'s' if len(results) != 1 else ''}{score}")
+
     def trial_started(self, plan: TrialPlan) -> None:
         self.screen.detail(f"trial {plan.id} starts: {plan.algorithm} {plan.parameters}")
 
@@ -61,11 +78,11 @@ class PlainListener:
             f"{result.algorithm}{mark}"
         )
 
-    def tick(self, remaining: float, running: list[tuple[TrialPlan, float]]) -> None:
+    def tick(self, outlook: Outlook, running: list[tuple[TrialPlan, float]]) -> None:
         if running and time.monotonic() - self._last_news > PLAIN_NEWS_SECONDS:
             self._last_news = time.monotonic()
             names = ", ".join(f"{plan.algorithm} {clock(seconds)}" for plan, seconds in running)
-            self.screen.note(f"{clock(remaining)} left; running: {names}")
+            self.screen.note(f"{trials_done(outlook)}, {time_left(outlook)}; running: {names}")
 
     def interrupted(self) -> Answer:
         return "stop"
@@ -81,7 +98,7 @@ class LiveListener(PlainListener):
         super().__init__(screen, metric, limit)
         self.results: list[TrialResult] = []
         self.running: list[tuple[TrialPlan, float]] = []
-        self.remaining = limit
+        self.outlook: Outlook | None = None
         self.job = ""
         self.live: Live | None = None
 
@@ -89,13 +106,17 @@ class LiveListener(PlainListener):
         super().started(job, workers, threads)
         self.job = job
 
+    def resumed(self, results: list[TrialResult], best: float | None) -> None:
+        super().resumed(results, best)
+        self.results = list(results)
+
     def trial_finished(self, result: TrialResult, best: bool) -> None:
         self.results.append(result)
         if best:
             self.best = result.score
 
-    def tick(self, remaining: float, running: list[tuple[TrialPlan, float]]) -> None:
-        self.remaining, self.running = remaining, running
+    def tick(self, outlook: Outlook, running: list[tuple[TrialPlan, float]]) -> None:
+        self.outlook, self.running = outlook, running
         if self.live is not None:
             self.live.update(self._view())
 
@@ -143,11 +164,12 @@ class LiveListener(PlainListener):
             for position, result in enumerate(scored[:SHOWN_TRIALS])
         ]
         failed = len(self.results) - len(scored)
-        used = min(1.0, 1 - self.remaining / self.limit) if self.limit else 1.0
         running = ", ".join(f"{plan.algorithm} ({seconds:.0f} s)" for plan, seconds in self.running) or "-"
-        head = f"{self.job}   {clock(self.remaining)} left   {len(scored)} trials" + (
-            f", {failed} failed" * bool(failed)
-        )
+        used, head = 0.0, self.job
+        if self.outlook is not None:
+            used = self._share(self.outlook)
+            head += f"   {time_left(self.outlook)}   {trials_done(self.outlook)}"
+        head += f", {failed} without a score" * bool(failed)
         return Group(
             table(
                 ["#", "algorithm", "preprocessor", self.metric, "seconds", "trial"],
@@ -158,6 +180,12 @@ class LiveListener(PlainListener):
             ProgressBar(total=1.0, completed=used, width=40),
             Text(head),
         )
+
+    def _share(self, outlook: Outlook) -> float:
+        """How much of the job is done, from 0 to 1: of its trials where their number ends it, else of its time."""
+        if outlook.trials:
+            return outlook.finished / outlook.trials
+        return min(1.0, 1 - outlook.remaining / self.limit) if self.limit else 1.0
 
 
 @contextlib.contextmanager

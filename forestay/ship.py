@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forestay.errors import ForestayError, RunFailed
+from forestay.errors import ForestayError, Interrupted, RunFailed
 from forestay.project import home
 
 if TYPE_CHECKING:
@@ -116,7 +116,11 @@ def train(shipment: Shipment) -> str:
         for line in meaning_here(shipment.prepared, limit):
             shipment.say(line)
         with shipment.listeners(shipment.prepared.loaded.spec.metric, limit) as listener:
-            shipment.job = submit(shipment.prepared, shipment.options, listener)
+            try:
+                shipment.job = submit(shipment.prepared, shipment.options, listener)
+            except Interrupted as error:
+                shipment.job = error.job
+                raise
     detail = RunStore.open().job(shipment.job)
     shipment.job = detail.job
     if detail.best is None:

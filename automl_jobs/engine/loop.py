@@ -5,29 +5,29 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from automl_jobs.engine import spread
+from automl_jobs.engine import records, spread
 from automl_jobs.engine.ensemble import VOTING, EnsemblePlan
+from automl_jobs.engine.records import STOPPED_AT_LIMIT, STOPPED_EARLY, TrialRecord
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
 from automl_jobs.engine.worker import NO_BETTER, Failure, TestScore, Worker
 from automl_jobs.runs import TrialResult
+from automl_jobs.runs.reopen import HELD_OUT_FILES, PLAN
 from forestay.errors import Interrupted
 
 if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe
-    from automl_jobs.engine.progress import Progress
+    from automl_jobs.engine.progress import Outlook, Progress
     from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.runs import BestTrial, JobWriter
 
 TICK_SECONDS = 0.25
-STOPPED_AT_LIMIT = "stopped: the job's time was used up"
 STOPPED_SHARE = "stopped: it took more than its share of the job's time"
 STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
-STOPPED_EARLY = "stopped: finished early, as asked"
 # Candidates for the ensemble: the best trials, and no more than this many of one algorithm, since it needs variety.
 CANDIDATES, CANDIDATES_OF_ONE_KIND = 15, 4
 Answer = Literal["continue", "finish", "stop"]
@@ -39,12 +39,15 @@ class Listener(Protocol):
     def started(self, job: str, workers: int, threads: int) -> None:
         """The job has its name and its processes."""
 
+    def resumed(self, results: list[TrialResult], best: float | None) -> None:
+        """The job goes on: what it has from before, and its best score."""
+
     def trial_started(self, plan: TrialPlan) -> None: ...
 
     def trial_finished(self, result: TrialResult, best: bool) -> None: ...
 
-    def tick(self, remaining: float, running: list[tuple[TrialPlan, float]]) -> None:
-        """Called some times a second: seconds left, and the running trials with their seconds so far."""
+    def tick(self, outlook: Outlook, running: list[tuple[TrialPlan, float]]) -> None:
+        """Called some times a second: how far the job is, and the running trials with their seconds so far."""
 
     def interrupted(self) -> Answer:
         """Ctrl-C was pressed: go on, finish now with what there is, or stop."""
@@ -58,6 +61,11 @@ class _Kept:
 
     result: TrialResult
     folder: Path
+
+    @property
+    def usable(self) -> bool:
+        """Whether an ensemble can be made of it: its held-out predictions are there."""
+        return any(self.folder.glob(HELD_OUT_FILES))
 
     @property
     def score(self) -> float:
@@ -86,6 +94,32 @@ class Loop:
     _sampled: set[str] = field(default_factory=set)
     _deadlines: dict[str, float] = field(default_factory=dict)
     _finishing: bool = False
+    _blended: bool = False
+
+    def restore(self, earlier: list[TrialRecord]) -> None:
+        """Take in the trials of earlier sessions, in the order in which they ended; before `run`."""
+        for record in earlier:
+            self.search.restore(record)
+            if record.score is not None:
+                self.completed += 1
+                self._blended = record.plan.algorithm == VOTING
+                if record.plan.rows is not None:
+                    self._sampled.add(record.plan.id)
+                self._adopt(record)
+            elif not (record.result.error or "").startswith("stopped"):
+                self.errors.append(f"{record.plan.algorithm}: {record.result.error}")
+        self._drop_weak()
+        self.listener.resumed([record.result for record in earlier], self.search.best)
+
+    def _adopt(self, record: TrialRecord) -> None:
+        """Let the files of an earlier trial be found where those of a new one are."""
+        if record.folder is None:
+            return
+        place = self.folder / record.plan.id
+        place.mkdir()
+        for path in (record.folder / "outputs", *record.folder.glob(HELD_OUT_FILES)):
+            (place / path.name).symlink_to(path)
+        self._kept.append(_Kept(record.result, place))
 
     def run(self) -> None:
         """Go on until the search ends. Raises Interrupted when the job is canceled, KeyboardInterrupt when stopped."""
@@ -120,7 +154,9 @@ class Loop:
         """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
         by_kind: dict[str, int] = {}
         members = []
-        ranked = [kept for kept in self._ranked() if kept.result.algorithm != BASELINE]
+        if self._blended:
+            return
+        ranked = [kept for kept in self._ranked() if kept.result.algorithm not in (BASELINE, VOTING) and kept.usable]
         # Members fitted on all rows, where there are any.
         for kept in [kept for kept in ranked if kept.result.id not in self._sampled] or ranked:
             name = kept.result.algorithm
@@ -169,6 +205,7 @@ class Loop:
             if plan is None:
                 self._finishing = True
                 return
+            plan = replace(plan, bar=self.search.bar(plan))
             # Also the baseline has a deadline, so that nothing can hold the job beyond its time.
             self._deadlines[plan.id] = self.search.deadline()
             worker.ask(plan)
@@ -183,9 +220,10 @@ class Loop:
             self._completed(answer, seconds)
         else:
             error = answer.error if isinstance(answer, Failure) else f"{self.problem.metric} is not a number"
-            self._failed(plan, error, seconds)
+            self._failed(plan, error, seconds, answer.folds if isinstance(answer, Failure) else ())
 
     def _completed(self, outcome: TrialOutcome, seconds: float) -> None:
+        plan = outcome.plan
         result = TrialResult(
             id=outcome.plan.id,
             algorithm=outcome.plan.algorithm,
@@ -193,20 +231,28 @@ class Loop:
             status="Completed",
             score=outcome.score,
             metrics={**outcome.metrics, **spread.over_folds(outcome.folds)},
-            artifacts=outcome.artifacts,
+            artifacts={**outcome.artifacts, **self._record(plan, seconds, outcome.compared, outcome.growing_seconds)},
             parameters=outcome.parameters,
             duration_seconds=outcome.duration_seconds,
             outputs=outcome.outputs,
+            files=tuple(sorted((self.folder / plan.id).glob(HELD_OUT_FILES))),
         )
         self.writer.log_trial(result)
-        self.search.grows(outcome.plan, outcome.growing_seconds)
-        best = self.search.finished(outcome.plan, outcome.score, seconds)
+        self.search.grows(plan, outcome.growing_seconds)
+        best = self.search.finished(plan, outcome.score, seconds, outcome.compared)
         self.completed += 1
-        if outcome.plan.rows is not None:
-            self._sampled.add(outcome.plan.id)
+        self._blended = plan.algorithm == VOTING
+        if plan.rows is not None:
+            self._sampled.add(plan.id)
         self._kept.append(_Kept(result, self.folder / outcome.plan.id))
         self._drop_weak()
         self.listener.trial_finished(result, best)
+
+    def _record(
+        self, plan: TrialPlan, seconds: float, folds: tuple[float, ...], growing: float | None = None
+    ) -> dict[str, Any]:
+        """What lets a search that goes on later take this trial in."""
+        return {PLAN: records.document(plan, self.search.drawn(plan), seconds, folds, growing)}
 
     def _drop_weak(self) -> None:
         """Keep the files of what may still be wanted: the best trials, some of each algorithm, and the chosen one."""
@@ -219,7 +265,7 @@ class Loop:
                 self._kept.remove(kept)
                 shutil.rmtree(kept.folder, ignore_errors=True)
 
-    def _failed(self, plan: TrialPlan, error: str, seconds: float) -> None:
+    def _failed(self, plan: TrialPlan, error: str, seconds: float, folds: tuple[float, ...] = ()) -> None:
         stopped = error.startswith("stopped")
         result = TrialResult(
             id=plan.id,
@@ -227,12 +273,13 @@ class Loop:
             preprocessor="",
             status="Canceled" if stopped else "Failed",
             score=None,
+            artifacts=self._record(plan, seconds, folds),
             parameters={name: str(value) for name, value in plan.parameters.items()},
             duration_seconds=seconds,
             error=error,
         )
         self.writer.log_trial(result)
-        self.search.finished(plan, None, seconds)
+        self.search.finished(plan, None, seconds, folds, pruned=bool(folds))
         if not stopped:
             self.errors.append(f"{plan.algorithm}: {error}")
         self.listener.trial_finished(result, best=False)
@@ -265,10 +312,10 @@ class Loop:
         running = [
             (worker.request, now - worker.started) for worker in self.workers if isinstance(worker.request, TrialPlan)
         ]
-        self.listener.tick(max(0.0, self.search.remaining()), running)
+        self.listener.tick(self.search.outlook(len(self.workers)), running)
         self._canceled()
 
     def _canceled(self) -> None:
         if self.writer.cancel_requested():
             job = self.writer.job
-            raise Interrupted(f"job {job} was canceled", fix=f"its trials: forestay job show {job}")
+            raise Interrupted(f"job {job} was canceled", fix=f"go on: forestay job resume {job}", job=job)

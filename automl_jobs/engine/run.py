@@ -6,18 +6,21 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from automl_jobs import fingerprint
 from automl_jobs.engine import guardrails, tasks
 from automl_jobs.engine.after import Describe
 from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.progress import Limits
+from automl_jobs.engine.records import TrialRecord
 from automl_jobs.engine.worker import Failure, TestScore, Worker
 from automl_jobs.runs import JobStart, RunStore
+from automl_jobs.runs.rows import SUBMITTED
 from automl_jobs.spec.jobs import runnable
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import ensure_folder
@@ -51,11 +54,13 @@ class RunSettings:
     seconds: for the whole run.
     seed: of everything random.
     prefer: speed, balanced or score: which trial is the job's model (see `runs.choice`).
+    options: what was asked for at submit, as JSON values; kept with the job for whom resumes or explains it.
     """
 
     seconds: float
     seed: int
     prefer: str = "balanced"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,17 @@ def available(prepared: Prepared) -> tuple[str, ...]:
     return names
 
 
-def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listener) -> str:
+def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listener, resumed: str = "") -> str:
     """Train a prepared job on this machine; returns the job's name.
 
+    Parameters
+    ----------
+    resumed: the name of a job of the store that goes on: its trials are taken in first, and what its sessions took
+        counts. The caller has made sure that it is the same job on the same data.
+
     Everything is in the store when this returns or raises. Raises InputError before anything is written; RunFailed
-    when no trial completed; Interrupted when the job was canceled from outside or the listener says stop.
+    when no trial completed; Interrupted when the job was canceled from outside or the listener says stop; OutsideError
+    when another process runs the job that is to go on.
     """
     names = available(prepared)
     spec = prepared.loaded.spec
@@ -116,8 +127,12 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
     problem: AnyProblem = engine.build(prepared, settings.seed)
     most = engine.most_trials(spec)
     wanted = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
-    budget = _Budget.of(settings.seconds, problem.test is not None, wanted)
-    writer = RunStore.open().start_job(_start(prepared, settings))
+    submitted = {"schema_version": 1, "options": dict(settings.options), "data": fingerprint.of_tables(prepared)}
+    store = RunStore.open()
+    earlier = store.reopen(resumed) if resumed else None
+    writer = earlier.writer if earlier else store.start_job(_start(prepared, settings, submitted))
+    seconds = max(0.0, settings.seconds - earlier.used_seconds) if earlier else settings.seconds
+    budget = _Budget.of(seconds, problem.test is not None, wanted)
     try:
         with _scratch(home, writer.job) as folder:
             writer.status("Preparing")
@@ -139,11 +154,14 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             loop = Loop(problem, search, workers, writer, listener, folder)
             try:
                 listener.started(writer.job, count, threads)
+                if earlier:
+                    writer.log_document(SUBMITTED, submitted)
+                    loop.restore([TrialRecord.of(one) for one in earlier.trials])
                 _guard(engine.guardrails(prepared, problem), writer, listener)
                 prepared.release()
                 writer.status("Running")
                 loop.run()
-                end = search.started + settings.seconds
+                end = search.started + seconds
                 if wanted:
                     loop.ensemble(end - budget.test - budget.describe)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
@@ -160,7 +178,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 listener.note(f"chosen: rank {chosen.rank}, {chosen.algorithm}: {chosen.reason}")
     except KeyboardInterrupt:
         writer.finish("Canceled", error="interrupted")
-        raise Interrupted(f"stopped; the finished trials are kept in job {writer.job}") from None
+        raise Interrupted(
+            f"stopped; the finished trials are kept in job {writer.job}",
+            fix=f"go on: forestay job resume {writer.job}",
+            job=writer.job,
+        ) from None
     except ForestayError as error:
         writer.finish("Canceled" if isinstance(error, Interrupted) else "Failed", error=str(error))
         raise
@@ -188,7 +210,7 @@ def _shares(spec: JobSpec, rows: int) -> tuple[int, int]:
     return count, threads
 
 
-def _start(prepared: Prepared, settings: RunSettings) -> JobStart:
+def _start(prepared: Prepared, settings: RunSettings, submitted: dict[str, Any]) -> JobStart:
     loaded = prepared.loaded
     spec = loaded.spec
     plan = prepared.plan
@@ -211,10 +233,11 @@ def _start(prepared: Prepared, settings: RunSettings) -> JobStart:
         env="local",
         prefer=settings.prefer,
         spec_text=loaded.text,
-        path=str(loaded.path),
+        path=str(loaded.path.absolute()),
         parameters=parameters,
         tags={str(key): str(value) for key, value in (spec.tags or {}).items()},
         target=spec.target_column_name,
+        documents={SUBMITTED: submitted},
     )
 
 

@@ -7,12 +7,15 @@ did best, until a limit is reached.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from automl_jobs.engine import algorithms
+from automl_jobs.engine import algorithms, records
 from automl_jobs.engine.algorithms import CLASS_WEIGHTS, LOG_TARGET
-from automl_jobs.engine.progress import Progress
+from automl_jobs.engine.progress import BASELINE_ID, Progress
 from automl_jobs.engine.trial import BASELINE, TrialPlan
+
+if TYPE_CHECKING:
+    import optuna
 
 # A second round of settings of one algorithm comes this many ranks after its first.
 ROUND_STEP = 6
@@ -76,19 +79,23 @@ class Search(Progress):
 
     def next(self) -> TrialPlan | None:
         """The next trial; None when the search is over, with `stop_reason` saying why."""
-        if self._handed == 0:
+        if BASELINE_ID not in self._ids:
             return self._plan(BASELINE, {}, "")
         if self._over(more=bool(self._portfolio)):
             return None
         while self._portfolio:
             name, setting = self._portfolio.pop(0)
-            if self._fits(name):
+            if self._fits(name, self._layout(setting.layout)):
                 return self._plan(name, setting.parameters, setting.layout)
         turn = self._next_searched(self._searchable)
         if turn is None:
             return None
         asked = self._ask(turn)
-        algorithm = algorithms.by_name(turn, self.classification)
+        parameters, layout = self._draw(turn, asked)
+        return self._expect(self._plan(turn, parameters, layout), asked)
+
+    def _draw(self, name: str, asked: optuna.trial.Trial) -> tuple[dict[str, Any], str]:
+        algorithm = algorithms.by_name(name, self.classification)
         assert algorithm.space is not None
         choices = [layout for layout in algorithm.layouts if layout in self.layouts]
         layout = asked.suggest_categorical("layout", choices) if len(choices) > 1 else ""
@@ -97,8 +104,25 @@ class Search(Progress):
             parameters[LOG_TARGET] = True
         if self.unbalanced and algorithm.weights and asked.suggest_categorical(CLASS_WEIGHTS, [False, True]):
             parameters[CLASS_WEIGHTS] = True
-        return self._expect(self._plan(turn, parameters, layout), asked)
+        return parameters, layout
+
+    def _passed(self, plan: TrialPlan) -> None:
+        for position, (name, setting) in enumerate(self._portfolio):
+            alike = name == plan.algorithm and self._layout(setting.layout) == plan.layout
+            if alike and records.same(setting.parameters, plan.parameters):
+                del self._portfolio[position]
+                return
+
+    def _kin(self, name: str) -> str:
+        """Boosters take about as long as each other, and so do those that learn from the same features."""
+        if name not in self.names:
+            return name
+        algorithm = algorithms.by_name(name, self.classification)
+        return "boosted" if algorithm.boosted else algorithm.layouts[0]
 
     def _plan(self, name: str, parameters: dict[str, Any], layout: str) -> TrialPlan:
-        """A plan; a layout that differs in nothing here is the algorithm's usual one."""
-        return TrialPlan(self.next_id(), name, parameters, layout if layout in self.layouts else "")
+        return TrialPlan(self.next_id(), name, parameters, self._layout(layout))
+
+    def _layout(self, layout: str) -> str:
+        """A layout that differs in nothing here is the algorithm's usual one."""
+        return layout if layout in self.layouts else ""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, issparse
 
-from automl_jobs.engine import algorithms, calibrate, decide, features, metrics, outputs, spread
+from automl_jobs.engine import algorithms, calibrate, decide, features, metrics, outputs, pruning, spread
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
 from forestay_transformers import (
@@ -53,6 +53,7 @@ class TrialPlan:
     layout: what its features look like; "" for the algorithm's first one.
     rows: how many training rows it sees, the first ones; None for all of them.
     seconds: after so many a booster adds no more rounds; None for no limit.
+    bar: the best trial's scores on all folds; missing them clearly on the first ones, it is given up (see `pruning`).
     """
 
     id: str
@@ -61,14 +62,16 @@ class TrialPlan:
     layout: str = ""
     rows: int | None = None
     seconds: float | None = None
+    bar: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrialOutcome:
     """What came of a plan that ran to its end.
 
-    `folds` holds the primary metric of each split; `outputs` is the folder with the trial's files. More rows would take
-    more `growing_seconds`: those of its features, whichever trial made them, and of its fits.
+    `folds` holds the primary metric of each split, `compared` the same of the bare predictions, by which trials are
+    compared fold by fold; `outputs` is the folder with the trial's files. More rows would take more `growing_seconds`:
+    those of its features, whichever trial made them, and of its fits.
     """
 
     plan: TrialPlan
@@ -81,6 +84,7 @@ class TrialOutcome:
     duration_seconds: float
     outputs: Path
     growing_seconds: float = 0.0
+    compared: tuple[float, ...] = ()
 
 
 @dataclass
@@ -297,8 +301,8 @@ class Trainer:
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Train and score `plan`, and write its files to `folder`/outputs.
 
-        Raises ValueError when the primary metric is not defined on the validation rows; whatever an algorithm raises
-        passes through.
+        Raises GivenUp when it misses the plan's bar clearly, ValueError when the primary metric is not defined on the
+        validation rows; whatever an algorithm raises passes through.
         """
         started = time.monotonic()
         problem = self.problem
@@ -306,6 +310,7 @@ class Trainer:
         layout = plan.layout or algorithm.layouts[0]
         parts: list[np.ndarray] = []
         rounds: list[int] = []
+        compared: list[float] = []
         fitted: _Fitted | None = None
         fitting = 0.0
         until = None if plan.seconds is None else started + plan.seconds
@@ -316,6 +321,11 @@ class Trainer:
             parts.append(fitted.predict(used.matrix[block(valid)], self._classes))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
+            if len(problem.splits) >= pruning.FEWEST_FOLDS:
+                weights = None if problem.weights is None else problem.weights[valid]
+                compared.append(spread.primary(problem, problem.target[valid], parts[-1], weights))
+                if pruning.clearly_worse(compared, plan.bar, problem.higher):
+                    raise pruning.GivenUp(compared, plan.bar)
         predictions = np.concatenate(parts)
         calibration = _calibration(problem, algorithm, predictions)
         predictions = calibrated(predictions, calibration.rule)
@@ -367,6 +377,7 @@ class Trainer:
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
             growing_seconds=fitting + self._feature_seconds.get(layout, 0.0) * fitted_share,
+            compared=tuple(compared),
         )
 
 

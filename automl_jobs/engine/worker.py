@@ -45,10 +45,11 @@ class TestScore:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request came to nothing, in one line; `details` is for the log."""
+    """Why a request came to nothing, in one line; `details` is for the log, `folds` of a trial that was given up."""
 
     error: str
     details: str = ""
+    folds: tuple[float, ...] = ()
 
 
 @contextlib.contextmanager
@@ -191,6 +192,7 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
     import threadpoolctl
 
     from automl_jobs.engine import ensemble, tasks
+    from automl_jobs.engine.pruning import GivenUp
 
     # A forked worker's libraries were loaded before it was told its share.
     threadpoolctl.threadpool_limits(threads)
@@ -206,6 +208,8 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
             answer = session.answer(request, folder)
         except ensemble.NoBetter:
             answer = Failure(NO_BETTER)
+        except GivenUp as error:
+            answer = Failure(str(error), folds=tuple(error.folds))
         except MemoryError:
             answer = Failure("out of memory")
         except Exception as error:  # noqa: BLE001 - a trial may fail in any way; the job goes on

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -62,32 +63,37 @@ def outputs(store: RunStore, run: Run) -> Path:
 
 
 def trial_folder(store: RunStore, run: Run, beside: str) -> Path | None:
-    """The folder of a trial with `outputs/` and the file `beside` it; None where one of the two was not kept."""
+    """The folder of a trial with `outputs/`, and the files `beside` it (a pattern); None where it was removed."""
     if _local(store, run) is not None:
         folder = outputs_path(store, run).parent
-        return folder if (folder / "outputs").is_dir() and (folder / beside).is_file() else None
-    if not any(item.path == beside for item in store.client.list_artifacts(run.run_id)):
-        return None
+        return folder if (folder / "outputs").is_dir() else None
     folder = outputs(store, run).parent
-    if not (folder / beside).is_file():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            os.replace(store.client.download_artifacts(run.run_id, beside, dst_path=scratch), folder / beside)
+    for item in store.client.list_artifacts(run.run_id):
+        if fnmatch(item.path, beside) and not (folder / item.path).is_file():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                os.replace(store.client.download_artifacts(run.run_id, item.path, dst_path=scratch), folder / item.path)
     return folder
 
 
 def document(store: RunStore, run: Run, name: str) -> Any | None:
     """A JSON artifact; None where the run has none."""
+    found = text(store, run, name)
+    return None if found is None else json.loads(found)
+
+
+def text(store: RunStore, run: Run, name: str) -> str | None:
+    """An artifact as text; None where the run has none."""
     folder = _local(store, run)
     if folder is not None:
         with contextlib.suppress(FileNotFoundError):
-            return json.loads((folder / name).read_text(encoding="utf-8"))
+            return (folder / name).read_text(encoding="utf-8")
         return None
     if not any(item.path == name for item in store.client.list_artifacts(run.run_id)):
         return None
     kept = store.place.folder / "cache" / run.run_id / "documents"
     project.ensure_folder(kept)
     path = Path(store.client.download_artifacts(run.run_id, name, dst_path=str(kept)))
-    return json.loads(path.read_text(encoding="utf-8"))
+    return path.read_text(encoding="utf-8")
 
 
 def documents(store: RunStore, run: Run, names: Iterable[str]) -> dict[str, Any]:

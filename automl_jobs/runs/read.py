@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from automl_jobs.runs import choice, files, liveness, names, tags
 from automl_jobs.runs.rows import ENDED, INTERRUPTED, JOB_DOCUMENTS, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
 from automl_jobs.runs.writer import (
+    JOB_FILE,
     MLFLOW_STATUS,
     MODEL_MB,
     NOT_AZURES,
@@ -130,6 +131,15 @@ def job(store: RunStore, given: str) -> JobDetail:
 
 def _quality(run: Run | None) -> dict[str, float]:
     return {} if run is None else {name: run.metrics[name] for name in QUALITY if name in run.metrics}
+
+
+def job_file(store: RunStore, given: str) -> str:
+    """See `RunStore.job_file`."""
+    run = _parent(store, given)
+    text = files.text(store, run, JOB_FILE)
+    if text is None:
+        raise InputError("the copy of its job file is gone", where=run.tags[tags.JOB])
+    return text
 
 
 def _row(run: Run) -> JobRow:

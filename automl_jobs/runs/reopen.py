@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PLAN = "plan.json"
 """The artifact of a trial that says what was tried, for the search that goes on."""
 
-HELD_OUT = "held_out.npy"
-"""The artifact of a trial with its predictions on the validation rows, for ensembles."""
+HELD_OUT_FILES = "held_out.*"
+"""The artifact of a trial with its predictions on the validation rows, for ensembles; its ending tells its kind."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class EarlierTrial:
     Attributes
     ----------
     plan: its document PLAN.
-    folder: where `outputs/` and HELD_OUT lie; None where one of them is not there.
+    folder: where `outputs/` lies, and HELD_OUT_FILES where the trial has one; None where it has no model.
     """
 
     result: TrialResult
@@ -71,7 +71,7 @@ def reopen(store: RunStore, job: str) -> Reopened:
         if not found:
             raise InputError(f"there is no job {job!r}")
         parent = found[0]
-        check_free(parent.tags, parent.ended)
+        _check_free(parent.tags, parent.ended)
         used = read.used_seconds(parent)
         own = liveness.own_tags()
         begun = {tags.STATUS: "Preparing", tags.SESSION: str(now()), tags.USED: f"{used:.3f}"}
@@ -101,8 +101,13 @@ def reopen(store: RunStore, job: str) -> Reopened:
     return Reopened(writer, tuple(_earlier(store, child, parent) for child in children), used)
 
 
-def check_free(labels: Mapping[str, str], ended: int | None) -> None:
-    """Raise OutsideError when the job of these tags is running."""
+def require_ended(store: RunStore, job: str) -> None:
+    """Raise OutsideError when the job is running."""
+    for run in store.source.runs(tags.JOB, job) if store.source else []:
+        _check_free(run.tags, run.ended)
+
+
+def _check_free(labels: Mapping[str, str], ended: int | None) -> None:
     if ended is None and not liveness.is_dead(labels):
         holder, host = labels.get(tags.WRITER_PID, "unknown"), labels.get(tags.WRITER_HOST, "unknown")
         elsewhere = "" if host == socket.gethostname() else f" on {host}"
@@ -146,4 +151,4 @@ def _earlier(store: RunStore, run: Run, parent: Run) -> EarlierTrial:
         parameters=dict(run.params),
         error=row.error,
     )
-    return EarlierTrial(result, plan, files.trial_folder(store, run, HELD_OUT) if row.has_model else None)
+    return EarlierTrial(result, plan, files.trial_folder(store, run, HELD_OUT_FILES) if row.has_model else None)

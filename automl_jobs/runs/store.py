@@ -196,6 +196,18 @@ class RunStore:
 
         return reopen(self, name)
 
+    def require_ended(self, name: str) -> None:
+        """Raise OutsideError, saying who holds it, when the job of this very name is running."""
+        from automl_jobs.runs.reopen import require_ended
+
+        require_ended(self, name)
+
+    def job_file(self, name: str) -> str:
+        """The job file as it was when the job was submitted. Raises InputError when it was removed."""
+        from automl_jobs.runs.read import job_file
+
+        return job_file(self, name)
+
     def jobs(self) -> list[JobRow]:
         """All jobs, newest first."""
         from automl_jobs.runs.read import jobs

@@ -41,6 +41,8 @@ NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, MODEL_MB, TRAIN_ROWS
 """Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
 PREFER = "prefer"
 """The parameter of a job that says what its choice among the trials goes by."""
+JOB_FILE = "job.yml"
+"""The artifact of a job with the text of its job file."""
 CANCEL_POLL_SECONDS = 0.5
 _BATCH = 100  # MLflow's limit of parameters and tags a request
 _LONG = 5000  # characters; MLflow refuses parameters over 6000 and tags over 8000
@@ -95,7 +97,7 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
         store, name, run.info.run_id, experiment, start.primary_metric, higher, start.prefer, task=start.task
     )
     writer.forget_cancel()
-    store.client.log_text(run.info.run_id, start.spec_text, "job.yml")
+    store.client.log_text(run.info.run_id, start.spec_text, JOB_FILE)
     for document, content in start.documents.items():
         writer.log_document(document, content)
     return writer

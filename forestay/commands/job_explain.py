@@ -22,7 +22,7 @@ SHOWN_COLUMNS, SHOWN_ROWS, SHOWN_CONTRIBUTIONS = 30, 20, 5
     "--rows", "rows", type=click.Path(path_type=Path), help="Data whose rows to explain one by one, by trees."
 )
 @click.option("--seconds", type=click.FloatRange(min=0), help="Time to spend on importances; 30 where none are kept.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As at submit; repeatable.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Over what was set at submit; repeatable.")
 @click.pass_context
 def explain(
     context: click.Context,

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from automl_jobs.runs import JobWriter, RunStore, tags
-from automl_jobs.runs.reopen import HELD_OUT, PLAN
+from automl_jobs.runs.reopen import PLAN
 from automl_jobs.runs.writer import alive_file
 from forestay.errors import InputError, OutsideError
 from tests.runs_support import job_start, new_store, outputs_folder, trial
 
+HELD_OUT = "held_out.npy"
 NOBODY = "2147483646"
 
 

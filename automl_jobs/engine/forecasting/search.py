@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from automl_jobs.engine import records
 from automl_jobs.engine.forecasting import catalogue
-from automl_jobs.engine.progress import Progress
+from automl_jobs.engine.progress import BASELINE_ID, Progress
 from automl_jobs.engine.search import ROUND_STEP
 from automl_jobs.engine.trial import BASELINE, TrialPlan
+
+if TYPE_CHECKING:
+    import optuna
 
 
 @dataclass(kw_only=True)
@@ -66,7 +70,7 @@ class ForecastSearch(Progress):
 
     def next(self) -> TrialPlan | None:
         """The next trial; None when the search is over, with `stop_reason` saying why."""
-        if self._handed == 0:
+        if BASELINE_ID not in self._ids:
             return self._plan(BASELINE, {})
         if self._over(more=bool(self._portfolio)):
             return None
@@ -78,9 +82,18 @@ class ForecastSearch(Progress):
         if turn is None:
             return None
         asked = self._ask(turn)
-        space = catalogue.by_name(turn).space
+        return self._expect(self._plan(turn, self._draw(turn, asked)[0]), asked)
+
+    def _draw(self, name: str, asked: optuna.trial.Trial) -> tuple[dict[str, Any], str]:
+        space = catalogue.by_name(name).space
         assert space is not None
-        return self._expect(self._plan(turn, self._possible(space(asked))), asked)
+        return self._possible(space(asked)), ""
+
+    def _passed(self, plan: TrialPlan) -> None:
+        for position, (name, parameters) in enumerate(self._portfolio):
+            if name == plan.algorithm and records.same(parameters, plan.parameters):
+                del self._portfolio[position]
+                return
 
     def _plan(self, name: str, parameters: dict[str, Any]) -> TrialPlan:
         return TrialPlan(self.next_id(), name, parameters)

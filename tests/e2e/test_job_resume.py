@@ -1,0 +1,161 @@
+"""`job resume`: a killed job goes on as if nothing had been, and the same job run twice is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Run
+from tests.tables import MLTABLE, mixed
+
+JOB = """\
+type: automl
+experiment_name: tests
+task: classification
+primary_metric: AUC_weighted
+target_column_name: label
+training_data: {path: ./data, type: mltable}
+n_cross_validations: 3
+limits: {timeout_minutes: 20, max_trials: 9}
+training:
+  allowed_training_algorithms: [logistic_regression, bernoulli_naive_bayes, linear_svm, knn]
+"""
+
+
+@pytest.fixture
+def job(project: Path) -> Path:
+    """A job of nine trials: a baseline, a portfolio, draws of Optuna, an ensemble."""
+    (project / "data").mkdir()
+    mixed(240, 1).drop(columns="amount").to_csv(project / "data" / "data.csv", index=False)
+    (project / "data" / "MLTable").write_text(MLTABLE, encoding="utf-8")
+    path = project / "job.yml"
+    path.write_text(JOB, encoding="utf-8")
+    return path
+
+
+def board(forestay: Run, job: str) -> list[tuple[Any, ...]]:
+    """What two runs of a job must have in common: ids, ranks, algorithms, features, scores, parameters."""
+    found = json.loads(forestay("job", "leaderboard", job, "--output", "json").stdout)
+    rows = []
+    for trial in found["trials"]:
+        detail = json.loads(forestay("job", "trial", job, "--rank", str(trial["rank"]), "--output", "json").stdout)
+        parameters = json.dumps(detail["parameters"], sort_keys=True)
+        key = (trial["rank"], trial["id"], trial["algorithm"], trial["preprocessor"], trial["score"], parameters)
+        rows.append((*key, trial["status"], trial.get("error")))
+    return rows
+
+
+def whole(forestay: Run, job: Path, name: str) -> str:
+    done = forestay("job", "submit", job, "--seed", "3", "--set", f"name={name}", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["job"])
+
+
+def stopped(project: Path, after: int, how: signal.Signals, *arguments: str) -> int:
+    """A command in the background, hit by a signal once trial number `after` has ended; its exit code."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "forestay", "job", *arguments],
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if re.search(rf"trial +{after} ", line):
+            process.send_signal(how) if how == signal.SIGKILL else os.killpg(process.pid, how)
+            break
+    else:
+        raise AssertionError("the job ended before that trial")
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+@pytest.mark.slow
+def test_an_interrupted_job_ends_as_one_that_was_not(forestay: Run, project: Path, job: Path) -> None:
+    """Killed, resumed, stopped by Ctrl-C, resumed: the trials, their parameters and scores are those of one run."""
+    first = whole(forestay, job, "whole")
+    expected = board(forestay, first)
+    assert len(expected) == 9
+    assert {"VotingEnsemble", "Baseline"} < {row[2] for row in expected}
+    assert board(forestay, whole(forestay, job, "again")) == expected
+
+    options = ("--seed", "3", "--set", "name=cut")
+    assert stopped(project, 2, signal.SIGKILL, "submit", str(job), *options) == -signal.SIGKILL
+    shown = json.loads(forestay("job", "show", "cut", "--output", "json").stdout)
+    assert (shown["status"], shown["error"]) == ("Failed", "interrupted")
+    assert stopped(project, 5, signal.SIGINT, "resume", "cut") == 130
+    assert json.loads(forestay("job", "show", "cut", "--output", "json").stdout)["status"] == "Canceled"
+    done = forestay("job", "resume", "cut", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["job"], found["status"], found["error"], found["trials"]) == ("cut", "Completed", None, 9)
+    started = [int(number) for number in re.findall(r"^trial +(\d+) ", done.stderr, re.MULTILINE)]
+    assert started == [6, 7, 8] or started == [7, 8]
+    assert board(forestay, "cut") == expected
+
+    done = forestay("job", "resume", "cut", "--output", "json")
+    assert done.returncode == 0
+    assert "nothing is left" in done.stderr
+    done = forestay("job", "resume", "cut", "--max-trials", "11", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trials"] in (10, 11)
+    kept = [row[1:] for row in board(forestay, "cut") if int(row[1]) < 9]
+    assert sorted(kept) == sorted(row[1:] for row in expected)
+    refused = forestay("job", "resume", "cut", "--max-trials", "5")
+    assert refused.returncode == 2
+    assert "--max-trials" in refused.stderr
+
+
+@pytest.mark.slow
+def test_what_has_changed_meanwhile_and_who_runs_it_is_told(forestay: Run, project: Path, job: Path) -> None:
+    arguments = ("submit", str(job), "--set", "limits.max_trials=500", "--set", "limits.enable_early_termination=false")
+    assert stopped(project, 1, signal.SIGINT, *arguments) == 130
+    data = project / "data" / "data.csv"
+    before, text = data.read_bytes(), job.read_text(encoding="utf-8")
+    data.write_bytes(before.replace(b"red", b"rad", 1))
+    refused = forestay("job", "resume")
+    assert refused.returncode == 2
+    assert "training_data has other values in its 240 rows" in refused.stderr
+    data.write_bytes(b"\n".join(before.splitlines()[:-3]) + b"\n")
+    assert "training_data has 237 rows, had 240" in forestay("job", "resume").stderr
+    data.write_bytes(before)
+    job.write_text(text.replace("n_cross_validations: 3", "n_cross_validations: 4"), encoding="utf-8")
+    refused = forestay("job", "resume")
+    assert refused.returncode == 2
+    assert "job.yml:7: n_cross_validations has changed" in refused.stderr
+    job.write_text(text + "# a comment is no change\n", encoding="utf-8")
+    refused = forestay("job", "resume", "--time-budget", "1s")
+    assert refused.returncode == 2
+    assert "--time-budget" in refused.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "forestay", "job", "resume"], cwd=project, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any(re.search(r"trial +\d+ ", line) for line in process.stderr)
+        second = forestay("job", "resume")
+        assert second.returncode == 3
+        assert f"process {process.pid}" in second.stderr
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        process.wait(timeout=60)
+    assert "forestay job resume" in rest
+    board_now = json.loads(forestay("job", "leaderboard", "latest", "--output", "json").stdout)
+    ids = [trial["id"] for trial in board_now["trials"]]
+    assert len(ids) == len(set(ids)) >= 3
+
+
+def test_a_job_that_is_not_there_can_not_go_on(forestay: Run, project: Path) -> None:
+    done = forestay("job", "resume")
+    assert done.returncode == 2
+    assert "no job has run here" in done.stderr
+    assert not (project / ".forestay").exists()
