@@ -132,7 +132,7 @@ class StagedSearch(Search):
     def _share(self) -> float:
         """Seconds that one trial on the sample may take at most."""
         left = self.remaining()
-        return max(left * LEAST_SHARE, left - self._kept())
+        return max(left * LEAST_SHARE, min(left * SAMPLED_SHARE, left - self._kept()))
 
     def _begin_round(self) -> None:
         assert self._all is not None
@@ -152,8 +152,9 @@ class StagedSearch(Search):
             return plan
         # What scoring and writing takes is known once there was a trial; the first one keeps half of its time for it.
         rest = [one.seconds - one.growing for one in self._tried.values()]
-        after = CAUTION * max(rest) + SPARE_SECONDS if rest else self._share() / 2
-        return replace(plan, rows=self.sample, seconds=max(1.0, self._share() - after))
+        share = self._share()
+        after = max(CAUTION * max(rest) + SPARE_SECONDS, share * LEAST_SHARE) if rest else share / 2
+        return replace(plan, rows=self.sample, seconds=max(1.0, share - after))
 
     def _next_full(self) -> TrialPlan | None:
         """The best settings of the sample that were not tried on all rows and fit in the time left."""

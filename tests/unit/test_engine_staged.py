@@ -168,5 +168,8 @@ def test_a_sampled_trial_leaves_time_for_a_full_fit(clock: Clock) -> None:
         found.finished(plan, score, growing)
     assert found.next() is not None
     full = 1.5 * 1.2 * ROWS / SAMPLE
-    left = 60 - 1.5
-    assert found.deadline() == pytest.approx(clock.now + max(left / 4, left - full), abs=1.0)
+    clock.now += 15
+    assert found.deadline() == pytest.approx(clock.now + 45 - full, abs=1.0)
+    # Where no full fit fits any more, a trial has half of the time.
+    clock.now += 25
+    assert found.deadline() == pytest.approx(clock.now + 10)
