@@ -12,7 +12,7 @@ from automl_jobs.engine import metrics
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
-from forestay_forecasting import Spread
+from forestay_forecasting import Spread, Task
 
 NORMALIZED = "normalized_"
 KEPT_ERRORS = 400
@@ -66,6 +66,18 @@ def roll(forecaster: Any, series: Sequence[Series], windows: Sequence[Window], p
             )
         step += problem.horizon
     return joined([Forecasts(*part) for part in parts])
+
+
+class _Nothing:
+    """A forecaster that costs nothing."""
+
+    def predict(self, tasks: Sequence[Task]) -> list[np.ndarray]:
+        return [np.zeros(task.ahead) for task in tasks]
+
+
+def periods(series: Sequence[Series], windows: Sequence[Window], problem: ForecastProblem) -> Forecasts:
+    """The periods that `roll` forecasts, in its order; their forecasts are zero."""
+    return roll(_Nothing(), series, windows, problem)
 
 
 def joined(parts: Sequence[Forecasts]) -> Forecasts:

@@ -33,7 +33,7 @@ def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutc
     members = choose(problem, plan.members)
     if len(members) < 2:
         raise NoBetter
-    held = [trainer.held_out(place) for _, place in members]
+    held = [trainer.held_out(problem, place) for _, place in members]
     parts = [mean([folds[number] for folds in held]) for number in range(len(problem.splits))]
     schemas = [outputs.read_schema(place / "outputs") for _, place in members]
     forecasters = [explain.load(place / "outputs").forecaster for _, place in members]
@@ -59,7 +59,7 @@ def choose(problem: ForecastProblem, members: Sequence[tuple[str, Path]]) -> lis
     seen: set[str | float] = set()
     best: float | None = None
     for name, place in members:
-        folds = trainer.held_out(place)
+        folds = trainer.held_out(problem, place)
         each = [backtest.scores(part, problem.series, problem) for part in folds]
         score = float(np.mean([scores[problem.metric] for scores in each if problem.metric in scores]))
         algorithm = outputs.read_schema(place / "outputs")["algorithm"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from automl_jobs.engine.forecasting import backtest, catalogue
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
-from automl_jobs.engine.trial import TrialOutcome, TrialPlan
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
 from forestay_forecasters import Mean
 from forestay_forecasting import ForecastModel, SeriesEnd
 
@@ -27,7 +27,6 @@ MODULES = (forestay_transformers, forestay_forecasting, forestay_forecasters)
 # What the served model keeps of each series: as long as any lag or season reaches, with room.
 KEPT_VALUES = 500
 KEPT_SEASONS = 4
-HELD_OUT = "held_out.pkl"
 
 
 class ForecastTrainer:
@@ -105,8 +104,7 @@ def outcome(
     every = backtest.joined(parts)
     model = served(problem, forecaster, every)
     written = outputs.write(folder / "outputs", problem, model, plan.algorithm, described, packages, modules=MODULES)
-    with (folder / HELD_OUT).open("wb") as stream:
-        pickle.dump(parts, stream, protocol=5)
+    np.save(folder / HELD_OUT, every.predicted)
     return TrialOutcome(
         plan=plan,
         preprocessor=described,
@@ -123,11 +121,12 @@ def outcome(
     )
 
 
-def held_out(folder: Path) -> list[Forecasts]:
-    """The backtest of each fold of the trial in this folder, which this run wrote."""
-    with (folder / HELD_OUT).open("rb") as stream:
-        parts: list[Forecasts] = pickle.load(stream)  # noqa: S301 - written by this run, in the job's own folder
-    return parts
+def held_out(problem: ForecastProblem, folder: Path) -> list[Forecasts]:
+    """The backtest of each fold of the trial in this folder."""
+    predicted = np.load(folder / HELD_OUT)
+    empty = [backtest.periods(problem.series, windows, problem) for windows in problem.splits]
+    ends = np.cumsum([len(part.truth) for part in empty])[:-1]
+    return [replace(part, predicted=own) for part, own in zip(empty, np.split(predicted, ends), strict=True)]
 
 
 def served(problem: ForecastProblem, forecaster: Any, found: Forecasts) -> ForecastModel:
