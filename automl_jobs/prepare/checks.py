@@ -259,6 +259,28 @@ def series_columns(spec: JobSpec, table: Table, findings: Findings) -> None:
         )
 
 
+def without_effect(spec: JobSpec, findings: Findings) -> None:
+    """What a forecasting job may say and no forecast here goes by."""
+    if spec.forecasting is None:
+        return
+    given = {
+        "weight_column_name": (spec.weight_column_name, "every period counts the same"),
+        "cv_split_column_names": (spec.cv_split_column_names, "forecasts are validated by rolling origin"),
+        "validation_data_size": (spec.validation_data_size, "forecasts are validated by rolling origin"),
+        "featurization.transformer_params": (
+            spec.featurization.transformer_params,
+            "missing values of features stay as they were last known",
+        ),
+        "featurization.blocked_transformers": (
+            spec.featurization.blocked_transformers,
+            "features are numbers as they are, and categories",
+        ),
+    }
+    for key, (value, why) in given.items():
+        if value:
+            findings.warn(key, f"`{key}` has no effect on a forecast here: {why}", "leave it out, or train in Azure")
+
+
 def same_columns(
     key: str, spec: JobSpec, table: Table, train: Table, uses: tuple[ColumnUse, ...], findings: Findings
 ) -> Table:

@@ -116,6 +116,7 @@ def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Pre
         checks.row_count(len(train.frame), plan, findings)
         checks.features(spec, uses, findings)
         checks.series_columns(spec, train, findings)
+        checks.without_effect(spec, findings)
         if validation is not None:
             validation = checks.same_columns("validation_data", spec, validation, train, uses, findings)
         if test is not None:

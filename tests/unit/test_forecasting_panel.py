@@ -119,3 +119,18 @@ def test_what_is_not_known_ahead_is_used_only_with_feature_lags(tmp_path: Path) 
     (task,) = [lagged.series[0].task(100, 7, hidden=lagged.hidden)]
     assert task.features["promotion"].iloc[100:].isna().all()
     assert task.features["promotion"].iloc[:100].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("top", "key"),
+    [
+        ("weight_column_name: promotion\n", "weight_column_name"),
+        ("featurization: {blocked_transformers: [TfIdf]}\n", "featurization.blocked_transformers"),
+        ("featurization: {transformer_params: {imputer: [{fields: [promotion]}]}}\n", "transformer_params"),
+    ],
+)
+def test_what_no_forecast_goes_by_is_said(tmp_path: Path, top: str, key: str) -> None:
+    warnings = [one for one in prepared(tmp_path, daily(), top=top).warnings if "no effect" in one.message]
+    assert len(warnings) == 1
+    assert key in warnings[0].message
+    assert str(warnings[0].where).endswith("job.yml:9")
