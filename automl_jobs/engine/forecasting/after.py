@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe
     from automl_jobs.prepare import ColumnUse
 
+INTERVAL_SHARE, MOST_INTERVAL_SECONDS = 0.3, 3.0
 NOT_FEATURES = ("the target", "the weight of each row", "marks the folds")
 
 
@@ -33,12 +34,17 @@ def describe(problem: ForecastProblem, request: Describe) -> dict[str, Any]:
         "forecast": facts(problem, model),
         "featurization_summary": summarise(problem, request.columns),
     }
+    if problem.test is not None:
+        series, windows = problem.test
+        found = backtest.bounded(backtest.roll(model.forecaster, series, windows, problem), problem)
+        seconds = min(MOST_INTERVAL_SECONDS, INTERVAL_SHARE * request.seconds)
+        documents["test_metrics_interval"] = backtest.interval(found, series, problem, seconds)
     if request.explain and problem.columns:
         left = request.seconds - (time.monotonic() - started)
         # Without a value of the metric on the periods at hand there is no explanation; the rest is told all the same.
         with contextlib.suppress(ValueError):
-            found = explain(problem, model, max(left, 0.0))
-            documents["explanation"] = {"rank": 1, "trial": request.trial, **found.as_dict()}
+            told = explain(problem, model, max(left, 0.0))
+            documents["explanation"] = {"rank": request.rank, "trial": request.trial, **told.as_dict()}
     return documents
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,12 @@ from automl_jobs.engine import metrics
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
+from automl_jobs.engine.spread import FEWEST_RESAMPLES, LEVEL, RESAMPLES
 from forestay_forecasting import Spread, Task
 
 NORMALIZED = "normalized_"
 KEPT_ERRORS = 400
+LEAST_RUNS = 4
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,34 @@ def scores(found: Forecasts, series: Sequence[Series], problem: ForecastProblem)
         200 * np.mean(np.divide(apart, size, out=np.zeros_like(size), where=size > 0))
     )
     return {name: value for name, value in result.items() if np.isfinite(value)}
+
+
+def interval(found: Forecasts, series: Sequence[Series], problem: ForecastProblem, seconds: float) -> dict[str, Any]:
+    """The bootstrap interval of the primary metric, as `engine.spread.interval` gives it for rows.
+
+    Whole runs of successive forecasts are drawn, since their errors go together (Kuensch 1989, "The jackknife and the
+    bootstrap for general stationary observations"). Empty where there are too few of them, or the metric has no value.
+    """
+    # A new run begins where the series changes or the steps ahead start again.
+    begins = np.flatnonzero((np.diff(found.series) != 0) | (np.diff(found.steps) <= 0)) + 1
+    runs = np.split(np.arange(len(found.truth)), begins)
+    if len(runs) < LEAST_RUNS:
+        return {}
+    draw = np.random.default_rng(problem.seed)
+    ends = time.monotonic() + seconds
+    values: list[float] = []
+    for number in range(RESAMPLES):
+        if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
+            break
+        rows = np.concatenate([runs[place] for place in draw.integers(0, len(runs), len(runs))])
+        drawn = Forecasts(found.series[rows], found.steps[rows], found.truth[rows], found.predicted[rows])
+        value = scores(drawn, series, problem).get(problem.metric)
+        values += [] if value is None else [value]
+    if len(values) < 2:
+        return {}
+    low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
+    told = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": len(found.truth)}
+    return {problem.metric: told}
 
 
 def spread(found: Forecasts, problem: ForecastProblem) -> Spread | None:

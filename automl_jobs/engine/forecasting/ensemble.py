@@ -24,7 +24,7 @@ from forestay_forecasters import Mean
 
 MOST_MEMBERS = 7
 # A model whose error is this many times that of the best has nothing to add.
-FAR_BEHIND = 2.0
+FAR_BEHIND = 1.5
 
 
 def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
