@@ -127,6 +127,8 @@ def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] 
 
 def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
     """What the keys that are meant for Azure do on this machine, a line each."""
+    from automl_jobs.prepare.uses import TEXT_TASKS
+
     spec = prepared.loaded.spec
     lines = []
     if spec.compute or spec.resources:
@@ -136,6 +138,17 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
             f"the time limit is {budget_seconds / 60:g} minutes; Ctrl-C can finish earlier with what there is, "
             "--time-budget 60s sets less"
         )
+    if spec.runs_here and spec.task in TEXT_TASKS:
+        lines.append(
+            "Azure fine-tunes a pretrained language model for this task; here linear models and trees learn from the "
+            "words (TF-IDF)"
+            if spec.task == "text_classification"
+            else "Azure fine-tunes a pretrained language model for this task; here linear models learn from the words "
+            "(TF-IDF), one a label"
+        )
+        keys = [key for key in ("training_parameters", "search_space", "sweep") if getattr(spec, key) is not None]
+        if keys:
+            lines.append(f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} for Azure's language model")
     if spec.runs_here:
         lines += _only_in_azure(spec)
     if spec.training.enable_stack_ensemble:

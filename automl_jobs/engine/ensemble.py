@@ -53,18 +53,18 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     predictions = [np.load(place / HELD_OUT) for _, place in plan.members]
     rows = held_rows(problem)
     score = _score(problem)
-    _compare(problem, rows, predictions, score)
+    compare(problem, rows, predictions, score)
     weights = select(predictions, problem.target[rows], score)
     if len(weights) < 2:
         raise NoBetter
-    blended = _blend(predictions, weights)
+    blended = blend(predictions, weights)
     judged = judge(problem, blended)
     members = [(plan.members[position], weight) for position, weight in weights.items()]
     schemas = [outputs.read_schema(place / "outputs") for (_, place), _ in members]
     pipelines = [joblib.load(place / "outputs" / outputs.MODEL) for (_, place), _ in members]
     layouts = [schema["preprocessor"] for schema in schemas]
-    blocks = _blocks(layouts, pipelines, list(weights.values()))
-    model = BlendedRegressor(blocks) if problem.classes is None else BlendedClassifier(blocks, decision=judged.rule)
+    shared = blocks(layouts, pipelines, list(weights.values()))
+    model = BlendedRegressor(shared) if problem.classes is None else BlendedClassifier(shared, decision=judged.rule)
     steps = [pipelines[0].steps[0], ("model", model)]
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     preprocessor = ", ".join(dict.fromkeys(layouts))
@@ -113,11 +113,11 @@ def select(predictions: list[np.ndarray], truth: np.ndarray, score: Score) -> di
     return {position: times / count for position, times in sorted(best_chosen.items())}
 
 
-def _blend(predictions: list[np.ndarray], weights: dict[int, float]) -> np.ndarray:
+def blend(predictions: list[np.ndarray], weights: dict[int, float]) -> np.ndarray:
     return np.asarray(sum(weight * predictions[position] for position, weight in weights.items()))
 
 
-def _compare(problem: Problem, rows: np.ndarray, predictions: list[np.ndarray], score: Score) -> None:
+def compare(problem: Problem, rows: np.ndarray, predictions: list[np.ndarray], score: Score) -> None:
     """Let each part of the held-out rows be scored by the blend and by the single trial that the other parts chose.
 
     The best trial of all rows would have an advantage: those rows chose it. Raises NoBetter.
@@ -130,20 +130,18 @@ def _compare(problem: Problem, rows: np.ndarray, predictions: list[np.ndarray], 
         seen = [one[outside] for one in predictions]
         chosen = select(seen, truth[outside], score)
         single = max(range(len(seen)), key=lambda position: score(truth[outside], seen[position]))
-        blended = _blend([one[inside] for one in predictions], chosen)
+        blended = blend([one[inside] for one in predictions], chosen)
         gained.append(score(truth[inside], blended) - score(truth[inside], predictions[single][inside]))
     if np.mean(gained) <= 0:
         raise NoBetter
 
 
-def _blocks(
-    layouts: list[str], pipelines: list[Any], weights: list[float]
-) -> list[tuple[Any, list[tuple[Any, float]]]]:
+def blocks(layouts: list[str], pipelines: list[Any], weights: list[float]) -> list[tuple[Any, list[tuple[Any, float]]]]:
     """Members that share a layout share its transformer: it was fitted on the same rows, and is computed once."""
-    blocks: dict[str, tuple[Any, list[tuple[Any, float]]]] = {}
+    found: dict[str, tuple[Any, list[tuple[Any, float]]]] = {}
     for layout, pipeline, weight in zip(layouts, pipelines, weights, strict=True):
-        blocks.setdefault(layout, (pipeline.steps[1][1], []))[1].append((pipeline.steps[2][1], weight))
-    return list(blocks.values())
+        found.setdefault(layout, (pipeline.steps[1][1], []))[1].append((pipeline.steps[2][1], weight))
+    return list(found.values())
 
 
 def _score(problem: Problem) -> Score:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from automl_jobs.engine import decide, spread, summary
+from automl_jobs.labels import indicator
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -119,7 +120,12 @@ def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
 
 
 def predict(problem: Problem, model: Any, frame: pd.DataFrame) -> np.ndarray:
-    """Probabilities (n, k) in the order of the problem's classes, or values (n,)."""
+    """Probabilities (n, k) in the order of the problem's classes, or values (n,).
+
+    With several labels a row: which of the classes are said, (n, k) of 0 and 1.
+    """
+    if problem.multilabel and problem.classes is not None:
+        return np.asarray(indicator(model.predict(frame), problem.classes))
     if problem.classes is None:
         return np.asarray(model.predict(frame), dtype="float64")
     return np.asarray(model.predict_proba(frame))

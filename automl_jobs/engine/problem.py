@@ -35,7 +35,8 @@ class Problem:
     task: Azure's task name.
     metric: the primary metric, in Azure's run names.
     frame: the raw columns that the model sees; with a single split its training rows come first (see _in_order).
-    target: (n,) class numbers for classification, float64 values for regression.
+    target: (n,) class numbers for classification, float64 values for regression; with several labels a row (n, k)
+        of 0 and 1.
     classes: labels in their own type, sorted; None for regression.
     weights: (n,) row weights or None.
     splits: pairs of row positions (training, validation), shared by all trials.
@@ -74,6 +75,11 @@ class Problem:
     @property
     def classification(self) -> bool:
         return self.classes is not None
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have several of the classes."""
+        return self.target.ndim == 2
 
     @property
     def class_count(self) -> int:

@@ -90,7 +90,7 @@ def available(prepared: Prepared) -> tuple[str, ...]:
         raise InputError(
             f"{spec.task} jobs do not train on this machine",
             where=prepared.loaded.where("task"),
-            fix=f"here: {', '.join(runnable())}; Azure ML takes this file as it is",
+            fix=f"Azure ML takes this file as it is: submit it with --env NAME; here train {', '.join(runnable())}",
         )
     here = tasks.of(spec.task).algorithms(spec.task)
     names = tuple(name for name in spec.algorithms if name in here)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from automl_jobs.engine import metrics
+from automl_jobs.engine.multilabel import metrics as label_metrics
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -29,8 +30,11 @@ def primary(
     Parameters
     ----------
     truth: class numbers, or values, (n,). predicted: (n, k) probabilities, or (n,) values. weights: of rows, or None.
+        With several labels a row both are (n, k) of 0 and 1: what is true, and what is said.
     labels: class numbers as they are decided; None for the most probable ones.
     """
+    if problem.multilabel:
+        return label_metrics.primary(problem.metric, truth, predicted)
     if not problem.classification:
         span = problem.span[1] - problem.span[0]
         if weights is None and span > 0 and problem.metric == "normalized_root_mean_squared_error":

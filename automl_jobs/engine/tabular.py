@@ -12,6 +12,7 @@ from automl_jobs.engine.decide import wants_class_weights
 from automl_jobs.engine.explain import explain
 from automl_jobs.engine.problem import Problem, build
 from automl_jobs.engine.search import Search
+from automl_jobs.prepare.uses import TEXT_TASKS
 
 if TYPE_CHECKING:
     from automl_jobs.engine.guardrails import Guardrail
@@ -31,7 +32,7 @@ def algorithms(task: str) -> tuple[str, ...]:
 
 def most_trials(spec: JobSpec) -> int:
     """`limits.max_trials`. Azure's default for text tasks, one trial, is for a language model: not meant here."""
-    if spec.task == "text_classification" and "max_trials" not in spec.limits.model_fields_set:
+    if spec.task in TEXT_TASKS and "max_trials" not in spec.limits.model_fields_set:
         return TEXT_TRIALS
     return spec.limits.max_trials
 

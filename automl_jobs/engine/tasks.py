@@ -49,7 +49,7 @@ class Session(Protocol):
 
 
 class TaskEngine(Protocol):
-    """One kind of task. It is a module: see `tabular` and `forecasting.task`."""
+    """One kind of task. It is a module: see `tabular`, `multilabel.task` and `forecasting.task`."""
 
     def algorithms(self, task: str) -> tuple[str, ...]:
         """Azure's names of the algorithms that train here."""
@@ -75,8 +75,11 @@ def of(task: str) -> TaskEngine:
     """The engine of a task that trains here."""
     from automl_jobs.engine import tabular
     from automl_jobs.engine.forecasting import task as forecasting
+    from automl_jobs.engine.multilabel import task as multilabel
 
-    return forecasting if task == "forecasting" else tabular
+    if task == "forecasting":
+        return forecasting
+    return multilabel if task == "text_classification_multilabel" else tabular
 
 
 def save(problem: AnyProblem, path: Path) -> None:

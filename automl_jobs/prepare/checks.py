@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.data import Column, ColumnType, Table
+from automl_jobs.prepare import label_lists
 from automl_jobs.prepare.findings import Findings, listed
 from automl_jobs.prepare.labels import decision_problem, find_label, plain_label
 from automl_jobs.prepare.plan import HOLDOUT_FRACTION, ValidationPlan
-from automl_jobs.prepare.uses import ColumnUse, as_typed, roles
+from automl_jobs.prepare.uses import TEXT_TASKS, ColumnUse, as_typed, roles
 from automl_jobs.spec import JobSpec
 from automl_jobs.spec.names import closest, shown
 
@@ -75,6 +76,9 @@ def target_values(spec: JobSpec, table: Table, plan: ValidationPlan, findings: F
     column = table.column(name)
     values = table.frame[name]
     key = "target_column_name"
+    if spec.task == label_lists.TASK:
+        label_lists.target(spec, table, plan, findings, key)
+        return
     decision(spec, table, findings)
     if spec.task in ("regression", "forecasting"):
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
@@ -221,7 +225,8 @@ def row_count(rows: int, plan: ValidationPlan, findings: Findings) -> None:
 
 def features(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> None:
     """Something is left to learn from."""
-    if any(use.used for use in uses):
+    text_task = spec.task in TEXT_TASKS
+    if any(use.used and (use.type is ColumnType.TEXT or not text_task) for use in uses):
         if spec.featurization.mode == "off":
             left_out = [use.name for use in uses if use.reason == "featurization is off"]
             if left_out:
@@ -233,11 +238,7 @@ def features(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> 
         return
     taken = roles(spec)
     reasons = [f"{shown(use.name)} ({use.reason})" for use in uses if use.name not in taken]
-    what = (
-        "a text task needs a column with text"
-        if spec.task == "text_classification"
-        else "no column is left to learn from"
-    )
+    what = "a text task needs a column with text" if text_task else "no column is left to learn from"
     findings.error(
         "training_data",
         what,
@@ -300,7 +301,9 @@ def same_columns(
     types[target.name] = target.type if target.type is not ColumnType.CONSTANT else table.column(target.name).type
     table = as_typed(table, types, findings, key)
     table = labelled(table, spec.target_column_name, findings, key)
-    if spec.task in ("classification", "text_classification"):
+    if spec.task == label_lists.TASK:
+        label_lists.further(spec, table, train, findings, key)
+    elif spec.task in ("classification", "text_classification"):
         seen = set(train.frame[spec.target_column_name].unique().tolist())
         unseen = [value for value in table.frame[spec.target_column_name].unique().tolist() if value not in seen]
         if unseen:

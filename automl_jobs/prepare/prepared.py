@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from automl_jobs.data import Table, load_table
-from automl_jobs.prepare import checks
+from automl_jobs.data import ColumnType, ReadOptions, Table, load_table
+from automl_jobs.prepare import checks, label_lists
 from automl_jobs.prepare.findings import Findings
 from automl_jobs.prepare.plan import ValidationPlan, plan_validation
 from automl_jobs.prepare.uses import ColumnUse, as_typed, column_uses
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Reading so much takes seconds.
 LARGE_BYTES = 20e6
 # The tasks whose data is a table of rows with a target, so that it can be looked at here.
-TABLES = ("classification", "regression", "forecasting", "text_classification")
+TABLES = ("classification", "regression", "forecasting", "text_classification", "text_classification_multilabel")
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ def _read(
         )
     try:
         if tell is None or _size(path) < LARGE_BYTES:
-            return load_table(path)
+            return _loaded(path, findings)
         tell(f"reading {shown(data.path)}, {_size(path) / 1e6:,.0f} MB")
         started = time.monotonic()
-        table = load_table(path)
+        table = _loaded(path, findings)
         rows, columns = table.frame.shape
         tell(f"read {rows:,} rows of {columns} columns in {time.monotonic() - started:.1f} s; checking them")
         return table
@@ -190,6 +190,15 @@ def _read(
     except InputError as error:
         findings.problems.extend(error.problems)
     return None
+
+
+def _loaded(path: Path, findings: Findings) -> Table:
+    """The table at `path`; lists of labels stay as they are written."""
+    table = load_table(path)
+    if label_lists.read_as_text(findings.loaded.spec, table):
+        text = {findings.loaded.spec.target_column_name: ColumnType.TEXT}
+        table = load_table(path, ReadOptions(types=text))
+    return table
 
 
 def _size(path: Path) -> int:

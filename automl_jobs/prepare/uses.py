@@ -23,6 +23,7 @@ _FORCED = {
     "DateTime": ColumnType.DATETIME,
     "Text": ColumnType.TEXT,
 }
+TEXT_TASKS = ("text_classification", "text_classification_multilabel")
 _WORDS = (ColumnType.CATEGORICAL, ColumnType.TEXT, ColumnType.IDENTIFIER)
 
 
@@ -55,7 +56,7 @@ def roles(spec: JobSpec) -> dict[str, str]:
 def column_uses(spec: JobSpec, columns: tuple[Column, ...]) -> tuple[ColumnUse, ...]:
     """What becomes of each column."""
     taken = roles(spec)
-    text_task = spec.task == "text_classification"
+    text_task = spec.task in TEXT_TASKS
     has_words = any(
         column.name not in taken and column.type in (ColumnType.CATEGORICAL, ColumnType.TEXT) for column in columns
     )
@@ -93,13 +94,18 @@ def _use(spec: JobSpec, column: Column) -> ColumnUse:
 
 
 def _use_of_text(column: Column, has_words: bool) -> ColumnUse:
-    """A text task reads its words: short ones that look like categories, too, and names where there is nothing else."""
+    """A text task reads its words: short ones that look like categories, too, and names where there is nothing else.
+
+    Azure reads every column as text; here numbers, dates and truths beside the texts stay what they are.
+    """
     if column.type in (ColumnType.CATEGORICAL, ColumnType.TEXT):
         return ColumnUse(column.name, ColumnType.TEXT, True)
     if column.type is ColumnType.IDENTIFIER and not has_words:
         return ColumnUse(column.name, ColumnType.TEXT, True)
-    reason = "constant" if column.type is ColumnType.CONSTANT else f"not text but {column.type}"
-    return ColumnUse(column.name, column.type, False, reason)
+    if column.type is ColumnType.CONSTANT or column.type is ColumnType.IDENTIFIER:
+        reason = "constant" if column.type is ColumnType.CONSTANT else "an identifier"
+        return ColumnUse(column.name, column.type, False, reason)
+    return ColumnUse(column.name, column.type, True)
 
 
 def as_typed(table: Table, types: Mapping[str, ColumnType], findings: Findings, key: str) -> Table:

@@ -48,13 +48,17 @@ FORECASTING = (
     *REGRESSION,
 )
 
-# Azure trains language models for text tasks and takes no list of algorithms there; the local engine classifies a
-# text column with the classifiers.
+# Those that tell several labels apart, one by one, on the sparse features of texts.
+MULTILABEL = ("LogisticRegression", "LinearSVM", "SGD", "MultinomialNaiveBayes", "BernoulliNaiveBayes")
+
+# Azure trains language models for text tasks and takes no list of algorithms there; the local engine classifies texts
+# with these.
 BY_TASK: dict[str, tuple[str, ...]] = {
     "classification": CLASSIFICATION,
     "regression": REGRESSION,
     "forecasting": FORECASTING,
     "text_classification": CLASSIFICATION,
+    "text_classification_multilabel": MULTILABEL,
 }
 
 

@@ -224,7 +224,7 @@ class _LanguageOrVision(JobSpec):
 
 
 class TextJob(_LanguageOrVision):
-    """Multi-label classification of texts, and the base of the other text tasks."""
+    """What the text tasks have in common."""
 
     limits: Annotated[TextLimits, AsMapping] = TextLimits()
     featurization: Annotated[TextFeaturization, AsMapping] = TextFeaturization()
@@ -236,6 +236,10 @@ class TextJob(_LanguageOrVision):
 
 
 class TextClassificationJob(TextJob):
+    runs_here: ClassVar[bool] = True
+
+
+class TextMultilabelJob(TextJob):
     runs_here: ClassVar[bool] = True
 
 
@@ -257,7 +261,7 @@ BY_TASK: dict[str, type[JobSpec]] = {
     "regression": RegressionJob,
     "forecasting": ForecastingJob,
     "text_classification": TextClassificationJob,
-    "text_classification_multilabel": TextJob,
+    "text_classification_multilabel": TextMultilabelJob,
     "text_ner": TextNerJob,
     "image_classification": ImageJob,
     "image_classification_multilabel": ImageJob,

@@ -98,12 +98,13 @@ def _document(
 
 
 def _view(prepared: Prepared, warnings: list[Problem]) -> Iterator[Any]:
+    from automl_jobs.engine import tasks
     from automl_jobs.spec.names import shown
     from automl_jobs.submit import meaning_here
 
     spec = prepared.loaded.spec
     rows = "not looked at" if prepared.rows is None else f"{prepared.rows:,} rows"
-    limits = spec.limits
+    trials = tasks.of(spec.task).most_trials(spec) if spec.runs_here else spec.limits.max_trials
     facts = [
         ("task", spec.task),
         ("target", shown(spec.target_column_name)),
@@ -114,7 +115,7 @@ def _view(prepared: Prepared, warnings: list[Problem]) -> Iterator[Any]:
         ("algorithms", ", ".join(spec.algorithms)),
         (
             "limits",
-            f"{limits.max_trials} trial{'s' * (limits.max_trials != 1)}, {spec.time_budget_seconds / 60:g} minutes",
+            f"{trials} trial{'s' * (trials != 1)}, {spec.time_budget_seconds / 60:g} minutes",
         ),
     ]
     yield f"{shown(str(prepared.loaded.path), 1000)}: a valid job"

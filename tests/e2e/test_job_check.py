@@ -83,7 +83,7 @@ def test_overrides(forestay: Run, project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("task", "extra"),
-    [("text_classification_multilabel", ""), ("text_ner", ""), ("image_object_detection", "")],
+    [("text_ner", ""), ("image_object_detection", "")],
 )
 def test_task_that_only_azure_trains_is_valid_with_a_warning(
     forestay: Run, project: Path, task: str, extra: str

@@ -11,7 +11,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from automl_jobs.engine.ensemble import MOST_MEMBERS, NoBetter, _compare, select
+from automl_jobs.engine.ensemble import MOST_MEMBERS, NoBetter, compare, select
 from automl_jobs.engine.features import FeatureSettings
 from automl_jobs.engine.problem import Problem
 from forestay_transformers import BlendedClassifier, BlendedRegressor, LabelledClassifier
@@ -58,9 +58,9 @@ def test_a_blend_that_only_fits_the_rows_that_chose_it_is_refused() -> None:
     true = problem(300)
     good = draw.normal(scale=0.01, size=300)
     with pytest.raises(NoBetter):
-        _compare(true, np.arange(300), [good, good + 1.0, good - 3.0], error)
+        compare(true, np.arange(300), [good, good + 1.0, good - 3.0], error)
     noise = draw.normal(size=300)
-    _compare(true, np.arange(300), [noise, -noise], error)
+    compare(true, np.arange(300), [noise, -noise], error)
 
 
 def test_blends_answer_with_the_weighted_mean_and_survive_pickling() -> None:

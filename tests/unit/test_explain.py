@@ -131,6 +131,8 @@ def test_the_best_trial_is_described_even_where_the_metric_has_no_value(tmp_path
 class _Problem:
     """What `spread` asks of a problem."""
 
+    multilabel = False
+
     def __init__(self, metric: str, classification: bool = True) -> None:
         self.metric, self.classification, self.positive, self.seed, self.span = (
             metric,

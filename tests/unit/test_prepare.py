@@ -114,9 +114,15 @@ class TestColumns:
         assert [use.name for use in found.columns if use.used] == ["age", "amount"]
         assert any("job" in warning.message and "Azure" in warning.fix for warning in found.warnings)
 
-    def test_text_task_reads_words_only(self, tmp_path: Path) -> None:
+    def test_text_task_reads_words_as_text_and_the_rest_as_it_is(self, tmp_path: Path) -> None:
         found = prepared(job(tmp_path, task="text_classification"))
-        assert [(use.name, str(use.type)) for use in found.columns if use.used] == [("job", "text")]
+        used = [(use.name, str(use.type)) for use in found.columns if use.used]
+        assert used == [("age", "numeric"), ("job", "text"), ("amount", "numeric")]
+
+    def test_text_task_needs_a_text(self, tmp_path: Path) -> None:
+        numbers = [0.5 + n for n in range(ROWS)]
+        path = job(tmp_path, task="text_classification", job=numbers, customer_id=numbers)
+        assert "needs a column with text" in texts(refused(path))
 
     def test_nothing_left_to_learn_from(self, tmp_path: Path) -> None:
         path = job(tmp_path, 'featurization: {mode: "off", column_name_and_types: {age: Ignore, amount: Ignore}}\n')

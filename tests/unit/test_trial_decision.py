@@ -131,7 +131,7 @@ def test_an_ensemble_has_a_decision_of_its_own(
     trials: dict[str, TrialOutcome], problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whether a blend is worth it is not the question here.
-    monkeypatch.setattr(ensemble, "_compare", lambda *_: None)
+    monkeypatch.setattr(ensemble, "compare", lambda *_: None)
     members = tuple((name, trials[name].outputs.parent) for name in ("logistic", "boosted", "xgboost"))
     found = ensemble.run(problem, ensemble.EnsemblePlan("blend", members), tmp_path / "blend")
     decision = schema_of(found)["decision"]

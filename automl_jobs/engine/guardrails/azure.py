@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl_jobs import labels
 from automl_jobs.data import ColumnType
 from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
@@ -14,6 +16,8 @@ from automl_jobs.spec.decisions import AUTOMATIC
 from automl_jobs.spec.names import shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from automl_jobs.engine.problem import Problem
     from automl_jobs.prepare import Prepared
 
@@ -73,6 +77,8 @@ def class_balance(prepared: Prepared) -> Guardrail:
     name = "Class balancing detection"
     assert prepared.train is not None
     target = prepared.loaded.spec.target_column_name
+    if prepared.loaded.spec.task == "text_classification_multilabel":
+        return _label_balance(name, prepared.train.frame[target])
     counts = prepared.train.frame[target].value_counts()
     spec = prepared.loaded.spec
     positive = None if spec.positive_label is None else find_label(spec.positive_label, counts.index)
@@ -99,6 +105,17 @@ def class_balance(prepared: Prepared) -> Guardrail:
         "--decision balanced decides for all classes alike"
     )
     return Guardrail(name, ALERTED, description, (*details[: LISTED - 1], smallest), fix)
+
+
+def _label_balance(name: str, cells: pd.Series[Any]) -> Guardrail:
+    """Of several labels a row each is learned on its own, so that a rare one spoils no other."""
+    counts = Counter(label for row in labels.parse(cells).rows for label in row)
+    details: tuple[dict[str, Any], ...] = tuple({"class": label, "rows": rows} for label, rows in counts.most_common())
+    rarest = details[-1]
+    description = (
+        f"each label is learned on its own; the rarest, {shown(rarest['class'])!r}, has {rarest['rows']:,} rows"
+    )
+    return Guardrail(name, PASSED, description, (*details[: LISTED - 1], rarest))
 
 
 def constant_target(prepared: Prepared, problem: Problem | None) -> Guardrail:

@@ -17,6 +17,7 @@ import pandas as pd
 from automl_jobs.data import ColumnType
 from automl_jobs.engine.guardrails.guardrail import ALERTED, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
+from automl_jobs.prepare.uses import TEXT_TASKS
 from automl_jobs.spec.names import shown
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def entities(prepared: Prepared) -> Guardrail:
 def _offer(prepared: Prepared, flag: str, column: str) -> str:
     import shlex
 
-    if prepared.loaded.spec.task == "text_classification":  # which takes no fold columns
+    if prepared.loaded.spec.task in TEXT_TASKS:  # which takes no fold columns
         return "give rows of other entities, or later ones, as validation_data"
     words = ["forestay", "job", "split", prepared.loaded.path.name, flag, column, "--to", "FOLDER"]
     return f"split by it, as cv_split_column_names: {shown(shlex.join(words), 200)}"

@@ -1,0 +1,60 @@
+"""Several labels a row. The `tasks.TaskEngine` of this task: that of the other tables, with trials of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl_jobs.engine import features
+from automl_jobs.engine.explain import explain
+from automl_jobs.engine.multilabel.models import NAMES
+from automl_jobs.engine.multilabel.problem import build
+from automl_jobs.engine.search import Search
+from automl_jobs.engine.tabular import guardrails, most_trials
+
+if TYPE_CHECKING:
+    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine.progress import Limits
+
+__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
+
+
+def algorithms(task: str) -> tuple[str, ...]:
+    return NAMES
+
+
+def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
+    """The order of trials. Thresholds, not class weights, make up for a label that few rows have."""
+    return Search(
+        names=names,
+        classification=True,
+        rows=problem.rows,
+        higher=problem.higher,
+        limits=limits,
+        seed=problem.seed,
+        layouts=features.useful(problem.settings),
+    )
+
+
+class _Session:
+    def __init__(self, problem: Problem, threads: int) -> None:
+        from automl_jobs.engine.multilabel.trial import LabelsTrainer
+
+        self.problem = problem
+        self.trainer = LabelsTrainer(problem, threads)
+
+    def answer(self, request: Any, folder: Path) -> Any:
+        from automl_jobs.engine import after
+        from automl_jobs.engine.ensemble import EnsemblePlan
+        from automl_jobs.engine.multilabel import ensemble
+
+        # Test data is no part of Azure's text jobs.
+        if isinstance(request, after.Describe):
+            return after.describe(self.problem, request)
+        if isinstance(request, EnsemblePlan):
+            return ensemble.run(self.problem, request, folder / request.id)
+        return self.trainer.run(request, folder / request.id)
+
+
+def session(problem: Problem, threads: int) -> _Session:
+    return _Session(problem, threads)

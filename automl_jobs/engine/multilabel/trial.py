@@ -1,0 +1,112 @@
+"""One trial of a multi-label job: fit on each split, calibrate and choose thresholds out of fold, fit on all rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl_jobs.engine import outputs, spread
+from automl_jobs.engine.metrics import average
+from automl_jobs.engine.multilabel import metrics, models, thresholds
+from automl_jobs.engine.problem import Problem
+from automl_jobs.engine.trial import BASELINE, HELD_OUT, NO_FEATURES, Trainer, TrialOutcome, TrialPlan, held_rows
+from forestay_transformers import LinearLabels
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What held-out rows say of a model: metrics over the splits, the primary one of each, Azure's charts."""
+
+    metrics: dict[str, float]
+    folds: list[float]
+    charts: dict[str, Any]
+
+
+def score(problem: Problem, judged: thresholds.Judged) -> Scored:
+    """Metrics averaged over the splits, as Azure does, of rows in the order of `held_rows`."""
+    assert problem.classes is not None
+    truth = problem.target[held_rows(problem)]
+    found = []
+    start = 0
+    for _, valid in problem.splits:
+        rows = slice(start, start + len(valid))
+        start += len(valid)
+        found.append(metrics.multilabel(truth[rows], judged.probabilities[rows], judged.said[rows]))
+    charts = metrics.charts(truth, judged.probabilities, judged.said, problem.classes)
+    return Scored(average(found), [one[problem.metric] for one in found], charts)
+
+
+def told(judged: thresholds.Judged) -> dict[str, str]:
+    """The thresholds in the order of the classes, where they are not Azure's."""
+    chosen = judged.rule.thresholds
+    return {"thresholds": ", ".join(f"{one:.3g}" for one in chosen)} if (chosen != thresholds.AZURE).any() else {}
+
+
+class LabelsTrainer(Trainer):
+    """Trains trials of one multi-label problem; features are shared as in any other job."""
+
+    def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
+        """Train and score `plan`, and write its files to `folder`/outputs."""
+        from sklearn.pipeline import Pipeline
+
+        started = time.monotonic()
+        problem = self.problem
+        layout = NO_FEATURES if plan.algorithm == BASELINE else plan.layout or layouts(plan.algorithm)[0]
+        used = self._features(layout, None)
+        held = []
+        model: LinearLabels | None = None
+        for train, valid in problem.splits:
+            model = self._learn(plan, used.matrix[train], problem.target[train])
+            held.append(model.decision_function(used.matrix[valid]))
+        assert model is not None
+        truth = problem.target[held_rows(problem)]
+        plain = plan.algorithm == BASELINE
+        judged = thresholds.judge(np.concatenate(held), truth, problem.metric, problem.seed, calibrated=plain)
+        scored = score(problem, judged)
+        seen = spread.train_rows(problem)
+        learned = judged.rule.probabilities(model.decision_function(used.matrix[seen])) > judged.rule.thresholds
+        values = scored.metrics | {"train_score": metrics.primary(problem.metric, problem.target[seen], learned)}
+        if problem.refit:
+            model = self._learn(plan, used.matrix, problem.target)
+        model.calibrate(judged.rule.slopes, judged.rule.offsets)
+        model.thresholds = judged.rule.thresholds.tolist()
+        preprocessor = self._preprocessor(layout)
+        steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
+        written = outputs.write(folder / "outputs", problem, Pipeline(steps), plan.algorithm, preprocessor, ())
+        np.save(folder / HELD_OUT, judged.probabilities)
+        return TrialOutcome(
+            plan=plan,
+            preprocessor=preprocessor,
+            score=values[problem.metric],
+            folds=scored.folds,
+            metrics=values | written.as_metrics(),
+            artifacts=scored.charts,
+            parameters={name: str(value) for name, value in plan.parameters.items()} | told(judged),
+            duration_seconds=time.monotonic() - started,
+            outputs=written.folder,
+        )
+
+    def _learn(self, plan: TrialPlan, matrix: Any, target: np.ndarray) -> LinearLabels:
+        assert self.problem.classes is not None
+        estimator = None
+        if plan.algorithm != BASELINE:
+            estimator = models.make(plan.algorithm, plan.parameters, self.problem.seed)
+        model = LinearLabels(estimator, self.problem.classes, threads=self.threads).fit(matrix, target)
+        # Serving takes one thread.
+        return model.set_params(threads=1)
+
+    def _preprocessor(self, layout: str) -> str:
+        from automl_jobs.engine import features
+
+        return "LabelFrequency" if layout == NO_FEATURES else features.describe(self.problem.settings, layout)
+
+
+def layouts(name: str) -> tuple[str, ...]:
+    """The feature layouts of one of the algorithms."""
+    from automl_jobs.engine import algorithms
+
+    return algorithms.by_name(name, classification=True).layouts
