@@ -31,7 +31,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 # What a trial imports. On Linux it is imported once, by a process that the workers are forked from: they start at once
 # and share its memory. None of these starts a thread when it is imported.
-PRELOADED = ["automl_jobs.engine.trial", "lightgbm", "xgboost", "sklearn.ensemble", "sklearn.linear_model"]
+PRELOADED = [
+    "automl_jobs.engine.ensemble",
+    "lightgbm",
+    "mlflow.sklearn",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "xgboost",
+]
 STOP_GRACE_SECONDS = 2.0
 NO_BETTER = "no blend of the trials beats the best of them"
 

@@ -168,6 +168,8 @@ def train_forestay(cell: Cell, one: sets.TableSet, split: sets.Split, here: Plac
         "primary_metric": metric,
         "target_column_name": one.target,
         "training_data": {"path": str(split.train), "type": "mltable"},
+        # Every system has its whole budget.
+        "limits": {"enable_early_termination": False},
     }
     found["seconds"], found["models"] = submit(job, cell, here, found)
     found["version"] = forestay_version()
