@@ -533,12 +533,16 @@ class ServedPipeline(Pipeline):
     Few rows, as a server gets them, go through plain Python and one thread: the answers are those of many rows.
     """
 
+    def features(self, X: pd.DataFrame) -> Any:
+        """What the model of a few rows is given."""
+        rows: Any = self.steps[0][1].cells(X)
+        for _, step in self.steps[1:-1]:
+            rows = X if isinstance(step, str) else step.transform(rows)
+        return rows
+
     def _few(self, X: Any, answer: str) -> Any:
-        rows = self.steps[0][1].cells(X)
         with _threads().limit(limits=1, user_api="openmp"):
-            for _, step in self.steps[1:-1]:
-                rows = X if isinstance(step, str) else step.transform(rows)
-            return getattr(self.steps[-1][1], answer)(rows)
+            return getattr(self.steps[-1][1], answer)(self.features(X))
 
     def _quick(self, X: Any) -> bool:
         return isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique
@@ -891,3 +895,84 @@ def said_labels(probabilities: np.ndarray, thresholds: Sequence[float] | None, c
     for row, labels in enumerate(said):
         found[row] = [label for label, there in zip(classes, labels, strict=True) if there]
     return found
+
+
+class _Stack(BaseEstimator):
+    """A model that has learned from the answers of fitted models (Wolpert 1992, "Stacked generalization").
+
+    Parameters
+    ----------
+    blocks: pairs of a fitted transformer and its models, each with the number of the member that it belongs to and its
+        weight in it; a member is one model, or the mean of some.
+    learner: fitted on `stack_features` of the members' answers.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Any, Sequence[tuple[Any, int, float]]]], learner: Any) -> None:
+        self.blocks = blocks
+        self.learner = learner
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _features(self, X: Any, answer: str) -> np.ndarray:
+        members: dict[int, Any] = {}
+        for transformer, models in self.blocks:
+            rows = transformer.transform(X)
+            for model, member, weight in models:
+                told = weight * np.asarray(getattr(model, answer)(rows), dtype="float64")
+                members[member] = members.get(member, 0.0) + told
+        return stack_features([members[member] for member in sorted(members)])
+
+
+class StackedClassifier(_Decides, _Stack):
+    """A stack of LabelledClassifiers with the same labels.
+
+    Parameters
+    ----------
+    blocks: see _Stack. learner: a fitted classifier whose m classes are 0..m-1.
+    positions: which of the labels these are. decision: how labels are decided (see `decided`).
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[Any, Sequence[tuple[Any, int, float]]]],
+        learner: Any,
+        positions: Sequence[int],
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(blocks, learner)
+        self.positions = positions
+        self.decision = decision
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return np.asarray(self.blocks[0][1][0][0].classes_)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        rows = self._features(X, "predict_proba")
+        return full_probabilities(self.learner, rows, len(self.classes_), self.positions)
+
+
+class StackedRegressor(RegressorMixin, _Stack):
+    """A stack of regressors."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        return np.asarray(self.learner.predict(self._features(X, "predict")), dtype="float64")
+
+
+def stack_features(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """What a stack's learner sees of its members' answers, float64 (n, m).
+
+    Parameters
+    ----------
+    answers: of each member, values (n,), or probabilities (n, k): of two classes the log-odds of the second, of more
+        the logarithms about their mean.
+    """
+    columns = []
+    for answer in answers:
+        if answer.ndim == 1:
+            columns.append(answer[:, None])
+            continue
+        logs = np.log(np.clip(answer, 1e-6, 1.0))
+        columns.append(logs[:, 1:] - logs[:, :1] if answer.shape[1] == 2 else logs - logs.mean(axis=1, keepdims=True))
+    return np.hstack(columns)

@@ -151,8 +151,9 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
             lines.append(f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} for Azure's language model")
     if spec.runs_here:
         lines += _only_in_azure(spec)
-    if spec.training.enable_stack_ensemble:
-        lines.append("stack ensembles are trained in Azure only; here the voting ensemble competes with single models")
+    training = spec.training
+    if spec.task == "forecasting" and training.enable_stack_ensemble and training.stack_ensemble_settings:
+        lines.append("stack ensembles of forecasts are made in Azure only; here a voting ensemble competes")
     return lines
 
 

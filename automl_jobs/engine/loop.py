@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from automl_jobs.engine import records, spread
-from automl_jobs.engine.ensemble import VOTING, EnsemblePlan
+from automl_jobs.engine.ensemble import STACK, VOTING, EnsemblePlan, Member
 from automl_jobs.engine.records import STOPPED_AT_LIMIT, STOPPED_EARLY, TrialRecord
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
 from automl_jobs.engine.worker import NO_BETTER, Failure, TestScore, Worker
 from automl_jobs.runs import TrialResult
 from automl_jobs.runs.reopen import HELD_OUT_FILES, PLAN
+from automl_jobs.runs.writer import FEATURES_MS, MODEL_MB, PREDICT_MS
 from forestay.errors import Interrupted
 
 if TYPE_CHECKING:
     from automl_jobs.engine.after import Describe
     from automl_jobs.engine.progress import Outlook, Progress
+    from automl_jobs.engine.stack import MetaLearner
     from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.runs import BestTrial, JobWriter
 
@@ -30,6 +32,8 @@ STOPPED_SHARE = "stopped: it took more than its share of the job's time"
 STOPPED_TRIAL = "stopped: limits.trial_timeout_minutes was reached"
 # Candidates for the ensemble: the best trials, and no more than this many of one algorithm, since it needs variety.
 CANDIDATES, CANDIDATES_OF_ONE_KIND = 15, 4
+ENSEMBLES = (VOTING, STACK)
+NO_MEMBERS = (BASELINE, *ENSEMBLES)
 Answer = Literal["continue", "finish", "stop"]
 
 
@@ -71,6 +75,12 @@ class _Kept:
     def score(self) -> float:
         return self.result.score if self.result.score is not None else math.nan
 
+    def as_member(self) -> Member:
+        measured = self.result.metrics
+        cost = {"ms": PREDICT_MS, "features_ms": FEATURES_MS, "mb": MODEL_MB}
+        known = {name: measured[metric] for name, metric in cost.items() if metric in measured}
+        return Member(self.result.id, self.folder, self.result.preprocessor, **known)
+
 
 @dataclass
 class Loop:
@@ -94,7 +104,8 @@ class Loop:
     _sampled: set[str] = field(default_factory=set)
     _deadlines: dict[str, float] = field(default_factory=dict)
     _finishing: bool = False
-    _blended: bool = False
+    # Ensembles of all the trials that there are.
+    _made: set[str] = field(default_factory=set)
 
     def restore(self, earlier: list[TrialRecord]) -> None:
         """Take in the trials of earlier sessions, in the order in which they ended; before `run`."""
@@ -102,7 +113,7 @@ class Loop:
             self.search.restore(record)
             if record.score is not None:
                 self.completed += 1
-                self._blended = record.plan.algorithm == VOTING
+                self._note_made(record.plan.algorithm)
                 if record.plan.rows is not None:
                     self._sampled.add(record.plan.id)
                 self._adopt(record)
@@ -150,23 +161,28 @@ class Loop:
         at_hand = [kept.folder / "outputs" for kept in self._kept if kept.result.id == chosen.id]
         return chosen, at_hand[0] if at_hand else self.writer.outputs(chosen)
 
-    def ensemble(self, deadline: float) -> None:
-        """Make the voting ensemble of the best trials; it is a trial like any other, and has until `deadline`."""
+    def ensemble(self, deadline: float, learner: MetaLearner | None = None, bounded: bool = True) -> None:
+        """Make an ensemble of the best trials; it is a trial like any other, and has until `deadline`.
+
+        Parameters
+        ----------
+        learner, bounded: see EnsemblePlan.
+        """
         by_kind: dict[str, int] = {}
         members = []
-        if self._blended:
+        if (VOTING if learner is None else STACK) in self._made or not self.search.has_room:
             return
-        ranked = [kept for kept in self._ranked() if kept.result.algorithm not in (BASELINE, VOTING) and kept.usable]
+        ranked = [kept for kept in self._ranked() if kept.result.algorithm not in NO_MEMBERS and kept.usable]
         # Members fitted on all rows, where there are any.
         for kept in [kept for kept in ranked if kept.result.id not in self._sampled] or ranked:
             name = kept.result.algorithm
             by_kind[name] = by_kind.get(name, 0) + 1
             if by_kind[name] <= CANDIDATES_OF_ONE_KIND:
-                members.append((kept.result.id, kept.folder))
+                members.append(kept.as_member())
         if len(members) < 2:
             return
-        plan = EnsemblePlan(self.search.next_id(), tuple(members[:CANDIDATES]))
-        shown = TrialPlan(plan.id, VOTING)
+        plan = EnsemblePlan(self.search.next_id(), tuple(members[:CANDIDATES]), learner, bounded)
+        shown = TrialPlan(plan.id, plan.name)
         self.listener.trial_started(shown)
         started = time.monotonic()
         answer = self.ask(plan, deadline)
@@ -174,7 +190,7 @@ class Loop:
         if isinstance(answer, TrialOutcome):
             self._completed(answer, seconds)
         elif answer is None or answer.error == NO_BETTER:
-            self.listener.note("no ensemble: " + (answer.error if answer else "the job's time was used up"))
+            self.listener.note(f"no {plan.name}: " + (answer.error if answer else "the job's time was used up"))
         else:
             self._failed(shown, answer.error, seconds)
 
@@ -241,12 +257,19 @@ class Loop:
         self.search.grows(plan, outcome.growing_seconds)
         best = self.search.finished(plan, outcome.score, seconds, outcome.compared)
         self.completed += 1
-        self._blended = plan.algorithm == VOTING
+        self._note_made(plan.algorithm)
         if plan.rows is not None:
             self._sampled.add(plan.id)
         self._kept.append(_Kept(result, self.folder / outcome.plan.id))
         self._drop_weak()
         self.listener.trial_finished(result, best)
+
+    def _note_made(self, name: str) -> None:
+        """A trial is completed: an ensemble is made, or those that there are lack a candidate."""
+        if name in ENSEMBLES:
+            self._made.add(name)
+        else:
+            self._made.clear()
 
     def _record(
         self, plan: TrialPlan, seconds: float, folds: tuple[float, ...], growing: float | None = None

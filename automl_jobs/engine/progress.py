@@ -37,6 +37,7 @@ class Limits:
     seconds: for the whole run.
     trial_seconds: for one trial.
     trials: how many trials, the baseline among them; at least one model is tried beside it.
+    most: `limits.max_trials`, where some of them are kept for ensembles beside `trials`.
     exit_score: stop once the primary metric is this good.
     early_termination: stop when trials no longer improve.
     """
@@ -46,6 +47,12 @@ class Limits:
     trials: int
     exit_score: float | None = None
     early_termination: bool = True
+    most: int | None = None
+
+    @property
+    def reached(self) -> str:
+        """What ends a search that has had its trials."""
+        return f"limits.max_trials ({self.most or self.trials}) is reached"
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,11 @@ class Progress(ABC):
     def _handed(self) -> int:
         """How many trials there are, running ones among them."""
         return len(self._ids)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another trial, an ensemble, is within `limits.max_trials`."""
+        return self.limits.most is None or self._handed < self.limits.most
 
     def remaining(self) -> float:
         """Seconds left of the whole run."""
@@ -258,7 +270,7 @@ class Progress(ABC):
         if self.remaining() <= 0:
             self.stop_reason = "the time is used up"
         elif self._handed >= max(2, limits.trials):
-            self.stop_reason = "limits.max_trials is reached"
+            self.stop_reason = limits.reached
         elif limits.exit_score is not None and self.best is not None and not self._better(limits.exit_score, self.best):
             self.stop_reason = f"limits.exit_score ({limits.exit_score}) is reached"
         elif (

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs import fingerprint
 from automl_jobs.engine import guardrails, tasks
 from automl_jobs.engine.after import Describe
+from automl_jobs.engine.ensemble import STACK, VOTING
 from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.records import TrialRecord
 from automl_jobs.engine.worker import Failure, TestScore, Worker
 from automl_jobs.runs import JobStart, RunStore
+from automl_jobs.runs.choice import SCORE
 from automl_jobs.runs.rows import SUBMITTED
 from automl_jobs.spec.jobs import runnable
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.guardrails import Guardrail
     from automl_jobs.engine.tasks import AnyProblem
     from automl_jobs.prepare import Prepared
-    from automl_jobs.runs import JobWriter
+    from automl_jobs.runs import JobWriter, Reopened
     from automl_jobs.spec.jobs import JobSpec
 
 # Trials side by side use cores better than threads inside one do, until the copies of a table cost too much memory.
@@ -39,10 +41,11 @@ MANY_ROWS, MOST_READING = 200_000, 0.5
 # Shares of the budget, and most seconds, that are kept for scoring the test data and for the ensemble.
 TEST_SHARE, MOST_TEST_SECONDS = 0.05, 5.0
 ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
+STACK_SHARE, MOST_STACK_SECONDS = 0.03, 10.0
 # And for describing the best trial: its features, its importances, the interval of its test score.
 DESCRIBE_SHARE, MOST_DESCRIBE_SECONDS, DESCRIBE_GRACE_SECONDS = 0.05, 10.0, 1.5
 # An ensemble of fewer trials than this is not worth its place in `limits.max_trials`.
-FEWEST_FOR_ENSEMBLE = 5
+FEWEST_FOR_ENSEMBLE, FEWEST_FOR_STACK = 5, 8
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ class _Budget:
     search: float
 
     @classmethod
-    def of(cls, seconds: float, test: bool, ensemble: bool) -> _Budget:
+    def of(cls, seconds: float, test: bool, voting: bool, stack: bool) -> _Budget:
         for_test = min(MOST_TEST_SECONDS, TEST_SHARE * seconds) if test else 0.0
-        for_ensemble = min(MOST_ENSEMBLE_SECONDS, ENSEMBLE_SHARE * seconds) if ensemble else 0.0
+        for_ensemble = min(MOST_ENSEMBLE_SECONDS, ENSEMBLE_SHARE * seconds) if voting else 0.0
+        for_ensemble += min(MOST_STACK_SECONDS, STACK_SHARE * seconds) if stack else 0.0
         describing = min(MOST_DESCRIBE_SECONDS, DESCRIBE_SHARE * seconds)
         return cls(for_test, for_ensemble, describing, seconds - for_test - for_ensemble - describing)
 
@@ -126,13 +130,15 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         listener.note(f"splitting {rows:,} rows and laying them out for the training processes")
     problem: AnyProblem = engine.build(prepared, settings.seed)
     most = engine.most_trials(spec)
-    wanted = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
+    voting = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
+    stack = engine.learner(problem, spec) if spec.training.enable_stack_ensemble and most >= FEWEST_FOR_STACK else None
+    kinds = {name for name, wanted in ((VOTING, voting), (STACK, stack is not None)) if wanted}
     submitted = {"schema_version": 1, "options": dict(settings.options), "data": fingerprint.of_tables(prepared)}
     store = RunStore.open()
     earlier = store.reopen(resumed) if resumed else None
     writer = earlier.writer if earlier else store.start_job(_start(prepared, settings, submitted))
     seconds = max(0.0, settings.seconds - earlier.used_seconds) if earlier else settings.seconds
-    budget = _Budget.of(seconds, problem.test is not None, wanted)
+    budget = _Budget.of(seconds, problem.test is not None, voting, stack is not None)
     try:
         with _scratch(home, writer.job) as folder:
             writer.status("Preparing")
@@ -142,10 +148,10 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             limits = Limits(
                 seconds=budget.search,
                 trial_seconds=spec.limits.trial_timeout_minutes * 60,
-                # The ensemble is one of the trials, as in Azure.
-                trials=most - 1 if wanted else most,
+                trials=_searched(most, kinds, earlier),
                 exit_score=spec.limits.exit_score,
                 early_termination=spec.limits.enable_early_termination,
+                most=most,
             )
             search = engine.search(problem, names, limits)
             search.started = search.started if began is None else began
@@ -162,8 +168,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 writer.status("Running")
                 loop.run()
                 end = search.started + seconds
-                if wanted:
-                    loop.ensemble(end - budget.test - budget.describe)
+                bounded = settings.prefer != SCORE
+                if voting:
+                    loop.ensemble(end - budget.test - budget.describe, bounded=bounded)
+                if stack is not None:
+                    loop.ensemble(end - budget.test - budget.describe, stack, bounded)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
                 scores = _test_scores(problem, loop, max(end, time.monotonic() + MOST_TEST_SECONDS))
@@ -190,6 +199,16 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
+
+
+def _searched(most: int, kinds: set[str], earlier: Reopened | None) -> int:
+    """How many of the job's trials are the search's: ensembles, of these kinds, are trials too, as in Azure.
+
+    A job that has had its ensembles and goes on tries something new first, and makes them anew where there is room.
+    """
+    trials = earlier.trials if earlier else ()
+    last = {one.result.algorithm for one in trials[-len(kinds) :]}
+    return max(most - len(kinds), min(most, len(trials) + 1) if kinds and last == kinds else 0)
 
 
 def _shares(spec: JobSpec, rows: int) -> tuple[int, int]:

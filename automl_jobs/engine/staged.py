@@ -211,5 +211,5 @@ class StagedSearch(Search):
         if self.remaining() <= 0:
             self.stop_reason = "the time is used up"
         elif self._handed >= max(2, self._all.trials):
-            self.stop_reason = f"limits.max_trials ({self._all.trials}) is reached"
+            self.stop_reason = self._all.reached
         return bool(self.stop_reason)

@@ -12,6 +12,7 @@ from automl_jobs.engine.decide import wants_class_weights
 from automl_jobs.engine.explain import explain
 from automl_jobs.engine.problem import Problem, build
 from automl_jobs.engine.search import Search
+from automl_jobs.engine.stack import MetaLearner
 from automl_jobs.prepare.uses import TEXT_TASKS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
-__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
+__all__ = ["algorithms", "build", "explain", "guardrails", "learner", "most_trials", "search", "session"]
 
 TEXT_TRIALS = 1_000
 
@@ -58,6 +59,11 @@ def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
         if sample is not None:
             return staged.StagedSearch(sample=sample, training_rows=training, **shared)
     return Search(**shared)
+
+
+def learner(problem: Problem, spec: JobSpec) -> MetaLearner | None:
+    settings = spec.training.stack_ensemble_settings
+    return MetaLearner.of(settings, problem.classification, folds=len(problem.splits) > 1)
 
 
 def guardrails(prepared: Prepared, problem: Problem) -> tuple[Guardrail, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from automl_jobs.engine.explain import Explanation
     from automl_jobs.engine.guardrails import Guardrail
     from automl_jobs.engine.progress import Limits, Progress
+    from automl_jobs.engine.stack import MetaLearner
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
@@ -64,6 +65,9 @@ class TaskEngine(Protocol):
         """The order of its trials."""
 
     def session(self, problem: Any, threads: int) -> Session: ...
+
+    def learner(self, problem: Any, spec: JobSpec) -> MetaLearner | None:
+        """What a stack ensemble of the finished trials learns with; None where none is made."""
 
     def guardrails(self, prepared: Prepared, problem: Any) -> tuple[Guardrail, ...]: ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import ColumnType, ReadOptions, Table, load_table
-from automl_jobs.prepare import checks, label_lists
+from automl_jobs.prepare import checks, ensembles, label_lists
 from automl_jobs.prepare.findings import Findings
 from automl_jobs.prepare.plan import ValidationPlan, plan_validation
 from automl_jobs.prepare.uses import ColumnUse, as_typed, column_uses
@@ -95,6 +95,7 @@ def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Pre
     findings = Findings(loaded)
     if spec.task not in TABLES:
         return Prepared(loaded, None, None, None, (), plan_validation(spec, None), loaded.warnings)
+    ensembles.meta_learner(spec, findings)
     unreachable: dict[str, str] = {}
     tables = {key: _read(key, data, findings, unreachable, tell) for key, data in spec.inputs().items()}
     train, validation, test = (tables.get(key) for key in ("training_data", "validation_data", "test_data"))

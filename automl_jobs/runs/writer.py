@@ -31,13 +31,13 @@ TEST = "test_"
 """Before the name of a metric on the job's test data, in the parent run."""
 SCORE_STD, SCORE_SE, TRAIN_SCORE = "score_std", "score_se", "train_score"
 """Of the primary metric: its standard deviation and standard error over the folds, and its value on training rows."""
-PREDICT_MS, MODEL_MB = "predict_ms", "model_mb"
-"""What a trial's model costs to serve: milliseconds of predicting one row, megabytes of model.pkl."""
+PREDICT_MS, FEATURES_MS, MODEL_MB = "predict_ms", "features_ms", "model_mb"
+"""What a trial's model costs to serve: milliseconds of predicting one row, and of making its features; megabytes."""
 QUALITY = ("minority_recall", "minority_average_precision", "expected_calibration_error", "brier_score")
 """Of a classifier: how it does on the rarest class, and how far its probabilities hold (see engine/quality)."""
 TRAIN_ROWS = "train_rows"
 """How many rows a trial's model was fitted on."""
-NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, MODEL_MB, TRAIN_ROWS, *QUALITY)
+NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, FEATURES_MS, MODEL_MB, TRAIN_ROWS, *QUALITY)
 """Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
 PREFER = "prefer"
 """The parameter of a job that says what its choice among the trials goes by."""

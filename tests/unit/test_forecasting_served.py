@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from automl_jobs.engine import outputs
-from automl_jobs.engine.ensemble import EnsemblePlan, NoBetter
+from automl_jobs.engine.ensemble import EnsemblePlan, Member, NoBetter
 from automl_jobs.engine.forecasting import backtest, ensemble
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
@@ -256,7 +256,7 @@ def test_an_ensemble_is_the_mean_of_the_best_of_each_algorithm(tmp_path: Path) -
         for number, (name, parameters) in enumerate(plans)
     ]
     best_first = sorted(done, key=lambda one: one.score)
-    members = tuple((one.plan.id, tmp_path / one.plan.id) for one in best_first)
+    members = tuple(Member(one.plan.id, tmp_path / one.plan.id, one.preprocessor) for one in best_first)
     both = ensemble.run(made, EnsemblePlan("9", members), tmp_path / "9")
     near = [one for one in best_first if one.score <= 1.5 * best_first[0].score]
     used = {one.plan.algorithm: one for one in reversed(near)}

@@ -151,8 +151,9 @@ def test_a_blend_is_served_as_it_was_scored(tmp_path: Path) -> None:
     hard = build(prepare(load_job(job(tmp_path, table(240, noise=0.45), table(240, seed=4, noise=0.45)))), seed=0)
     trainer = LabelsTrainer(hard, 1)
     plans = [TrialPlan("0", "LogisticRegression"), TrialPlan("1", "SGD"), TrialPlan("2", "BernoulliNaiveBayes")]
-    outputs = {plan.id: trainer.run(plan, tmp_path / plan.id).outputs for plan in plans}
-    members = tuple((name, folder.parent) for name, folder in outputs.items())
+    done = [trainer.run(plan, tmp_path / plan.id) for plan in plans]
+    outputs = {one.plan.id: one.outputs for one in done}
+    members = tuple(ensemble.Member(one.plan.id, one.outputs.parent, one.preprocessor) for one in done)
     found = blend(hard, ensemble.EnsemblePlan("9", members), tmp_path / "9")
     model = pickle.loads(pickle.dumps(joblib.load(found.outputs / "model.pkl")))
     frame, truth = (part[hard.splits[0][1]] for part in (hard.frame.to_numpy(), hard.target))

@@ -13,6 +13,7 @@ import pytest
 
 from automl_jobs.engine import ensemble, trial
 from automl_jobs.engine.problem import Problem, build
+from automl_jobs.engine.stack import MetaLearner
 from automl_jobs.engine.trial import Trainer, TrialOutcome, TrialPlan
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
@@ -127,13 +128,22 @@ def test_class_weights_change_the_fit_and_not_the_prior(trials: dict[str, TrialO
     assert trials["weighted"].parameters["class_weights"] == "True"
 
 
+@pytest.mark.parametrize("learner", [None, MetaLearner("logistic_regression")], ids=["voting", "stack"])
 def test_an_ensemble_has_a_decision_of_its_own(
-    trials: dict[str, TrialOutcome], problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trials: dict[str, TrialOutcome],
+    problem: Problem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    learner: MetaLearner | None,
 ) -> None:
     # Whether a blend is worth it is not the question here.
     monkeypatch.setattr(ensemble, "compare", lambda *_: None)
-    members = tuple((name, trials[name].outputs.parent) for name in ("logistic", "boosted", "xgboost"))
-    found = ensemble.run(problem, ensemble.EnsemblePlan("blend", members), tmp_path / "blend")
+    members = tuple(
+        ensemble.Member(name, trials[name].outputs.parent, trials[name].preprocessor)
+        for name in ("logistic", "boosted", "xgboost")
+    )
+    found = ensemble.run(problem, ensemble.EnsemblePlan("blend", members, learner), tmp_path / "blend")
+    assert found.plan.algorithm == ("VotingEnsemble" if learner is None else "StackEnsemble")
     decision = schema_of(found)["decision"]
     model = joblib.load(found.outputs / "model.pkl")
     assert problem.test is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_jobs.engine import explain, outputs
-from automl_jobs.engine.ensemble import VOTING, EnsemblePlan, NoBetter
+from automl_jobs.engine.ensemble import VOTING, EnsemblePlan, Member, NoBetter
 from automl_jobs.engine.forecasting import backtest, trainer
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.problem import ForecastProblem
@@ -33,10 +33,10 @@ def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutc
     members = choose(problem, plan.members)
     if len(members) < 2:
         raise NoBetter
-    held = [trainer.held_out(problem, place) for _, place in members]
+    held = [trainer.held_out(problem, member.folder) for member in members]
     parts = [mean([folds[number] for folds in held]) for number in range(len(problem.splits))]
-    schemas = [outputs.read_schema(place / "outputs") for _, place in members]
-    forecasters = [explain.load(place / "outputs").forecaster for _, place in members]
+    schemas = [outputs.read_schema(member.folder / "outputs") for member in members]
+    forecasters = [explain.load(member.folder / "outputs").forecaster for member in members]
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     names = [f"{schema['algorithm']} {schema['preprocessor']}".strip() for schema in schemas]
     made = TrialPlan(plan.id, VOTING)
@@ -47,28 +47,28 @@ def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutc
         Mean(forecasters),
         folder,
         described=f"{len(members)} models",
-        parameters={f"trial {name}": text for (name, _), text in zip(members, names, strict=True)},
+        parameters={f"trial {member.id}": text for member, text in zip(members, names, strict=True)},
         packages=tuple(packages),
         started=started,
     )
 
 
-def choose(problem: ForecastProblem, members: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+def choose(problem: ForecastProblem, members: Sequence[Member]) -> list[Member]:
     """The best trial of each algorithm, at most seven, and none that is far behind; `members` come best first."""
-    found: list[tuple[str, Path]] = []
+    found: list[Member] = []
     seen: set[str | float] = set()
     best: float | None = None
-    for name, place in members:
-        folds = trainer.held_out(problem, place)
+    for member in members:
+        folds = trainer.held_out(problem, member.folder)
         each = [backtest.scores(part, problem.series, problem) for part in folds]
         score = float(np.mean([scores[problem.metric] for scores in each if problem.metric in scores]))
-        algorithm = outputs.read_schema(place / "outputs")["algorithm"]
+        algorithm = outputs.read_schema(member.folder / "outputs")["algorithm"]
         best = score if best is None else best
         # Two models of the very same score give the same forecasts.
         if seen & {algorithm, score} or (not problem.higher and score > FAR_BEHIND * best):
             continue
         seen |= {algorithm, score}
-        found.append((name, place))
+        found.append(member)
     return found[:MOST_MEMBERS]
 
 

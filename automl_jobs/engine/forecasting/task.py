@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
     from automl_jobs.spec.jobs import JobSpec
 
-__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
+__all__ = ["algorithms", "build", "explain", "guardrails", "learner", "most_trials", "search", "session"]
 
 
 def algorithms(task: str) -> tuple[str, ...]:
@@ -40,6 +40,10 @@ def search(problem: ForecastProblem, names: tuple[str, ...], limits: Limits) -> 
         limits=limits,
         seed=problem.seed,
     )
+
+
+def learner(problem: ForecastProblem, spec: JobSpec) -> None:
+    """No stack is made of forecasts: Azure makes none either, unless it is told to."""
 
 
 def guardrails(prepared: Prepared, problem: ForecastProblem) -> tuple[Guardrail, ...]:

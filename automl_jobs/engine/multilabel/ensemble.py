@@ -24,7 +24,7 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
     from sklearn.pipeline import Pipeline
 
     started = time.monotonic()
-    predictions = [np.load(place / HELD_OUT) for _, place in plan.members]
+    predictions = [np.load(member.folder / HELD_OUT) for member in plan.members]
     rows = held_rows(problem)
     truth = problem.target[rows]
 
@@ -41,8 +41,8 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
     judged = thresholds.judge(odds, truth, problem.metric, problem.seed, calibrated=True)
     scored = score(problem, judged)
     members = [(plan.members[position], weight) for position, weight in weights.items()]
-    layouts = [outputs.read_schema(place / "outputs")["preprocessor"] for (_, place), _ in members]
-    pipelines = [joblib.load(place / "outputs" / outputs.MODEL) for (_, place), _ in members]
+    layouts = [member.layout for member, _ in members]
+    pipelines = [joblib.load(member.folder / "outputs" / outputs.MODEL) for member, _ in members]
     blocks = ensemble.blocks(layouts, pipelines, list(weights.values()))
     steps = [pipelines[0].steps[0], ("model", BlendedLabels(blocks, judged.rule.thresholds.tolist()))]
     preprocessor = ", ".join(dict.fromkeys(layouts))
@@ -54,7 +54,7 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
         folds=scored.folds,
         metrics=scored.metrics | written.as_metrics(),
         artifacts=scored.charts,
-        parameters={f"weight of trial {name}": f"{weight:.3f}" for (name, _), weight in members} | told(judged),
+        parameters={f"weight of trial {member.id}": f"{weight:.3f}" for member, weight in members} | told(judged),
         duration_seconds=time.monotonic() - started,
         outputs=written.folder,
     )

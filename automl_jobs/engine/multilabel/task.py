@@ -15,8 +15,9 @@ from automl_jobs.engine.tabular import guardrails, most_trials
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
     from automl_jobs.engine.progress import Limits
+    from automl_jobs.spec.jobs import JobSpec
 
-__all__ = ["algorithms", "build", "explain", "guardrails", "most_trials", "search", "session"]
+__all__ = ["algorithms", "build", "explain", "guardrails", "learner", "most_trials", "search", "session"]
 
 
 def algorithms(task: str) -> tuple[str, ...]:
@@ -34,6 +35,10 @@ def search(problem: Problem, names: tuple[str, ...], limits: Limits) -> Search:
         seed=problem.seed,
         layouts=features.useful(problem.settings),
     )
+
+
+def learner(problem: Problem, spec: JobSpec) -> None:
+    """No stack is made of labels: Azure's text jobs make none."""
 
 
 class _Session:
