@@ -914,6 +914,16 @@ class _Stack(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def fit(self, X: Any, y: Any) -> _Stack:
+        """Fit new copies of all transformers and models on other rows, keeping what the learner makes of them."""
+        blocks = []
+        for transformer, models in self.blocks:
+            features = clone(transformer)
+            rows = features.fit_transform(X, y)
+            blocks.append((features, [(clone(model).fit(rows, y), *place) for model, *place in models]))
+        self.blocks = blocks
+        return self
+
     def _features(self, X: Any, answer: str) -> np.ndarray:
         members: dict[int, Any] = {}
         for transformer, models in self.blocks:

@@ -72,6 +72,7 @@ class _Budget:
 
     test: float
     ensemble: float
+    stack: float
     describe: float
     search: float
 
@@ -79,9 +80,10 @@ class _Budget:
     def of(cls, seconds: float, test: bool, voting: bool, stack: bool) -> _Budget:
         for_test = min(MOST_TEST_SECONDS, TEST_SHARE * seconds) if test else 0.0
         for_ensemble = min(MOST_ENSEMBLE_SECONDS, ENSEMBLE_SHARE * seconds) if voting else 0.0
-        for_ensemble += min(MOST_STACK_SECONDS, STACK_SHARE * seconds) if stack else 0.0
+        for_stack = min(MOST_STACK_SECONDS, STACK_SHARE * seconds) if stack else 0.0
         describing = min(MOST_DESCRIBE_SECONDS, DESCRIBE_SHARE * seconds)
-        return cls(for_test, for_ensemble, describing, seconds - for_test - for_ensemble - describing)
+        rest = seconds - for_test - for_ensemble - for_stack - describing
+        return cls(for_test, for_ensemble, for_stack, describing, rest)
 
 
 def available(prepared: Prepared) -> tuple[str, ...]:
@@ -168,11 +170,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 writer.status("Running")
                 loop.run()
                 end = search.started + seconds
-                bounded = settings.prefer != SCORE
+                until, bounded = end - budget.test - budget.describe, settings.prefer != SCORE
                 if voting:
-                    loop.ensemble(end - budget.test - budget.describe, bounded=bounded)
+                    loop.ensemble(until - budget.stack, bounded=bounded)
                 if stack is not None:
-                    loop.ensemble(end - budget.test - budget.describe, stack, bounded)
+                    loop.ensemble(until, stack, bounded)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
                 scores = _test_scores(problem, loop, max(end, time.monotonic() + MOST_TEST_SECONDS))

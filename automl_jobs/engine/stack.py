@@ -99,7 +99,8 @@ def _defaults(kind: str, seed: int) -> dict[str, Any]:
         small = {"n_estimators": 60, "learning_rate": 0.05, "num_leaves": 6, "min_child_samples": 30}
         return {**small, "random_state": seed, "n_jobs": 1, "verbose": -1, "deterministic": True}
     if kind == "logistic_regression_cv":
-        return {"Cs": 5, "cv": 3, "max_iter": 500, "tol": 1e-3, "scoring": "neg_log_loss", "random_state": seed}
+        own = {"Cs": 5, "cv": 3, "scoring": "neg_log_loss", "l1_ratios": (0.0,), "use_legacy_attributes": False}
+        return {**own, "max_iter": 500, "tol": 1e-3, "random_state": seed}
     if kind == "logistic_regression":
         return {"C": 0.1, "max_iter": 500, "tol": 1e-3, "random_state": seed}
     if kind.startswith("elastic_net"):

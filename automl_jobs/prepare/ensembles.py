@@ -30,7 +30,7 @@ def meta_learner(spec: JobSpec, findings: Findings) -> None:
     if not settings.stack_meta_learner_kwargs:
         return
     kind = kind_of(MetaLearner.of(settings, spec.task != "regression", folds=False).kind)
-    known = list(inspect.signature(kind.__init__).parameters)[1:]
+    known = list(inspect.signature(kind).parameters)
     for name in settings.stack_meta_learner_kwargs:
         if name not in known:
             near = closest(name, known)

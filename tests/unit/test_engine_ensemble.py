@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from automl_jobs.engine.ensemble import MOST_MEMBERS, NoBetter, compare, select
-from automl_jobs.engine.features import FeatureSettings
+from automl_jobs.engine import stack
+from automl_jobs.engine.ensemble import (
+    MOST_MEMBERS,
+    Member,
+    NoBetter,
+    _cross_fitted,
+    blocks,
+    compare,
+    cost,
+    select,
+    stacked_blocks,
+)
+from automl_jobs.engine.features import FeatureSettings, build
 from automl_jobs.engine.problem import Problem
-from forestay_transformers import BlendedClassifier, BlendedRegressor, LabelledClassifier
+from automl_jobs.engine.trial import held_rows
+from automl_jobs.spec.sections import StackEnsembleSettings
+from forestay_transformers import (
+    BlendedClassifier,
+    BlendedRegressor,
+    InputFrame,
+    LabelledClassifier,
+    ServedPipeline,
+    StackedClassifier,
+    StackedRegressor,
+)
 
 
 def error(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -81,3 +106,137 @@ def test_blends_answer_with_the_weighted_mean_and_survive_pickling() -> None:
     rows = scaler.transform(frame)
     assert both.predict_proba(frame) == pytest.approx((one.predict_proba(rows) + two.predict_proba(rows)) / 2)
     assert both.predict(frame).tolist()[0] == "a"
+
+
+def member(name: str, layout: str, ms: float, features_ms: float, mb: float = 1.0) -> Member:
+    return Member(name, Path(name), layout, ms, features_ms, mb)
+
+
+def test_the_features_of_a_layout_cost_once() -> None:
+    one, two, three = member("1", "Codes", 3, 2), member("2", "Codes", 4, 2.5), member("3", "OneHot", 5, 4, 7)
+    assert cost([one, two]) == (2.5 + 1 + 1.5, 2)
+    assert cost([one, two, three]) == (2.5 + 1 + 1.5 + 4 + 1, 9)
+
+
+def test_members_that_cost_too_much_together_are_not_chosen_together() -> None:
+    noise = np.random.default_rng(0).normal(size=200)
+    predictions = [noise, -noise, -1.1 * noise]
+    free = select(predictions, np.zeros(200), error)
+    assert set(free) == {0, 1}
+    dear = select(predictions, np.zeros(200), error, fits=lambda chosen: not {0, 1} <= set(chosen))
+    assert set(dear) == {0, 2}
+    alone = select(predictions, np.zeros(200), error, fits=lambda chosen: len(chosen) < 2)
+    assert len(alone) == 1
+
+
+CLASSES = {0: "regression", 2: "two classes", 3: "three classes"}
+
+
+def stacking(rows: int, classes: int, splits: int = 5) -> tuple[Problem, list[np.ndarray]]:
+    """A problem, and the predictions of three members of which the third is noise."""
+    draw = np.random.default_rng(3)
+    part = np.arange(rows) % splits
+    truth = draw.integers(0, classes, rows) if classes else draw.normal(50, 10, rows)
+    made = replace(
+        problem(rows),
+        target=truth,
+        classes=list("abc")[:classes] or None,
+        splits=tuple((np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(splits)),
+    )
+    held = np.concatenate([valid for _, valid in made.splits])
+    if not classes:
+        return made, [truth[held] + draw.normal(0, size, rows) for size in (3, 3, 60)]
+    scores = [np.eye(classes)[truth[held]] * sure + draw.normal(size=(rows, classes)) for sure in (1.5, 1.5, 0)]
+    return made, [np.exp(one) / np.exp(one).sum(axis=1, keepdims=True) for one in scores]
+
+
+@pytest.mark.parametrize("classes", CLASSES, ids=CLASSES.values())
+def test_every_meta_learner_beats_its_members_on_rows_it_was_not_fitted_on(classes: int) -> None:
+    made, predictions = stacking(600, classes)
+    rows = held_rows(made)
+    truth = made.target[rows]
+
+    def loss(said: np.ndarray) -> float:
+        if not classes:
+            return float(np.sqrt(((truth - said) ** 2).mean()))
+        return float(-np.log(said[np.arange(len(truth)), truth]).mean())
+
+    for kind in stack.CLASSIFIERS if classes else stack.REGRESSORS:
+        learner = stack.MetaLearner(kind)
+        said = _cross_fitted(made, learner, rows, predictions)
+        assert loss(said) < min(loss(one) for one in predictions), kind
+        again = _cross_fitted(made, learner, rows, predictions)
+        np.testing.assert_array_equal(said, again)
+
+
+def test_a_meta_learner_is_never_scored_on_rows_that_it_was_fitted_on() -> None:
+    made, _ = stacking(300, 2)
+    rows = held_rows(made)
+    noise = np.random.default_rng(4).random(300)
+    grown = stack.MetaLearner("light_gbm_classifier", {"n_estimators": 300, "num_leaves": 63, "min_child_samples": 1})
+    said = _cross_fitted(made, grown, rows, [np.column_stack([1 - noise, noise])] * 2)
+    truth = made.target[rows]
+    learned = stack.fit(made, grown, [np.column_stack([1 - noise, noise])] * 2, rows, None)
+    fitted = learned.predict([np.column_stack([1 - noise, noise])] * 2, 2)
+    assert (fitted.argmax(axis=1) == truth).mean() > 0.7
+    assert (said.argmax(axis=1) == truth).mean() < 0.6
+
+
+def test_defaults_and_parameters_of_meta_learners_are_azures() -> None:
+    assert stack.MetaLearner.of(None, True, folds=True).kind == "logistic_regression_cv"
+    assert stack.MetaLearner.of(None, False, folds=False).kind == "elastic_net"
+    given = StackEnsembleSettings(
+        stack_meta_learner_type="none", stack_meta_learner_kwargs={"C": 7.0}, stack_meta_learner_train_percentage=0.1
+    )
+    learner = stack.MetaLearner.of(given, True, folds=False)
+    assert (learner.kind, learner.share) == ("logistic_regression", 0.1)
+    assert stack.make(learner, 0).steps[-1][1].C == 7.0
+
+
+def test_with_one_split_a_share_of_the_training_rows_bounds_the_meta_learners() -> None:
+    made, predictions = stacking(400, 0, splits=2)
+    made = replace(made, splits=made.splits[:1])
+    rows = made.splits[0][1]
+    learner = stack.MetaLearner("linear_regression", share=0.1)
+    seen = stack.fit(made, learner, [one[:200] for one in predictions], rows, None)
+    assert len(rows) == 200
+    assert seen.estimator.n_features_in_ == 3
+    assert seen.estimator.regressor_.steps[0][1].n_samples_seen_ == 20
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_a_served_stack_answers_with_what_its_learner_makes_of_its_members(classes: int) -> None:
+    made, predictions = stacking(300, classes)
+    learner = stack.MetaLearner.of(None, classes > 0, folds=True)
+    learned = stack.fit(made, learner, predictions, held_rows(made), None)
+    columns = [(name, "numeric") for name in ("x", "y")]
+    frame = pd.DataFrame(np.random.default_rng(5).normal(size=(50, 2)), columns=["x", "y"])
+    target = np.arange(50) % max(classes, 1) if classes else frame["x"].to_numpy() * 7
+    reader = InputFrame(columns).fit(frame)
+    features = build(FeatureSettings(tuple(columns)), "linear", 50).fit(reader.transform(frame))
+    rows = features.transform(reader.transform(frame))
+
+    def fitted(strength: float) -> Any:
+        if not classes:
+            return Ridge(alpha=strength).fit(rows, target)
+        return LabelledClassifier(LogisticRegression(C=strength).fit(rows, target), made.classes or [], range(classes))
+
+    models = [fitted(strength) for strength in (0.1, 1.0, 10.0)]
+    single = [Pipeline([("input", reader), ("features", features), ("model", model)]) for model in models[:2]]
+    folds = BlendedRegressor if not classes else BlendedClassifier
+    bagged = Pipeline([("input", reader), ("model", folds([(features, [(models[1], 0.5), (models[2], 0.5)])]))])
+    members = [*single, bagged]
+    stacked = stacked_blocks(["Scale"] * 3, members)
+    assert len(stacked) == 1
+    model = (
+        StackedClassifier(stacked, learned.estimator, learned.positions)
+        if classes
+        else StackedRegressor(stacked, learned.estimator)
+    )
+    served = pickle.loads(pickle.dumps(ServedPipeline([("input", reader), ("model", model)])))
+    answer = "predict_proba" if classes else "predict"
+    expected = learned.predict([getattr(one, answer)(frame) for one in members], classes)
+    assert getattr(served, answer)(frame) == pytest.approx(expected)
+    assert getattr(served, answer)(frame.head(1)) == pytest.approx(expected[:1])
+    mean = blocks(["Scale"] * 3, members, [0.2, 0.2, 0.6])
+    assert [weight for _, weight in mean[0][1]] == pytest.approx([0.2, 0.2, 0.3, 0.3])
