@@ -32,6 +32,7 @@ class SubmitOptions:
     seed: of everything random.
     prefer: "speed", "balanced" or "score", over the property `forestay.prefer`: which trial is the job's model.
     decision: how probabilities become labels, over the file's `forestay.decision`.
+    bagged_folds: whether a trial's model is the mean of its folds' models; False leaves it to `forestay.bagged_folds`.
     env: "local", or a stack's name for Azure.
     """
 
@@ -40,6 +41,7 @@ class SubmitOptions:
     seed: int | None = None
     prefer: str | None = None
     decision: DecisionSetting | None = None
+    bagged_folds: bool = False
     env: str = "local"
 
     def as_dict(self) -> dict[str, Any]:
@@ -116,6 +118,8 @@ def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] 
     from automl_jobs.spec import load_job
 
     prepared = prepare(load_job(path, options.overrides), tell)
+    if options.bagged_folds:
+        prepared = replace(prepared, loaded=prepared.loaded.with_property("forestay.bagged_folds", "true"))
     if options.decision is None:
         return prepared
     wrong = decision_problem(options.decision, prepared.loaded.spec, prepared.train)
@@ -149,6 +153,9 @@ def meaning_here(prepared: Prepared, budget_seconds: float) -> list[str]:
         keys = [key for key in ("training_parameters", "search_space", "sweep") if getattr(spec, key) is not None]
         if keys:
             lines.append(f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} for Azure's language model")
+    unbagged = spec.task in ("forecasting", "text_classification_multilabel")
+    if spec.forestay.bagged_folds and (unbagged or prepared.plan.kind != "cross_validation"):
+        lines.append("bagged folds change nothing here: they are for tables with n_cross_validations or given folds")
     if spec.runs_here:
         lines += _only_in_azure(spec)
     training = spec.training

@@ -72,6 +72,8 @@ class Shipment:
                 words += ["--seed", str(self.options.seed)]
             if self.options.prefer is not None:
                 words += ["--prefer", self.options.prefer]
+            if self.options.bagged_folds:
+                words += ["--bagged-folds"]
             if self.options.decision is not None:
                 words += ["--decision", str(self.options.decision)]
         if self.rank is not None:

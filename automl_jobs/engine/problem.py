@@ -49,6 +49,7 @@ class Problem:
     test: frame and target of the test data, or None.
     seed: of everything random.
     decision: how probabilities become labels, as the user asks for it.
+    bagged: whether a trial's model is the mean of its folds' models, where it would be fitted again on all rows.
     """
 
     task: str
@@ -67,6 +68,7 @@ class Problem:
     test: tuple[pd.DataFrame, np.ndarray] | None = None
     seed: int = 0
     decision: DecisionSetting = AUTOMATIC
+    bagged: bool = False
 
     @property
     def rows(self) -> int:
@@ -195,6 +197,7 @@ def build(prepared: Prepared, seed: int) -> Problem:
         test=None if test is None else (test[0].reset_index(drop=True), _encode_test(test[1], classes)),
         seed=seed,
         decision=spec.forestay.decision or AUTOMATIC,
+        bagged=spec.forestay.bagged_folds or False,
     )
 
 

@@ -244,6 +244,8 @@ def _start(prepared: Prepared, settings: RunSettings, submitted: dict[str, Any])
     }
     if spec.forestay.decision is not None:
         parameters["decision"] = str(spec.forestay.decision)
+    if spec.forestay.bagged_folds:
+        parameters["bagged_folds"] = "true"
     if plan.folds:
         parameters["folds"] = str(plan.folds)
     return JobStart(

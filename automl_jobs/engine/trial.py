@@ -16,6 +16,8 @@ from automl_jobs.engine import algorithms, calibrate, decide, features, metrics,
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
 from forestay_transformers import (
+    BlendedClassifier,
+    BlendedRegressor,
     InputFrame,
     LabelledClassifier,
     LogTarget,
@@ -312,6 +314,8 @@ class Trainer:
         rounds: list[int] = []
         compared: list[float] = []
         fitted: _Fitted | None = None
+        bagged = problem.bagged and problem.refit and layout != NO_FEATURES
+        bags: list[tuple[Any, _Fitted]] = []
         fitting = 0.0
         until = None if plan.seconds is None else started + plan.seconds
         for number, (train, valid) in enumerate(problem.splits):
@@ -319,6 +323,8 @@ class Trainer:
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, train, valid, until=until)
             fitting += fitted.seconds
             parts.append(fitted.predict(used.matrix[block(valid)], self._classes))
+            if bagged:
+                bags.append((used.transformer, fitted))
             if fitted.rounds:
                 rounds.append(fitted.rounds)
             if len(problem.splits) >= pruning.FEWEST_FOLDS:
@@ -337,18 +343,18 @@ class Trainer:
             seen = spread.train_rows(problem)
             fresh = calibrated(fitted.predict(used.matrix[seen], self._classes), calibration.rule)
             values = values | spread.on_training(problem, seen, fresh, judged.labels(fresh))
-        if problem.refit:
+        if problem.refit and not bagged:
             typical = round(float(np.mean(rounds))) if rounds else None
             used = self._features(layout, None)
             rows = np.arange(len(problem.target))
             fitted = self._fit(algorithm, layout, plan.parameters, used.matrix, rows, None, typical)
         assert fitted is not None
-        model: Any = _for_one_row(fitted.estimator)
-        if problem.classes is not None:
-            rule = calibrate.joined(fitted.correction, calibration.rule)
-            model = LabelledClassifier(model, problem.classes, fitted.positions, rule, judged.rule)
         preprocessor = _describe(problem, layout)
-        steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
+        if bagged:
+            steps = [("input", self._reader), ("model", self._bagged(bags, calibration.rule, judged.rule))]
+        else:
+            model = self._labelled(fitted, calibration.rule, judged.rule)
+            steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(
             folder / "outputs",
             problem,
@@ -364,6 +370,8 @@ class Trainer:
         # Features were made of the held-out rows too, of which there are no more in a trial on more rows.
         fitted_share = count / len(problem.target)
         parameters["rows"] = str(count)
+        if bagged:
+            parameters["bagged_folds"] = str(len(bags))
         if fitted.rounds or rounds:
             parameters["rounds"] = str(round(float(np.mean(rounds))))
         return TrialOutcome(
@@ -379,6 +387,25 @@ class Trainer:
             growing_seconds=fitting + self._feature_seconds.get(layout, 0.0) * fitted_share,
             compared=tuple(compared),
         )
+
+    def _labelled(self, fitted: _Fitted, calibration: calibrate.Rule | None, rule: decide.Rule | None) -> Any:
+        """A fitted estimator as it is served."""
+        model = _for_one_row(fitted.estimator)
+        if self.problem.classes is None:
+            return model
+        correction = calibrate.joined(fitted.correction, calibration)
+        return LabelledClassifier(model, self.problem.classes, fitted.positions, correction, rule)
+
+    def _bagged(
+        self, bags: list[tuple[Any, _Fitted]], calibration: calibrate.Rule | None, rule: decide.Rule | None
+    ) -> Any:
+        """The mean of the folds' models; folds whose features were fitted on the same rows share them."""
+        blocks: dict[int, tuple[Any, list[tuple[Any, float]]]] = {}
+        for transformer, fitted in bags:
+            models = blocks.setdefault(id(transformer), (transformer, []))[1]
+            models.append((self._labelled(fitted, calibration, None), 1 / len(bags)))
+        shares = list(blocks.values())
+        return BlendedRegressor(shares) if self.problem.classes is None else BlendedClassifier(shares, decision=rule)
 
 
 def _stacked(parts: list[csr_matrix]) -> csr_matrix:

@@ -65,13 +65,11 @@ def _task(value: Any) -> str:
 
 
 def _properties(value: Any) -> Any:
-    """Numbers given to `forestay.*` become texts, as which Azure wants them."""
+    """Numbers and truth values given to `forestay.*` become texts, as which Azure wants them."""
     if not isinstance(value, dict):
         return value
     return {
-        key: str(item)
-        if key.startswith(settings.PREFIX) and isinstance(item, int | float) and not isinstance(item, bool)
-        else item
+        key: str(item).lower() if key.startswith(settings.PREFIX) and isinstance(item, int | float) else item
         for key, item in value.items()
     }
 

@@ -172,8 +172,8 @@ def _warnings(document: Document) -> tuple[Problem, ...]:
             found.append(
                 Problem(
                     document.place(("properties", name)),
-                    f"`properties.{shown(name)}` is a number; `az ml job create` takes only texts in properties",
-                    f'write {shown(name)}: "{value}"',
+                    f"`properties.{shown(name)}` is no text; `az ml job create` takes only texts in properties",
+                    f'write {shown(name)}: "{str(value).lower() if isinstance(value, bool) else value}"',
                 )
             )
     return tuple(found)

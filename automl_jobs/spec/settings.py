@@ -26,12 +26,14 @@ class ForestaySettings:
     seed: of every random choice.
     prefer: where to choose between fast and good: "speed", "balanced" or "score".
     decision: how probabilities become labels.
+    bagged_folds: whether a trial's model is the mean of its folds' models, instead of one fitted on all rows.
     """
 
     time_budget_seconds: float | None = None
     seed: int | None = None
     prefer: str | None = None
     decision: decisions.DecisionSetting | None = None
+    bagged_folds: bool | None = None
 
 
 def seconds(text: str) -> float:
@@ -62,22 +64,30 @@ def _prefer(text: str) -> str:
     return text
 
 
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise BadSetting(f"{shown(text)!r} is neither true nor false", "write true or false")
+    return text.lower() == "true"
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "time_budget": seconds,
     "seed": _seed,
     "prefer": _prefer,
     "decision": decisions.parse,
+    "bagged_folds": _flag,
 }
 
 
 def read(properties: Mapping[str, str | None]) -> ForestaySettings:
     """The settings in a job's properties, the others passed over. Raises BadSetting."""
-    budget, seed, prefer, decision = (properties.get(PREFIX + name) for name in _READERS)
+    budget, seed, prefer, decision, bagged = (properties.get(PREFIX + name) for name in _READERS)
     return ForestaySettings(
         time_budget_seconds=None if budget is None else seconds(budget),
         seed=None if seed is None else _seed(seed),
         prefer=None if prefer is None else _prefer(prefer),
         decision=None if decision is None else decisions.parse(decision),
+        bagged_folds=None if bagged is None else _flag(bagged),
     )
 
 

@@ -23,6 +23,9 @@ def submit_options(function: Any) -> Any:
             help="Which trial is chosen: the quickest as good as the best, the best within 20 ms and 50 MB, the best.",
         ),
         click.option(
+            "--bagged-folds", is_flag=True, help="Models are the mean of their folds' models, not fitted again."
+        ),
+        click.option(
             "--decision",
             metavar="RULE",
             help="How probabilities become labels: auto, argmax, f1, balanced, 0.3, cost:FN=5,FP=1.",
@@ -41,6 +44,7 @@ def read_options(
     seed: int | None,
     prefer: str | None,
     decision: str | None,
+    bagged_folds: bool,
     env: str,
 ) -> SubmitOptions:
     """The options as the room takes them. Raises InputError naming the flag at fault."""
@@ -53,6 +57,7 @@ def read_options(
         seed=seed,
         prefer=prefer,
         decision=None if decision is None else decided(decision),
+        bagged_folds=bagged_folds,
         env=env,
     )
 
@@ -69,6 +74,7 @@ def submit(
     seed: int | None,
     prefer: str | None,
     decision: str | None,
+    bagged_folds: bool,
     env: str,
 ) -> None:
     """Train the models of a job file and keep them in the run store.
@@ -84,7 +90,7 @@ def submit(
     from forestay.live import listener_for
 
     screen = console(context)
-    options = read_options(overrides, time_budget, seed, prefer, decision, env)
+    options = read_options(overrides, time_budget, seed, prefer, decision, bagged_folds, env)
     prepared = prepare_job(job_file, options, screen.note)
     for warning in prepared.warnings:
         screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)

@@ -43,6 +43,7 @@ def ship(
     seed: int | None,
     prefer: str | None,
     decision: str | None,
+    bagged_folds: bool,
     env: str,
 ) -> None:
     """From a job file to an answering endpoint: train, register, generate, prove, deploy, call.
@@ -58,7 +59,7 @@ def ship(
     screen = console(context)
     shipment = Shipment(
         job_file=job_file,
-        options=read_options(overrides, time_budget, seed, prefer, decision, env),
+        options=read_options(overrides, time_budget, seed, prefer, decision, bagged_folds, env),
         model=model,
         endpoint=endpoint,
         target=target,

@@ -18,6 +18,7 @@ EVERYTHING: dict[str, Any] = {
     "seed": 7,
     "prefer": "speed",
     "decision": parse("cost:FN=5,FP=1.5"),
+    "bagged_folds": True,
     "env": "local",
 }
 

@@ -235,6 +235,13 @@ class TestForestayProperties:
     def test_durations(self, tmp_path: Path, text: str, seconds: float) -> None:
         assert load(tmp_path, f'properties: {{forestay.time_budget: "{text}"}}\n').spec.time_budget_seconds == seconds
 
+    @pytest.mark.parametrize(("written", "fixes"), [("true", ['write forestay.bagged_folds: "true"']), ('"true"', [])])
+    def test_a_truth_value_is_taken_as_text(self, tmp_path: Path, written: str, fixes: list[str]) -> None:
+        loaded = load(tmp_path, f"properties: {{forestay.bagged_folds: {written}}}\n")
+        assert loaded.spec.properties == {"forestay.bagged_folds": "true"}
+        assert loaded.spec.forestay.bagged_folds is True
+        assert [warning.fix for warning in loaded.warnings] == fixes
+
     def test_a_number_is_taken_with_a_warning(self, tmp_path: Path) -> None:
         loaded = load(tmp_path, "properties:\n  forestay.seed: 7\n")
         assert loaded.spec.properties == {"forestay.seed": "7"}
@@ -248,6 +255,7 @@ class TestForestayProperties:
             ('forestay.time_budget: "soon"', "30s"),
             ('forestay.time_budget: "0s"', "1s"),
             ("forestay.prefer: sped", "speed"),
+            ("forestay.bagged_folds: often", "true or false"),
             ("forestay.time_budget:", "30s"),
             ("forestay.decision: argmin", "balanced"),
             ('forestay.decision: "1.5"', "0.3"),

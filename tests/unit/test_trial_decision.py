@@ -154,6 +154,55 @@ def test_an_ensemble_has_a_decision_of_its_own(
     )
 
 
+@pytest.fixture(scope="module")
+def bagged(tmp_path_factory: pytest.TempPathFactory) -> Problem:
+    return job(tmp_path_factory.mktemp("bagged"), "properties: {forestay.bagged_folds: true}\n")
+
+
+def test_bagged_folds_serve_the_mean_of_the_very_models_that_were_scored(bagged: Problem, tmp_path: Path) -> None:
+    plan = TrialPlan("1", "LightGBM", {"learning_rate": 0.1, "num_leaves": 4, "class_weights": True})
+    outcome = Trainer(bagged, 1).run(plan, tmp_path / "1")
+    assert outcome.parameters["bagged_folds"] == "3"
+    pipeline = joblib.load(outcome.outputs / "model.pkl")
+    model = pipeline.steps[-1][1]
+    folds = [(transformer, one) for transformer, models in model.blocks for one, _ in models]
+    assert len(folds) == 3
+    read = pipeline.steps[0][1].transform
+
+    def said(fold: tuple[Any, Any], frame: pd.DataFrame) -> np.ndarray:
+        return np.asarray(fold[1].predict_proba(fold[0].transform(read(frame))))
+
+    held = np.load(tmp_path / "1" / trial.HELD_OUT)
+    parts = np.split(held, np.cumsum([len(valid) for _, valid in bagged.splits])[:-1])
+    for fold, (_, valid), part in zip(folds, bagged.splits, parts, strict=True):
+        assert said(fold, bagged.frame.iloc[valid]) == pytest.approx(part)
+    assert bagged.test is not None
+    frame = bagged.test[0]
+    served = pipeline.predict_proba(frame)
+    assert served == pytest.approx(np.mean([said(fold, frame) for fold in folds], axis=0))
+    assert pipeline.predict_proba(frame.head(1)) == pytest.approx(served[:1])
+    threshold = schema_of(outcome)["decision"]["threshold"]
+    assert pipeline.predict(frame).tolist() == np.where(served[:, 1] >= threshold, "ill", "healthy").tolist()
+
+
+def test_an_ensemble_of_bagged_folds_is_the_mean_of_its_members(
+    bagged: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ensemble, "compare", lambda *_: None)
+    monkeypatch.setattr(ensemble, "select", lambda *_: {0: 0.25, 1: 0.75})
+    trainer = Trainer(bagged, 1)
+    done = [
+        trainer.run(TrialPlan("1", "LogisticRegression", {"C": 1.0}), tmp_path / "1"),
+        trainer.run(TrialPlan("2", "XGBoostClassifier", {"max_depth": 2}), tmp_path / "2"),
+    ]
+    members = tuple(ensemble.Member(one.plan.id, one.outputs.parent, one.preprocessor) for one in done)
+    found = ensemble.run(bagged, ensemble.EnsemblePlan("3", members), tmp_path / "3")
+    assert bagged.test is not None
+    frame = bagged.test[0]
+    one, two, both = (joblib.load(made.outputs / "model.pkl").predict_proba(frame) for made in (*done, found))
+    assert both == pytest.approx(0.25 * one + 0.75 * two)
+
+
 def test_a_cost_is_the_decision_of_every_trial(tmp_path: Path) -> None:
     asked = job(tmp_path / "job", "properties: {forestay.decision: 'cost:FN=20,FP=1'}\n")
     outcome = Trainer(asked, 1).run(TrialPlan("1", "LogisticRegression", {"C": 1.0}), tmp_path / "1")
