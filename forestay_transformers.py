@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix, hstack, issparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
@@ -305,6 +306,14 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return self.feature_names_in_
+
+
+class Topics(TruncatedSVD):
+    """scikit-learn's TruncatedSVD, with no more components than there are terms."""
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        self.set_params(n_components=min(self.get_params()["n_components"], X.shape[1]))
+        return np.asarray(super().fit_transform(X, y))
 
 
 class TextTargetEncoder(TransformerMixin, BaseEstimator):

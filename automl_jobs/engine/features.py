@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from automl_jobs.spec import transformers
+
 if TYPE_CHECKING:
     from automl_jobs.spec.sections import Featurization
     from forestay_transformers import Columns
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 LINEAR, CHARS, COUNTS, TREE, TARGET = "linear", "chars", "counts", "tree", "target"
 FOR_LINES = (LINEAR, CHARS)
 FOR_TREES = (TREE, TARGET)
-LINEAR_TERMS = 50_000
+LINEAR_TERMS, TOPICS = 50_000, 64
 FEW_ROWS = 200
 IMPUTED = ("numeric", "boolean", "categorical")
 
@@ -34,11 +36,23 @@ class FeatureSettings:
     columns: pairs (name, type) of the columns used.
     imputers: column name to the parameters of its imputer (strategy, fill_value).
     blocked: Azure's names of transformers that must not be used.
+    texts: text column to the parameters of its TF-IDF.
     """
 
     columns: tuple[tuple[str, str], ...]
     imputers: dict[str, dict[str, Any]] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()
+    texts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def topics(self) -> bool:
+        """Whether trees see a text as topics of its TF-IDF, since what words tell of the target is blocked."""
+        return bool(self.blocked & {"TextTargetEncoder", "NaiveBayes"})
+
+    @property
+    def onehot_trees(self) -> bool:
+        """Whether trees see categories one by one, since codes are blocked and that is not."""
+        return "LabelEncoder" in self.blocked and "OneHotEncoder" not in self.blocked
 
     def of_type(self, *types: str) -> list[str]:
         return [name for name, kind in self.columns if kind in types]
@@ -47,6 +61,7 @@ class FeatureSettings:
 def settings(columns: list[tuple[str, str]], featurization: Featurization | None) -> FeatureSettings:
     """The settings for these columns under the job file's `featurization` section."""
     imputers: dict[str, dict[str, Any]] = {}
+    texts: dict[str, dict[str, Any]] = {}
     blocked: frozenset[str] = frozenset()
     if featurization is not None:
         blocked = frozenset(featurization.blocked_transformers)
@@ -54,7 +69,10 @@ def settings(columns: list[tuple[str, str]], featurization: Featurization | None
             # Without `fields` the parameters are for every column.
             for name in entry.fields_ or [name for name, kind in columns if kind in IMPUTED]:
                 imputers[name] = dict(entry.parameters)
-    return FeatureSettings(tuple(columns), imputers, blocked)
+        for entry in featurization.transformer_params.get("TfIdf", ()):
+            for name in entry.fields_ or [name for name, kind in columns if kind == "text"]:
+                texts[name] = texts.get(name, {}) | transformers.tfidf(entry.parameters)
+    return FeatureSettings(tuple(columns), imputers, blocked, texts)
 
 
 def _imputer(parameters: dict[str, Any] | None, layout: str, numeric: bool) -> Any:
@@ -87,16 +105,19 @@ def _min_df(rows: int) -> int:
     return 2 if rows >= FEW_ROWS else 1
 
 
-def _vectorizers(layout: str, blocked: frozenset[str], rows: int) -> list[Any]:
+def _vectorizers(plan: FeatureSettings, layout: str, rows: int, name: str) -> list[Any]:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
     shared: dict[str, Any] = {"min_df": _min_df(rows), "max_features": LINEAR_TERMS, "dtype": np.float32}
     # Letters and digits of any language; single characters count, as in "7 eleven".
     words: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b", **shared}
-    if layout == COUNTS or "TfIdf" in blocked:
+    if "TfIdf" in plan.blocked or (layout == COUNTS and "CountVectorizer" not in plan.blocked):
         return [CountVectorizer(binary=layout == COUNTS, **words)]
-    made = [TfidfVectorizer(sublinear_tf=True, **words)]
+    settings = {"sublinear_tf": True, **words, **plan.texts.get(name, {})}
+    if settings.get("analyzer", "word") != "word":
+        del settings["token_pattern"]
+    made = [TfidfVectorizer(**settings)]
     if layout == CHARS:
         made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, **shared))
     return made
@@ -121,14 +142,14 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
-    from forestay_transformers import CategoryCodes, Columns, DateParts, OneHot
+    from forestay_transformers import CategoryCodes, Columns, DateParts, OneHot, Topics
 
     blocks: list[tuple[str, Any, Any]] = []
     onehot_blocked = "OneHotEncoder" in plan.blocked
     categorical = plan.of_type("categorical") if layout != TARGET else []
     for number, (parameters, names) in enumerate(_grouped(categorical, plan.imputers)):
         steps = [_imputer(parameters, layout, numeric=False)]
-        if layout == TREE or onehot_blocked:
+        if onehot_blocked or (layout == TREE and not plan.onehot_trees):
             # An imputer answers with an array; the codes are looked up by column.
             if parameters:
                 steps[0].set_output(transform="pandas")
@@ -153,13 +174,15 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
         if layout in FOR_LINES:
             steps += [_imputer(None, layout, numeric=True), StandardScaler()]
         blocks.append(("datetime", make_pipeline(*steps), dates))
-    if layout not in FOR_TREES:
-        blocks += [
-            # A single name, not a list: a vectorizer takes one column of text.
-            (f"text{number}_{part}", vectorizer, name)
-            for number, name in enumerate(plan.of_type("text"))
-            for part, vectorizer in enumerate(_vectorizers(layout, plan.blocked, rows))
-        ]
+    for number, name in enumerate(plan.of_type("text")):
+        # A single name, not a list: a vectorizer takes one column of text.
+        if layout not in FOR_TREES:
+            parts = enumerate(_vectorizers(plan, layout, rows, name))
+            blocks += [(f"text{number}_{part}", vectorizer, name) for part, vectorizer in parts]
+        elif plan.topics:
+            blocks.append(
+                (f"text{number}", make_pipeline(*_vectorizers(plan, LINEAR, rows, name), Topics(TOPICS)), name)
+            )
     dense = 0.0 if layout in FOR_TREES else 0.3
     return Columns(blocks, sparse_threshold=dense, verbose_feature_names_out=False)
 
@@ -182,14 +205,14 @@ def build_targeted(plan: FeatureSettings, layout: str, rows: int, classification
         # The kind is said: it would be guessed from the numbers of a fold.
         encoder = MeanTarget(target_type="auto" if classification else "continuous", cv=folds)
         blocks.append(("mean_target", encoder, categorical))
-    for number, name in enumerate(plan.of_type("text")):
+    for number, name in enumerate(() if plan.topics else plan.of_type("text")):
         blocks.append((f"text{number}", TextTargetEncoder(classification, min_df=_min_df(rows), seed=seed), name))
     return Columns(blocks, sparse_threshold=0.0, verbose_feature_names_out=False) if blocks else None
 
 
 def categorical_positions(plan: FeatureSettings, layout: str) -> list[int]:
     """Which columns of the layout's output are category codes."""
-    return list(range(len(plan.of_type("categorical")))) if layout == TREE else []
+    return list(range(len(plan.of_type("categorical")))) if layout == TREE and not plan.onehot_trees else []
 
 
 def describe(plan: FeatureSettings, layout: str) -> str:
@@ -197,17 +220,23 @@ def describe(plan: FeatureSettings, layout: str) -> str:
     words = []
     if layout in FOR_TREES:
         if plan.of_type("categorical"):
-            words.append("Codes" if layout == TREE else "MeanTarget")
+            codes = "OneHot" if plan.onehot_trees else "Codes"
+            words.append(codes if layout == TREE else "MeanTarget")
         if plan.of_type("text"):
-            words.append("TextTarget")
+            words.append("TextTopics" if plan.topics else "TextTarget")
     else:
         if plan.of_type("categorical"):
             words.append("OneHot")
         if plan.of_type("numeric", "boolean", "datetime"):
             words.append("Scale" if layout in FOR_LINES else "Bins")
         if plan.of_type("text"):
-            plain = "TfIdf" in plan.blocked
-            words.append(
-                "Words" if layout == COUNTS else "Counts" if plain else "TfIdfChars" if layout == CHARS else "TfIdf"
-            )
+            words.append(_text_name(plan, layout))
     return "+".join(words) or "PassThrough"
+
+
+def _text_name(plan: FeatureSettings, layout: str) -> str:
+    if "TfIdf" in plan.blocked:
+        return "Words" if layout == COUNTS else "Counts"
+    if layout == COUNTS and "CountVectorizer" not in plan.blocked:
+        return "Words"
+    return "TfIdfChars" if layout == CHARS else "TfIdf"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import ColumnType, ReadOptions, Table, load_table
-from automl_jobs.prepare import checks, ensembles, label_lists
+from automl_jobs.prepare import checks, ensembles, label_lists, transformers
 from automl_jobs.prepare.findings import Findings
 from automl_jobs.prepare.plan import ValidationPlan, plan_validation
 from automl_jobs.prepare.uses import ColumnUse, as_typed, column_uses
@@ -116,6 +116,7 @@ def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Pre
         checks.fold_marks(spec, train.frame, findings)
         checks.row_count(len(train.frame), plan, findings)
         checks.features(spec, uses, findings)
+        transformers.check(spec, uses, findings)
         checks.series_columns(spec, train, findings)
         checks.without_effect(spec, findings)
         if validation is not None:

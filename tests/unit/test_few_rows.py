@@ -39,9 +39,11 @@ def table(rows: int = ROWS) -> pd.DataFrame:
     )
 
 
-def fitted(layout: str, classes: int = 0, imputers: dict[str, Any] | None = None) -> tuple[InputFrame, Any]:
+def fitted(
+    layout: str, classes: int = 0, imputers: dict[str, Any] | None = None, blocked: tuple[str, ...] = ()
+) -> tuple[InputFrame, Any]:
     frame = table()
-    plan = features.FeatureSettings(tuple(COLUMNS), imputers or {})
+    plan = features.FeatureSettings(tuple(COLUMNS), imputers or {}, frozenset(blocked))
     reader = InputFrame(COLUMNS).fit(frame)
     typed = reader.transform(frame)
     target = np.arange(ROWS) % classes if classes else frame["m"].to_numpy(dtype="float64")
@@ -82,6 +84,13 @@ def test_the_features_of_few_rows_are_those_of_many_to_the_last_bit(
     same(reader, transformer, nothing)
     unseen = frame.head(1).assign(c="new", k=None, t="never a word of these")
     same(reader, transformer, unseen)
+
+
+@pytest.mark.parametrize("layout", [LINEAR, COUNTS, TREE, TARGET])
+def test_so_are_those_of_what_takes_the_place_of_blocked_transformers(layout: str) -> None:
+    reader, transformer = fitted(layout, 2, blocked=("TextTargetEncoder", "LabelEncoder", "CountVectorizer"))
+    same(reader, transformer, table(20))
+    same(reader, transformer, table(1).assign(c="new", k=None, t="never a word of these"))
 
 
 CELLS = st.one_of(

@@ -1,0 +1,90 @@
+"""Parameters of Azure's featurization transformers: those of the scikit-learn classes that do their work.
+
+Sources: scikit-learn's SimpleImputer and TfidfVectorizer; Azure's `transformer_params` passes them on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+STRATEGIES = ("mean", "median", "most_frequent", "constant")
+Check = Callable[[Any], Any]
+
+
+def _flag(value: Any) -> bool:
+    """True and false, however YAML or JSON wrote them."""
+    words = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+    return words[str(value).lower()]
+
+
+def _share_or_count(value: Any) -> float | int:
+    """A share of the texts up to 1.0, or a number of texts, as scikit-learn takes them."""
+    number = float(value)
+    if number <= 0 or (number > 1 and not number.is_integer()):
+        raise ValueError(value)
+    return int(number) if number > 1 else number
+
+
+def _count(value: Any) -> int:
+    number = float(value)
+    if number < 1 or not number.is_integer():
+        raise ValueError(value)
+    return int(number)
+
+
+def _one_of(*names: str) -> Check:
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(value)
+        return str(value)
+
+    return check
+
+
+_TFIDF: dict[str, tuple[Check, str]] = {
+    "use_idf": (_flag, "true or false"),
+    "smooth_idf": (_flag, "true or false"),
+    "sublinear_tf": (_flag, "true or false"),
+    "lowercase": (_flag, "true or false"),
+    "binary": (_flag, "true or false"),
+    "norm": (_one_of("l1", "l2"), "l1 or l2"),
+    "analyzer": (_one_of("word", "char", "char_wb"), "word, char or char_wb"),
+    "strip_accents": (_one_of("ascii", "unicode"), "ascii or unicode"),
+    "stop_words": (_one_of("english"), "english"),
+    "min_df": (_share_or_count, "a share of the texts, or a number of texts"),
+    "max_df": (_share_or_count, "a share of the texts, or a number of texts"),
+    "max_features": (_count, "a whole number from 1"),
+}
+
+
+def tfidf(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in the types of scikit-learn. Raises KeyError or ValueError for what `wrong` tells of."""
+    return {name: _TFIDF[name][0](value) for name, value in parameters.items()}
+
+
+def wrong(transformer: str, parameters: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What is wrong with a transformer's parameters, and what to do; None when nothing is."""
+    if transformer == "Imputer":
+        return _wrong_imputer(parameters)
+    if transformer != "TfIdf":
+        return None
+    for name, value in parameters.items():
+        if name not in _TFIDF:
+            return f"TfIdf has no parameter {str(name)[:60]!r}", f"valid: {', '.join(_TFIDF)}"
+        check, valid = _TFIDF[name]
+        try:
+            check(value)
+        except (KeyError, ValueError, TypeError):
+            return f"{str(value)[:60]!r} is no {name} of TfIdf", f"{name} is {valid}"
+    return None
+
+
+def _wrong_imputer(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
+    unknown = [name for name in parameters if name not in ("strategy", "fill_value")]
+    if unknown:
+        return f"Imputer has no parameter {str(unknown[0])[:60]!r}", "valid: strategy, fill_value"
+    strategy = parameters.get("strategy", "mean")
+    if strategy not in STRATEGIES:
+        return f"{str(strategy)[:60]!r} is no strategy of Imputer", f"valid: {', '.join(STRATEGIES)}"
+    return None
