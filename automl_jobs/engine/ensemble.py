@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from automl_jobs.engine import decide, outputs, stack
+from automl_jobs.engine.judging import held_rows, judge
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, held_rows, judge
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
 from automl_jobs.runs.choice import MOST_MB, MOST_MS
 from forestay_transformers import (
     BlendedClassifier,

@@ -77,11 +77,11 @@ class _Session:
         self._trainer: tuple[int | None, Trainer] | None = None
 
     def answer(self, request: Any, folder: Path) -> Any:
-        from automl_jobs.engine import after, ensemble, trial
+        from automl_jobs.engine import after, ensemble, judging
         from automl_jobs.engine.worker import TestScore
 
         if isinstance(request, TestScore):
-            return trial.test_metrics(self.problem, request.outputs)
+            return judging.test_metrics(self.problem, request.outputs)
         if isinstance(request, after.Describe):
             return after.describe(self.problem, request)
         if isinstance(request, ensemble.EnsemblePlan):

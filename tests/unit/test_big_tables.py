@@ -13,7 +13,8 @@ import pytest
 from automl_jobs.data import load_table
 from automl_jobs.engine import problem as problems
 from automl_jobs.engine import shared, tasks
-from automl_jobs.engine.trial import Trainer, TrialPlan, block, single_precision
+from automl_jobs.engine.matrices import Matrices, block, single_precision
+from automl_jobs.engine.trial import Trainer, TrialPlan
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
 
@@ -90,7 +91,7 @@ def test_the_rows_of_one_split_are_blocks_and_their_features_views(problem: prob
     assert block(valid) == slice(len(train), ROWS)
     np.testing.assert_array_equal(block(np.array([1, 3, 2, 4])), [1, 3, 2, 4])
     np.testing.assert_array_equal(block(np.array([], dtype=int)), [])
-    matrix = Trainer(problem, 1)._features("tree", 0).matrix
+    matrix = Matrices(problem).of("tree", 0).matrix
     assert np.shares_memory(matrix[block(train)], matrix)
 
 
@@ -106,14 +107,14 @@ def test_any_first_part_of_the_training_rows_has_each_class_in_its_share(problem
 def test_features_of_a_large_table_are_in_single_precision_and_equal_those_of_one_piece(
     problem: problems.Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import matrices
 
-    plain = {layout: Trainer(problem, 1)._features(layout, 0).matrix for layout in ("linear", "tree", "target")}
-    monkeypatch.setattr(trial, "MANY_CELLS", 1000)
-    monkeypatch.setattr(trial, "ROWS_AT_A_TIME", 7_000)
+    plain = {layout: Matrices(problem).of(layout, 0).matrix for layout in ("linear", "tree", "target")}
+    monkeypatch.setattr(matrices, "MANY_CELLS", 1000)
+    monkeypatch.setattr(matrices, "ROWS_AT_A_TIME", 7_000)
     for layout, matrix in plain.items():
         assert matrix.dtype == np.float64
-        single = Trainer(problem, 1)._features(layout, 0).matrix
+        single = Matrices(problem).of(layout, 0).matrix
         assert single.dtype == np.float32
         dense = [one.toarray() if hasattr(one, "toarray") else one for one in (matrix, single)]
         np.testing.assert_allclose(dense[1], dense[0], rtol=1e-5, atol=1e-6)
@@ -138,14 +139,14 @@ def test_single_precision_only_where_it_tells_values_apart(values: list[float], 
 def test_features_that_were_not_used_for_long_give_way(
     problem: problems.Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import matrices
 
-    monkeypatch.setattr(trial, "KEPT_BYTES", 0)
-    trainer = Trainer(problem, 1)
+    monkeypatch.setattr(matrices, "KEPT_BYTES", 0)
+    kept = Matrices(problem)
     for layout in ("tree", "target", "linear", "tree"):
-        trainer._features(layout, 0)
-        assert sum(trainer._kept_bytes().values()) < 4e6
-    assert {layout for layout, _ in trainer._kept} == {"tree"}
+        kept.of(layout, 0)
+        assert sum(kept._kept_bytes().values()) < 4e6
+    assert {layout for layout, _ in kept._kept} == {"tree"}
 
 
 def test_a_released_table_keeps_its_columns_and_no_rows(folder: Path) -> None:
@@ -165,11 +166,11 @@ def test_a_released_table_keeps_its_columns_and_no_rows(folder: Path) -> None:
 def test_a_trial_of_a_large_table_is_scored_as_one_in_double_precision(
     problem: problems.Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import matrices
 
     plan = TrialPlan("1", "LightGBM", {"learning_rate": 0.3, "num_leaves": 8})
     double = Trainer(problem, 1).run(plan, tmp_path / "double")
-    monkeypatch.setattr(trial, "MANY_CELLS", 1000)
+    monkeypatch.setattr(matrices, "MANY_CELLS", 1000)
     single = Trainer(problem, 1).run(plan, tmp_path / "single")
     assert single.score == pytest.approx(double.score, abs=1e-3)
     assert single.score > 0.8
@@ -225,14 +226,14 @@ def test_a_forest_does_not_grow_with_the_table() -> None:
 def test_medians_and_categories_of_a_large_table_are_those_of_a_sample(
     problem: problems.Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import matrices
 
-    whole = Trainer(problem, 1)._features("tree", 0).transformer
-    monkeypatch.setattr(trial, "FITTED_ROWS", 10_000)
-    sampled = Trainer(problem, 1)._features("linear", 0).transformer
+    whole = Matrices(problem).of("tree", 0).transformer
+    monkeypatch.setattr(matrices, "FITTED_ROWS", 10_000)
+    sampled = Matrices(problem).of("linear", 0).transformer
     scaler = sampled.named_transformers_["numeric0"][-1]
     assert scaler.n_samples_seen_ == 10_000
-    codes = Trainer(problem, 1)._features("tree", 0).transformer.named_transformers_["categorical0"][-1].codes_
+    codes = Matrices(problem).of("tree", 0).transformer.named_transformers_["categorical0"][-1].codes_
     assert codes["category"].keys() == whole.named_transformers_["categorical0"][-1].codes_["category"].keys()
 
 
@@ -240,17 +241,17 @@ def test_medians_and_categories_of_a_large_table_are_those_of_a_sample(
 def test_a_booster_on_a_sample_stops_by_a_part_of_the_held_out_rows(
     problem: problems.Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
 ) -> None:
-    from automl_jobs.engine import trial
+    from automl_jobs.engine import fits
 
     looked = []
-    arguments = trial._boosting_arguments
+    arguments = fits._boosting_arguments
 
     def spy(name: str, build: object, held: tuple[object, np.ndarray, object]) -> object:
         looked.append(len(held[1]))
         return arguments(name, build, held)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trial, "STOPPING_ROWS", 100)
-    monkeypatch.setattr(trial, "_boosting_arguments", spy)
+    monkeypatch.setattr(fits, "STOPPING_ROWS", 100)
+    monkeypatch.setattr(fits, "_boosting_arguments", spy)
     outcome = Trainer(problem.sampled(3_000), 1).run(TrialPlan("1", algorithm, {"learning_rate": 0.3}), tmp_path)
     assert looked == [1_500]
     assert outcome.score > 0.8

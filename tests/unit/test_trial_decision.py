@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from automl_jobs.engine import ensemble, trial
+from automl_jobs.engine import ensemble, judging, trial
 from automl_jobs.engine.problem import Problem, build
 from automl_jobs.engine.stack import MetaLearner
 from automl_jobs.engine.trial import Trainer, TrialOutcome, TrialPlan
@@ -106,7 +106,7 @@ def test_scores_are_those_of_decided_labels_and_hold_on_the_test_data(
         found = outcome.metrics
         matrix = np.array(outcome.artifacts["confusion_matrix"]["data"]["matrix"])
         assert found["minority_recall"] == pytest.approx(matrix[1, 1] / matrix[1].sum())
-        tested = trial.test_metrics(problem, outcome.outputs)
+        tested = judging.test_metrics(problem, outcome.outputs)
         assert outcome.score > 0.4
         assert tested["norm_macro_recall"] == pytest.approx(outcome.score, abs=0.15)
         assert tested["minority_recall"] == pytest.approx(tested["recall_score_binary"])

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from automl_jobs.engine import ensemble, outputs
+from automl_jobs.engine.judging import held_rows
 from automl_jobs.engine.multilabel import metrics, thresholds
 from automl_jobs.engine.multilabel.trial import score, told
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, held_rows
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
 from forestay_transformers import BlendedLabels
 
 # Of which labels are said the metric tells little after a small change: the log loss, scaled down, breaks its ties.

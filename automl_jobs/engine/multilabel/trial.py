@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from automl_jobs.engine import outputs, spread
+from automl_jobs.engine.judging import held_rows
+from automl_jobs.engine.matrices import NO_FEATURES
 from automl_jobs.engine.metrics import average
 from automl_jobs.engine.multilabel import metrics, models, thresholds
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import BASELINE, HELD_OUT, NO_FEATURES, Trainer, TrialOutcome, TrialPlan, held_rows
+from automl_jobs.engine.trial import BASELINE, HELD_OUT, Trainer, TrialOutcome, TrialPlan
 from forestay_transformers import LinearLabels
 
 
@@ -56,7 +58,7 @@ class LabelsTrainer(Trainer):
         started = time.monotonic()
         problem = self.problem
         layout = NO_FEATURES if plan.algorithm == BASELINE else plan.layout or layouts(plan.algorithm)[0]
-        used = self._features(layout, None)
+        used = self.matrices.of(layout, None)
         held = []
         model: LinearLabels | None = None
         for train, valid in problem.splits:
@@ -75,7 +77,7 @@ class LabelsTrainer(Trainer):
         model.calibrate(judged.rule.slopes, judged.rule.offsets)
         model.thresholds = judged.rule.thresholds.tolist()
         preprocessor = self._preprocessor(layout)
-        steps = [("input", self._reader), ("features", used.transformer), ("model", model)]
+        steps = [("input", self.matrices.reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(folder / "outputs", problem, Pipeline(steps), plan.algorithm, preprocessor, ())
         np.save(folder / HELD_OUT, judged.probabilities)
         return TrialOutcome(
