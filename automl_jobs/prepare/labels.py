@@ -54,7 +54,7 @@ def decision_problem(setting: DecisionSetting, spec: JobSpec, train: Table | Non
     train: the training data, None where it can't be reached.
     """
     if spec.task not in CLASSIFIES:
-        return BadSetting(f"{setting} decides between classes, and a {spec.task} has none", "leave it out")
+        return BadSetting(f"{setting} decides between classes, and {spec.task} has none", "leave it out")
     if not setting.binary or train is None:
         return None
     labels = train.frame[spec.target_column_name].dropna().unique()

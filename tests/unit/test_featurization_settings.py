@@ -134,3 +134,19 @@ def test_wrong_parameters_are_refused_with_their_line(tmp_path: Path, lines: str
 def test_what_has_no_effect_is_a_warning(tmp_path: Path, lines: str, message: str) -> None:
     found = prepare(load_job(job(tmp_path, lines)))
     assert any(message in problem.message for problem in found.warnings)
+
+
+@pytest.mark.parametrize("layout", [features.LINEAR, features.CHARS, features.COUNTS, features.TREE])
+def test_every_text_column_is_read_in_its_own_words(frame: pd.DataFrame, layout: str) -> None:
+    """Two columns with the same words are told apart: what counts in a title does not count in a body."""
+    both = frame.assign(title=frame["note"].str.upper().to_numpy()[::-1])
+    found = features.settings([*COLUMNS, ("title", "text")], None)
+    target = np.arange(len(both)) % 2
+    made = features.build(found, layout, len(both)).fit(both)
+    told = summary.origins(made)
+    if layout == features.TREE:
+        targeted = features.build_targeted(found, layout, len(both), True, 0)
+        assert targeted is not None
+        targeted.fit(both, target)
+        told += summary.origins(targeted)
+    assert told.count("note") == told.count("title") > 0
