@@ -110,7 +110,7 @@ def test_mlflow_shows_jobs_trials_files_and_models(project: Path, serve: Any) ->
     parent, best = runs[job.job], runs["t2"]
     assert by_key(parent["data"]["metrics"]) == {METRIC: 0.9, "accuracy": 0.8, f"test_{METRIC}": 0.85}
     assert by_key(parent["data"]["tags"])["automl_best_child_run_id"] == best["info"]["run_id"]
-    assert by_key(parent["data"]["params"]) == {"max_trials": "3"}
+    assert by_key(parent["data"]["params"]) == {"max_trials": "3", "prefer": "balanced"}
     assert parent["info"]["status"] == "FINISHED"
     assert runs["t3"]["info"]["status"] == "FAILED"
     for name in ("t1", "t2", "t3"):
