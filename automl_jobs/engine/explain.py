@@ -8,7 +8,8 @@ single rows are the exact SHAP values that LightGBM and XGBoost give for trees, 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,18 +96,42 @@ def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
             f"{problem.metric} has no value on the {len(truth)} rows that importances would be measured on"
         )
     draw = np.random.default_rng(problem.seed)
-    losses: dict[str, list[float]] = {column: [] for column in columns}
-    repeats = 0
-    while repeats < REPEATS:
+
+    def begin() -> Callable[[str], float]:
         order = draw.permutation(len(truth))
-        for column in columns:
-            if time.monotonic() - started > seconds:
-                break
+
+        def value(column: str) -> float:
             shuffled = frame.copy(deep=False)
             shuffled[column] = frame[column].take(order).set_axis(frame.index)
             answered = predict(problem, model, shuffled)
-            value = spread.primary(problem, truth, answered, weights, decide.labels(model, answered))
-            losses[column].append((score - value if problem.higher else value - score) if np.isfinite(value) else 0.0)
+            return spread.primary(problem, truth, answered, weights, decide.labels(model, answered))
+
+        return value
+
+    whole = Explanation(problem.metric, score, data, len(truth), 1, (), ())
+    return permuted(whole, columns, problem.higher, started + seconds, begin)
+
+
+def permuted(
+    whole: Explanation, columns: Sequence[str], higher: bool, ends: float, begin: Callable[[], Callable[[str], float]]
+) -> Explanation:
+    """The explanation `whole` with what the score loses without each column, over up to five rounds of all of them.
+
+    Parameters
+    ----------
+    higher: whether more of the metric is better. ends: the moment (time.monotonic) after which no column is tried.
+    begin: starts a round: a function from a column to the score with its values exchanged; NaN counts as no loss.
+    """
+    losses: dict[str, list[float]] = {column: [] for column in columns}
+    repeats = 0
+    for _ in range(REPEATS if columns else 0):
+        score_without = begin()
+        for column in columns:
+            if time.monotonic() > ends:
+                break
+            value = score_without(column)
+            loss = whole.score - value if higher else value - whole.score
+            losses[column].append(loss if np.isfinite(value) else 0.0)
         else:
             repeats += 1
             continue
@@ -116,7 +141,7 @@ def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
     ]
     told.sort(key=lambda one: -one.mean)
     left_out = tuple(column for column, values in losses.items() if not values)
-    return Explanation(problem.metric, score, data, len(truth), max(1, repeats), tuple(told), left_out)
+    return replace(whole, repeats=max(1, repeats), importances=tuple(told), left_out=left_out)
 
 
 def predict(problem: Problem, model: Any, frame: pd.DataFrame) -> np.ndarray:

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 ROUND_STEP = 6
 
 
+# A place in the order of first tries, the algorithm's rank and name, its settings.
+_Entry = tuple[float, int, str, algorithms.Setting]
+
+
+def _variant(entry: _Entry, parameter: str) -> _Entry:
+    """The same settings with one thing more, tried half a round later."""
+    place, rank, name, setting = entry
+    return place + ROUND_STEP / 2, rank, name, replace(setting, parameters=setting.parameters | {parameter: True})
+
+
 @dataclass(kw_only=True)
 class Search(Progress):
     """The order of trials of one job.
@@ -46,34 +56,16 @@ class Search(Progress):
         chosen = [a for a in algorithms.for_task(self.classification) if a.name in self.names]
         # An algorithm that grows too slowly for this many rows is used all the same when nothing else is allowed.
         fit = [a for a in chosen if a.max_rows is None or self.rows <= a.max_rows] or chosen
-        order: list[tuple[float, int, str, algorithms.Setting]] = [
+        order: list[_Entry] = [
             (algorithm.rank + ROUND_STEP * position, algorithm.rank, algorithm.name, setting)
             for algorithm in fit
             for position, setting in enumerate(algorithm.portfolio)
         ]
         if self.skewed:
-            # The logarithm is tried half a round after the target itself.
-            order += [
-                (
-                    place + ROUND_STEP / 2,
-                    rank,
-                    name,
-                    replace(setting, parameters=setting.parameters | {LOG_TARGET: True}),
-                )
-                for place, rank, name, setting in order
-            ]
+            order += [_variant(entry, LOG_TARGET) for entry in order]
         if self.unbalanced:
             weighable = {algorithm.name for algorithm in fit if algorithm.weights}
-            order += [
-                (
-                    place + ROUND_STEP / 2,
-                    rank,
-                    name,
-                    replace(setting, parameters=setting.parameters | {CLASS_WEIGHTS: True}),
-                )
-                for place, rank, name, setting in order
-                if name in weighable
-            ]
+            order += [_variant(entry, CLASS_WEIGHTS) for entry in order if entry[2] in weighable]
         self._portfolio = [(name, setting) for _, _, name, setting in sorted(order, key=lambda item: item[:3])]
         self._searchable = [algorithm.name for algorithm in fit if algorithm.space is not None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,21 +84,32 @@ def interval(
     Returns `{metric: {"low", "high", "level", "resamples", "rows"}}`, empty where the metric has no value.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    draw = np.random.default_rng(problem.seed)
+
+    def resampled(draw: np.random.Generator) -> float:
+        rows = draw.integers(0, len(truth), len(truth))
+        return primary(problem, truth[rows], predicted[rows], labels=None if labels is None else labels[rows])
+
+    return percentiles(problem.metric, len(truth), resampled, problem.seed, seconds)
+
+
+def percentiles(
+    metric: str, rows: int, resampled: Callable[[np.random.Generator], float], seed: int, seconds: float
+) -> dict[str, Any]:
+    """What `interval` returns, from the metric of one resample after the other; NaN does not count."""
+    draw = np.random.default_rng(seed)
     ends = time.monotonic() + seconds
     values: list[float] = []
     for number in range(RESAMPLES):
         if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
             break
-        rows = draw.integers(0, len(truth), len(truth))
-        value = primary(problem, truth[rows], predicted[rows], labels=None if labels is None else labels[rows])
+        value = resampled(draw)
         if np.isfinite(value):
             values.append(value)
     if len(values) < 2:
         return {}
     low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-    found = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": len(truth)}
-    return {problem.metric: found}
+    found = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": rows}
+    return {metric: found}
 
 
 def over_folds(folds: list[float]) -> dict[str, float]:

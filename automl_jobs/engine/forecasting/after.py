@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from automl_jobs.engine.explain import REPEATS, TEST, TRAINING, Explanation, Importance, load
+from automl_jobs.engine.explain import TEST, TRAINING, Explanation, load, permuted
 from automl_jobs.engine.forecasting import backtest
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
@@ -124,25 +124,13 @@ def explain(problem: ForecastProblem, model: Any, seconds: float) -> Explanation
     if not np.isfinite(whole):
         raise ValueError(f"{problem.metric} has no value on the periods that importances would be measured on")
     columns = [name for name, _ in problem.columns]
-    losses: dict[str, list[float]] = {column: [] for column in columns}
     draw = np.random.default_rng(problem.seed)
-    repeats = 0
-    for _ in range(REPEATS if columns else 0):
-        for column in columns:
-            if time.monotonic() - started > seconds:
-                break
-            value, _ = score(_shuffled(series, windows, column, column in problem.hidden, draw))
-            losses[column].append((whole - value if problem.higher else value - whole) if np.isfinite(value) else 0.0)
-        else:
-            repeats += 1
-            continue
-        break
-    told = [
-        Importance(column, float(np.mean(values)), float(np.std(values))) for column, values in losses.items() if values
-    ]
-    told.sort(key=lambda one: -one.mean)
-    left_out = tuple(column for column, values in losses.items() if not values)
-    return Explanation(problem.metric, whole, data, rows, max(1, repeats), tuple(told), left_out)
+
+    def begin() -> Callable[[str], float]:
+        return lambda column: score(_shuffled(series, windows, column, column in problem.hidden, draw))[0]
+
+    found = Explanation(problem.metric, whole, data, rows, 1, (), ())
+    return permuted(found, columns, problem.higher, started + seconds, begin)
 
 
 def _shuffled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from automl_jobs.engine import metrics
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
-from automl_jobs.engine.spread import FEWEST_RESAMPLES, LEVEL, RESAMPLES
+from automl_jobs.engine.spread import percentiles
 from forestay_forecasting import Spread, Task
 
 NORMALIZED = "normalized_"
@@ -140,21 +139,13 @@ def interval(found: Forecasts, series: Sequence[Series], problem: ForecastProble
     runs = np.split(np.arange(len(found.truth)), begins)
     if len(runs) < LEAST_RUNS:
         return {}
-    draw = np.random.default_rng(problem.seed)
-    ends = time.monotonic() + seconds
-    values: list[float] = []
-    for number in range(RESAMPLES):
-        if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
-            break
+
+    def resampled(draw: np.random.Generator) -> float:
         rows = np.concatenate([runs[place] for place in draw.integers(0, len(runs), len(runs))])
         drawn = Forecasts(found.series[rows], found.steps[rows], found.truth[rows], found.predicted[rows])
-        value = scores(drawn, series, problem).get(problem.metric)
-        values += [] if value is None else [value]
-    if len(values) < 2:
-        return {}
-    low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-    told = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": len(found.truth)}
-    return {problem.metric: told}
+        return scores(drawn, series, problem).get(problem.metric, float("nan"))
+
+    return percentiles(problem.metric, len(found.truth), resampled, problem.seed, seconds)
 
 
 def spread(found: Forecasts, problem: ForecastProblem) -> Spread | None:
