@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import templates
 from automl_jobs.prepare.findings import listed
-from automl_jobs.spec.names import closest, shown
 from forestay import project
+from forestay.documents.names import closest, shown
 from forestay.errors import InputError
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ class SubmitOptions:
 def duration(text: str) -> float:
     """Seconds of a duration given with --time-budget. Raises InputError."""
     from automl_jobs.spec import settings
-    from automl_jobs.spec.names import BadSetting
+    from forestay.documents.names import BadSetting
 
     try:
         return settings.seconds(text)
@@ -72,7 +72,7 @@ def duration(text: str) -> float:
 def decision(text: str) -> DecisionSetting:
     """The setting given with --decision. Raises InputError."""
     from automl_jobs.spec import decisions
-    from automl_jobs.spec.names import BadSetting
+    from forestay.documents.names import BadSetting
 
     try:
         return decisions.parse(text)

@@ -145,7 +145,7 @@ def _label(value: object) -> str:
 def _metric(task: str, classes: Sequence[tuple[str, int]] | None, given: str | None) -> tuple[str, str]:
     """The primary metric, as a job file writes it, and why."""
     from automl_jobs.spec.metrics import PRIMARY_METRICS
-    from automl_jobs.spec.names import snake
+    from forestay.documents.names import snake
 
     known = PRIMARY_METRICS[task]
     if given is not None:

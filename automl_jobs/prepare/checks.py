@@ -11,7 +11,7 @@ from automl_jobs.prepare.labels import decision_problem, find_label, plain_label
 from automl_jobs.prepare.plan import HOLDOUT_FRACTION, ValidationPlan
 from automl_jobs.prepare.uses import TEXT_TASKS, ColumnUse, as_typed, roles
 from automl_jobs.spec import JobSpec
-from automl_jobs.spec.names import closest, shown
+from forestay.documents.names import closest, shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import inspect
 
 from automl_jobs.prepare.findings import Findings, listed
 from automl_jobs.spec import JobSpec
-from automl_jobs.spec.names import closest, shown
+from forestay.documents.names import closest, shown
 
 TYPE = "training.stack_ensemble_settings.stack_meta_learner_type"
 PARAMETERS = "training.stack_ensemble_settings.stack_meta_learner_kwargs"

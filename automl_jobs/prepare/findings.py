@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from automl_jobs.spec import LoadedJob
-from automl_jobs.spec.names import closest, shown
+from forestay.documents.names import closest, shown
 from forestay.errors import Problem
 
 LISTED_AT_MOST = 8

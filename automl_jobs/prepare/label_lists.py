@@ -9,7 +9,7 @@ from automl_jobs.labels import BadLabels, LabelColumn, parse
 from automl_jobs.prepare.findings import Findings, listed
 from automl_jobs.prepare.plan import ValidationPlan
 from automl_jobs.spec import JobSpec
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 
 TASK = "text_classification_multilabel"
 MANY_LABELS = 100

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from automl_jobs.spec.decisions import AUTO, BALANCED
-from automl_jobs.spec.names import BadSetting
+from forestay.documents.names import BadSetting
 
 if TYPE_CHECKING:
     from automl_jobs.data import Table

@@ -16,7 +16,7 @@ from automl_jobs.prepare.plan import ValidationPlan, plan_validation
 from automl_jobs.prepare.uses import ColumnUse, as_typed, column_uses
 from automl_jobs.spec import LoadedJob
 from automl_jobs.spec.common import DataInput
-from automl_jobs.spec.names import closest, shown
+from forestay.documents.names import closest, shown
 from forestay.errors import InputError, OutsideError, Problem
 
 if TYPE_CHECKING:

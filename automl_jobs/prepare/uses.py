@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs.data import Column, ColumnType, Table
 from automl_jobs.prepare.findings import Findings
 from automl_jobs.spec import JobSpec
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ also the values of `run_algorithm` in a run. A file may write them in CamelCase 
 
 from __future__ import annotations
 
-from automl_jobs.spec.names import snake
+from forestay.documents.names import snake
 
 CLASSIFICATION = (
     "LogisticRegression",

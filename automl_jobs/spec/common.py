@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from automl_jobs.spec.names import refuse, shown
-from automl_jobs.spec.values import (
+from forestay.documents.names import refuse, shown
+from forestay.documents.values import (
     AsMapping,
     Count,
     FreeMap,

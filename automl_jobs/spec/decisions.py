@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from automl_jobs.spec.names import BadSetting, shown
+from forestay.documents.names import BadSetting, shown
 
 AUTO, ARGMAX, F1, BALANCED, THRESHOLD, COST = "auto", "argmax", "f1", "balanced", "threshold", "cost"
 WORDS = (AUTO, ARGMAX, F1, BALANCED)

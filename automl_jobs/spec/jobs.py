@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from automl_jobs.spec import algorithms, metrics, settings
 from automl_jobs.spec.common import Data, DataInput, Identity, Output, QueueSettings, Resources, Section, Sweep, task_of
-from automl_jobs.spec.names import refuse, shown, snake, suggest
 from automl_jobs.spec.sections import (
     Featurization,
     Forecasting,
@@ -25,7 +24,8 @@ from automl_jobs.spec.sections import (
     TextSearchSpace,
     Training,
 )
-from automl_jobs.spec.values import (
+from forestay.documents.names import refuse, shown, snake, suggest
+from forestay.documents.values import (
     FOREIGN,
     AsList,
     AsMapping,

@@ -10,11 +10,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from automl_jobs.spec import settings
-from automl_jobs.spec.document import Document, KeyPath, parse, parse_value, read_text
 from automl_jobs.spec.jobs import BY_TASK, ClassificationJob, JobSpec
-from automl_jobs.spec.names import shown, suggest
-from automl_jobs.spec.problems import bare, inside, keys, property_problems, section_at, translate
+from automl_jobs.spec.problems import WORDING, property_problems
+from forestay.documents.document import Document, KeyPath, Kind, parse, parse_value, read_text
+from forestay.documents.names import shown, suggest
+from forestay.documents.problems import bare, inside, keys, section_at, translate
 from forestay.errors import InputError, Problem
+
+JOB_FILE = Kind("job file", "`type: automl` and `task: classification`", "`forestay job new DATA --target COLUMN`")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJo
     Raises InputError with every problem, each at "file:line" or "--set KEY".
     """
     path = Path(path)
-    text = read_text(path)
-    document = parse(text, str(path))
+    text = read_text(path, JOB_FILE)
+    document = parse(text, str(path), JOB_FILE)
     task = document.data.get("task")
     model = BY_TASK.get(task, ClassificationJob) if isinstance(task, str) else ClassificationJob
     problems = [wrong for key, value in (overrides or {}).items() if (wrong := _override(document, model, key, value))]
@@ -84,7 +87,7 @@ def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJo
     try:
         spec = model.model_validate(document.data, context={"task": known})
     except ValidationError as error:
-        problems += translate(error, model, document)
+        problems += translate(error, model, document, WORDING)
     if problems:
         raise InputError.of(sorted(problems, key=_order))
     return LoadedJob(spec, path, text, _warnings(document), document)

@@ -6,7 +6,7 @@ azure-ai-ml enums *PrimaryMetrics; those in a run are the constants of Azure's `
 
 from __future__ import annotations
 
-from automl_jobs.spec.names import snake
+from forestay.documents.names import snake
 
 _RUN_NAMES = {"auc_weighted": "AUC_weighted"}  # the one whose name in a run is not its snake_case
 

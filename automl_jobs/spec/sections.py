@@ -12,13 +12,12 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from automl_jobs.spec import algorithms
 from automl_jobs.spec.common import Distribution, Section, task_of
-from automl_jobs.spec.names import plain, refuse, shown, snake, suggest
-from automl_jobs.spec.values import (
+from forestay.documents.names import plain, refuse, shown, snake, suggest
+from forestay.documents.values import (
     FOREIGN,
     AsList,
     AsMapping,
     AutoOrCount,
-    AutoOrLags,
     Count,
     Flag,
     Fraction,
@@ -29,10 +28,29 @@ from automl_jobs.spec.values import (
     Number,
     Scalar,
     Text,
-    cores,
+    auto_or,
     kind,
     one_of,
+    whole,
+    whole_from,
 )
+
+
+def cores(value: Any) -> int:
+    """Threads of one trial: -1 for all, or a number of them."""
+    number = whole(value)
+    if number != -1 and number < 1:
+        raise refuse(f"must be -1 or at least 1, not {number}", "allowed: -1 (all cores), or 1 or more")
+    return number
+
+
+def lags(value: Any) -> Any:
+    """A number of periods, or a list of them."""
+    positive = whole_from(1)
+    return [positive(item) for item in value] if isinstance(value, list) else positive(value)
+
+
+AutoOrLags = Annotated[int | str | tuple[int, ...], BeforeValidator(auto_or(lags))]
 
 
 class Limits(Section):

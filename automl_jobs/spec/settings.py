@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from automl_jobs.spec import decisions
-from automl_jobs.spec.names import BadSetting, shown, suggest
+from forestay.documents.names import BadSetting, shown, suggest
 
 PREFIX = "forestay."
 PREFERENCES = ("speed", "balanced", "score")

@@ -266,7 +266,7 @@ def importance_view(document: dict[str, Any], most: int) -> Any:
 
 def forecast_view(document: dict[str, Any]) -> Any:
     """What the best model forecasts from."""
-    from automl_jobs.spec.names import shown
+    from forestay.documents.names import shown
 
     series, folds = document["series"], document["folds"]
     holidays = f"{document['holidays']} days" if document["holidays"] else None
@@ -391,7 +391,7 @@ def decision_facts(document: Any) -> list[tuple[str, Any]]:
     """How a classifier decides, for a person; nothing where no document says."""
     if not isinstance(document, dict):
         return []
-    from automl_jobs.spec.names import shown
+    from forestay.documents.names import shown
 
     setting, rule, goal = document.get("setting"), document.get("rule"), document.get("goal")
     if rule == "threshold":

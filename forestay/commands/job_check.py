@@ -99,8 +99,8 @@ def _document(
 
 def _view(prepared: Prepared, warnings: list[Problem]) -> Iterator[Any]:
     from automl_jobs.engine import tasks
-    from automl_jobs.spec.names import shown
     from automl_jobs.submit import meaning_here
+    from forestay.documents.names import shown
 
     spec = prepared.loaded.spec
     rows = "not looked at" if prepared.rows is None else f"{prepared.rows:,} rows"

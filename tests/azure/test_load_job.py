@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from automl_jobs.spec import algorithms, load_job, metrics
-from automl_jobs.spec.names import snake
-from automl_jobs.spec.problems import keys
+from forestay.documents.names import snake
+from forestay.documents.problems import keys
 from forestay.errors import InputError
 
 ml = pytest.importorskip("azure.ai.ml")
@@ -98,7 +98,7 @@ def test_keys_metrics_and_sections_are_those_of_the_schema(task: str, schema: st
     import importlib
 
     from automl_jobs.spec.jobs import BY_TASK
-    from automl_jobs.spec.problems import section_at
+    from forestay.documents.problems import section_at
 
     module, _, name = schema.rpartition(".")
     theirs = getattr(importlib.import_module(f"azure.ai.ml._schema.automl.{module}"), name)(context={"base_path": "."})

@@ -18,7 +18,7 @@ from automl_jobs.engine.features import FeatureSettings
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.quality import quality
 from automl_jobs.spec.decisions import DecisionSetting, parse
-from automl_jobs.spec.names import BadSetting
+from forestay.documents.names import BadSetting
 from forestay_transformers import LabelledClassifier, calibrated, decided
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from automl_jobs.spec import algorithms, metrics
-from automl_jobs.spec.names import closest, snake, suggest
+from forestay.documents.names import closest, snake, suggest
 
 
 @pytest.mark.parametrize(

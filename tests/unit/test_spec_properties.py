@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automl_jobs.spec import load_job
-from automl_jobs.spec.document import parse, parse_value
 from automl_jobs.spec.jobs import ClassificationJob
-from automl_jobs.spec.problems import keys
+from automl_jobs.spec.loader import JOB_FILE
+from forestay.documents.document import parse, parse_value
+from forestay.documents.problems import keys
 from forestay.errors import InputError, Problem
 
 REQUIRED: dict[str, Any] = {
@@ -161,5 +162,5 @@ def test_any_override_is_taken_or_an_input_error(tmp_path: Path, key: str, value
 )
 def test_values_are_those_of_the_safe_loader(data: dict[str, Any]) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)
-    assert parse(text, "f").data == yaml.safe_load(text)
+    assert parse(text, "f", JOB_FILE).data == yaml.safe_load(text)
     assert parse_value(text, "--set x") == yaml.safe_load(text)

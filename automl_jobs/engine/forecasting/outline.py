@@ -15,7 +15,7 @@ import pandas as pd
 from automl_jobs.engine.forecasting import frequency as frequencies
 from automl_jobs.engine.forecasting import panel
 from automl_jobs.engine.forecasting.panel import Series
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from automl_jobs.engine.forecasting import frequency as frequencies
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 from forestay.errors import Problem
 from forestay_forecasting import Key, Task
 from forestay_transformers import category_text

@@ -13,7 +13,7 @@ from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guard
 from automl_jobs.prepare.findings import listed
 from automl_jobs.prepare.labels import balances, find_label, imbalanced
 from automl_jobs.spec.decisions import AUTOMATIC
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from automl_jobs.data import ColumnType
 from automl_jobs.engine.guardrails.guardrail import ALERTED, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
 from automl_jobs.prepare.uses import TEXT_TASKS
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 
 if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared

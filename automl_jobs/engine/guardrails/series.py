@@ -8,7 +8,7 @@ import numpy as np
 
 from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
-from automl_jobs.spec.names import shown
+from forestay.documents.names import shown
 
 if TYPE_CHECKING:
     from automl_jobs.engine.forecasting.outline import Outline

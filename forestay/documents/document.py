@@ -13,14 +13,28 @@ from typing import Any
 
 import yaml
 
-from automl_jobs.spec.names import closest, shown
+from forestay.documents.names import closest, shown
 from forestay.errors import InputError, Problem
 
 KeyPath = tuple[str | int, ...]
 
-MAX_DEPTH = 60  # a job file is five levels deep; the parser itself recurses
+MAX_DEPTH = 60  # ten times what any of our files needs; the parser itself recurses
 MAX_NODES = 50_000  # aliases can make a short file huge
 MAX_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file should be, for messages.
+
+    Attributes
+    ----------
+    name: "job file". start: what to begin such a file with. made_by: what writes one.
+    """
+
+    name: str
+    start: str
+    made_by: str
 
 
 @dataclass
@@ -44,19 +58,19 @@ class Document:
         return ""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, kind: Kind) -> str:
     """The text of a UTF-8 file, a byte-order mark left out. Raises InputError for what is not there or not that."""
     if path.is_dir():
         found = sorted(entry.name for entry in path.glob("*.y*ml"))[:5]
         raise InputError(
-            "this is a folder, not a job file",
+            f"this is a folder, not a {kind.name}",
             where=str(path),
             fix=f"give a file in it: {', '.join(found)}" if found else "give the path of a YAML file",
         )
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(
-                "too large for a job file", where=str(path), fix="is this a data file? give the job's YAML"
+                f"too large for a {kind.name}", where=str(path), fix=f"is this a data file? give the {kind.name}"
             )
         raw = path.read_bytes()
     except FileNotFoundError as error:
@@ -86,26 +100,25 @@ def _nearby(path: Path) -> str:
     return f"did you mean {' or '.join(near)}?" if near else "check the path"
 
 
-def parse(text: str, name: str) -> Document:
+def parse(text: str, name: str, kind: Kind) -> Document:
     """The document in a file's text.
 
     Parameters
     ----------
     text: YAML whose root is a mapping.
     name: what stands before the line in messages: the file's path.
+    kind: what it should be.
 
     Raises InputError with all problems, each with its line: not YAML, empty, not a mapping, a key twice, and so on.
     """
     node = _compose(text, name)
     if node is None:
-        raise InputError(
-            "the file is empty", where=f"{name}:1", fix="`forestay job new DATA --target COLUMN` writes one"
-        )
+        raise InputError("the file is empty", where=f"{name}:1", fix=f"{kind.made_by} writes one")
     if not isinstance(node, yaml.MappingNode):
         raise InputError(
-            f"a job file is a mapping (`key: value` lines), not {_kind(node)}",
+            f"a {kind.name} is a mapping (`key: value` lines), not {_kind(node)}",
             where=f"{name}:{node.start_mark.line + 1}",
-            fix="start with `type: automl` and `task: classification`",
+            fix=f"start with {kind.start}",
         )
     builder = _Builder(name)
     data = builder.value(node, ())
@@ -148,7 +161,7 @@ def _compose(text: str, name: str, *, lines: bool = True) -> yaml.Node | None:
         ) from error
     except RecursionError as error:
         raise InputError(
-            "not a job file: nested too deeply", where=f"{name}:1" if lines else name, fix="a job is five levels deep"
+            "nested too deeply", where=f"{name}:1" if lines else name, fix="write it with fewer levels"
         ) from error
     return node
 
@@ -182,7 +195,7 @@ class _Builder:
         self.seen += 1
         if self.seen > MAX_NODES or len(path) > MAX_DEPTH:
             raise InputError(
-                "far larger than a job", where=self.place(node), fix="does an alias (*name) repeat itself?"
+                "far larger than such a file", where=self.place(node), fix="does an alias (*name) repeat itself?"
             )
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)

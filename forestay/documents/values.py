@@ -1,4 +1,7 @@
-"""The types of single values in a job file: what azure-ai-ml's fields take, with messages that say what to write."""
+"""The types of single values in a YAML file, with messages that say what to write.
+
+They take what the fields of azure-ai-ml take, so that one file means the same to both.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from automl_jobs.spec.names import refuse, shown, snake, suggest
+from forestay.documents.names import refuse, shown, snake, suggest
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
@@ -49,7 +52,7 @@ def _number(value: Any) -> float:
     return number
 
 
-def _whole(value: Any) -> int:
+def whole(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         number = float(value) if abs(value) < 2**63 else math.inf
     else:
@@ -133,7 +136,7 @@ def whole_from(least: int) -> Callable[[Any], int]:
     """A check for a whole number not below `least`."""
 
     def check(value: Any) -> int:
-        number = _whole(value)
+        number = whole(value)
         if number < least:
             raise refuse(f"must be at least {least}, not {number}", f"allowed: {least} or more")
         return number
@@ -144,14 +147,6 @@ def whole_from(least: int) -> Callable[[Any], int]:
 def names_or_one(value: Any) -> Any:
     """One name or a list of names, as a list."""
     return [value] if isinstance(value, str) else _list(value)
-
-
-def cores(value: Any) -> int:
-    """Threads of one trial: -1 for all, or a number of them."""
-    number = _whole(value)
-    if number != -1 and number < 1:
-        raise refuse(f"must be -1 or at least 1, not {number}", "allowed: -1 (all cores), or 1 or more")
-    return number
 
 
 def between_0_and_1(value: Any) -> float:
@@ -171,16 +166,10 @@ def scalar(value: Any) -> float | str | None:
     raise refuse(f"must be a number or a text, not {kind(value)}", "write one value, such as most_frequent")
 
 
-def lags(value: Any) -> Any:
-    """`auto`, a number of periods, or a list of them; a list in the end."""
-    positive = whole_from(1)
-    return [positive(item) for item in value] if isinstance(value, list) else positive(value)
-
-
 Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 Number = Annotated[float, BeforeValidator(_number)]
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(whole)]
 Count = Annotated[int, BeforeValidator(whole_from(1))]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Fraction = Annotated[float, BeforeValidator(between_0_and_1)]
@@ -188,7 +177,6 @@ Scalar = Annotated[float | str | None, BeforeValidator(scalar)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_list)]
 NameOrNames = Annotated[tuple[Name, ...], BeforeValidator(names_or_one)]
 AutoOrCount = Annotated[int | str, BeforeValidator(auto_or(whole_from(1)))]
-AutoOrLags = Annotated[int | str | tuple[int, ...], BeforeValidator(auto_or(lags))]
 FreeMap = Annotated[dict[str, Any], BeforeValidator(_mapping)]
 TextMap = Annotated[dict[str, Text], BeforeValidator(_mapping)]
 TextOrNone = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
