@@ -47,7 +47,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
 
     detail = store.job(request.job)
     found = store.trial(detail.job, request.rank)
-    if found.outputs is None:
+    if found.judged is None:
         raise InputError(
             f"trial {found.row.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
             where="--rank",
@@ -63,7 +63,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
         return {**kept, **head}
     problem = _problem(detail, request, warn)
     try:
-        told = tasks.of(problem.task).explain(problem, engine.load(found.outputs), request.seconds or DEFAULT_SECONDS)
+        told = tasks.of(problem.task).explain(problem, engine.load(found.judged), request.seconds or DEFAULT_SECONDS)
     except ValueError as error:
         raise InputError(str(error), fix="check that the data is that of the job") from error
     return {**head, **told.as_dict()}

@@ -41,6 +41,13 @@ class Calibration:
     rule: Rule | None = None
     document: dict[str, Any] | None = None
 
+    @classmethod
+    def of(cls, document: dict[str, Any] | None) -> Calibration:
+        """The calibration that a document, kept with a model, tells of."""
+        if document is None:
+            return cls()
+        return cls({name: document[name] for name in ("slope", "shifts", "floor")}, document)
+
     @property
     def documents(self) -> dict[str, Any]:
         """The document under its name, where there is one."""

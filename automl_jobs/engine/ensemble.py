@@ -36,6 +36,8 @@ VOTING, STACK = "VotingEnsemble", "StackEnsemble"
 ROUNDS = 20
 MOST_MEMBERS = 6
 PARTS = 5
+# The parameter of an ensemble's plan with its members' ids and weights, in their order.
+MEMBERS = "members"
 Score = Callable[[np.ndarray, np.ndarray], float]
 # Of the rows that choose, and of those that are answered, as masks: what is said of the latter.
 Answer = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -160,7 +162,8 @@ def _made(
         extra=judged.documents,
     )
     return TrialOutcome(
-        plan=TrialPlan(plan.id, plan.name),
+        # Which trials it is made of, and in what shares, lets it be made again of the same.
+        plan=TrialPlan(plan.id, plan.name, {MEMBERS: {m.id: w for m, w in zip(members, weights, strict=True)}}),
         preprocessor=preprocessor,
         score=judged.metrics[problem.metric],
         folds=judged.folds,

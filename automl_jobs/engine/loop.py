@@ -10,7 +10,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from automl_jobs.engine import records, spread
+from automl_jobs.engine import records, refit, spread
 from automl_jobs.engine.ensemble import STACK, VOTING, EnsemblePlan, Member
 from automl_jobs.engine.records import STOPPED_AT_LIMIT, STOPPED_EARLY, TrialRecord
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
@@ -89,7 +89,7 @@ class Loop:
     Parameters
     ----------
     problem: what is trained. search: what comes next. workers: who trains it. writer: where results go.
-    listener: who is told. folder: the job's scratch space.
+    listener: who is told. folder: the job's scratch space. blended: whether ensembles of its trials will be made.
     """
 
     problem: AnyProblem
@@ -98,6 +98,7 @@ class Loop:
     writer: JobWriter
     listener: Listener
     folder: Path
+    blended: bool = False
     completed: int = 0
     errors: list[str] = field(default_factory=list)
     _kept: list[_Kept] = field(default_factory=list)
@@ -106,6 +107,11 @@ class Loop:
     _finishing: bool = False
     # Ensembles of all the trials that there are.
     _made: set[str] = field(default_factory=set)
+    _refits: refit.Refits | None = None
+
+    def __post_init__(self) -> None:
+        if self.problem.hold_out:
+            self._refits = refit.Refits(self.problem.rows / self.problem.training_rows)
 
     def restore(self, earlier: list[TrialRecord]) -> None:
         """Take in the trials of earlier sessions, in the order in which they ended; before `run`."""
@@ -114,12 +120,14 @@ class Loop:
             if record.score is not None:
                 self.completed += 1
                 self._note_made(record.plan.algorithm)
+                self._note_refit(record.plan, record.result, max(record.seconds, record.growing or 0.0))
                 if record.plan.rows is not None:
                     self._sampled.add(record.plan.id)
                 self._adopt(record)
             elif not (record.result.error or "").startswith("stopped"):
                 self.errors.append(f"{record.plan.algorithm}: {record.result.error}")
         self._drop_weak()
+        self._reserve()
         self.listener.resumed([record.result for record in earlier], self.search.best)
 
     def _adopt(self, record: TrialRecord) -> None:
@@ -158,8 +166,7 @@ class Loop:
         chosen = self.writer.chosen()
         if chosen is None:
             return None
-        at_hand = [kept.folder / "outputs" for kept in self._kept if kept.result.id == chosen.id]
-        return chosen, at_hand[0] if at_hand else self.writer.outputs(chosen)
+        return chosen, self._outputs(chosen.id)
 
     def ensemble(self, deadline: float, learner: MetaLearner | None = None, bounded: bool = True) -> None:
         """Make an ensemble of the best trials; it is a trial like any other, and has until `deadline`.
@@ -194,7 +201,43 @@ class Loop:
         else:
             self._failed(shown, answer.error, seconds)
 
-    def ask(self, request: EnsemblePlan | TestScore | Describe, deadline: float) -> Any:
+    def fit_again(self, deadline: float) -> None:
+        """Fit the job's model again on all rows, where its hold-out was drawn from them and `deadline` allows it."""
+        best = self.best()
+        if self._refits is None or best is None or self.writer.is_refitted(best[0]):
+            return
+        chosen = best[0]
+        rows = self.problem.training_rows
+        hindrance = self._refits.hindrance(chosen.id, deadline - time.monotonic())
+        if not hindrance:
+            self.listener.note(
+                f"fitting rank {chosen.rank}, {chosen.algorithm}, again on all {self.problem.rows:,} rows"
+            )
+            answer = self.ask(self._refits.request(chosen.id, chosen.algorithm, self._outputs), deadline)
+            if isinstance(answer, refit.Refitted):
+                self.writer.log_refit(chosen, answer.document, answer.outputs)
+                return
+            hindrance = answer.error if isinstance(answer, Failure) else "the job's time was used up"
+        self.writer.log_refit(chosen, refit.kept(hindrance, rows), None)
+        self.listener.note(f"rank {chosen.rank} keeps the model of {rows:,} rows: {hindrance}")
+
+    def _outputs(self, trial: str) -> Path:
+        """The files of a completed trial's model."""
+        at_hand = [kept.folder / "outputs" for kept in self._kept if kept.result.id == trial]
+        return at_hand[0] if at_hand else self.writer.outputs(trial)
+
+    def _note_refit(self, plan: TrialPlan, result: TrialResult, seconds: float) -> None:
+        if self._refits is not None:
+            self._refits.note(plan, result.parameters, seconds)
+
+    def _reserve(self) -> None:
+        """Keep the time that fitting the likely model again will take."""
+        if self._refits is None:
+            return
+        ranked = [kept.result.id for kept in self._ranked() if kept.result.algorithm not in NO_MEMBERS]
+        self.search.reserved = self._refits.reserve(ranked, self.search.limits.seconds, self.blended)
+
+    def ask(self, request: EnsemblePlan | TestScore | Describe | refit.Refit, deadline: float) -> Any:
         """The answer of a worker to one request, or None when `deadline` (time.monotonic) came first."""
         worker = self.workers[0]
         if worker.busy or not worker.alive:
@@ -262,6 +305,8 @@ class Loop:
             self._sampled.add(plan.id)
         self._kept.append(_Kept(result, self.folder / outcome.plan.id))
         self._drop_weak()
+        self._note_refit(plan, result, max(seconds, outcome.growing_seconds))
+        self._reserve()
         self.listener.trial_finished(result, best)
 
     def _note_made(self, name: str) -> None:

@@ -49,6 +49,8 @@ class Problem:
     test: frame and target of the test data, or None.
     seed: of everything random.
     decision: how probabilities become labels, as the user asks for it.
+    hold_out: whether the only split's validation rows were drawn from the training data here: the job's model is
+        fitted again on all rows in the end (see engine/refit).
     bagged: whether a trial's model is the mean of its folds' models, where it would be fitted again on all rows.
     """
 
@@ -69,10 +71,16 @@ class Problem:
     seed: int = 0
     decision: DecisionSetting = AUTOMATIC
     bagged: bool = False
+    hold_out: bool = False
 
     @property
     def rows(self) -> int:
         return len(self.frame)
+
+    @property
+    def training_rows(self) -> int:
+        """How many rows the models learn from that are judged."""
+        return len(self.frame) if self.refit else len(self.splits[0][0])
 
     @property
     def classification(self) -> bool:
@@ -198,6 +206,7 @@ def build(prepared: Prepared, seed: int) -> Problem:
         seed=seed,
         decision=spec.forestay.decision or AUTOMATIC,
         bagged=spec.forestay.bagged_folds or False,
+        hold_out=len(splits) == 1 and not folds and prepared.plan.kind != "validation_data",
     )
 
 

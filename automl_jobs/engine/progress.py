@@ -87,6 +87,7 @@ class Progress(ABC):
     ----------
     best: the best score so far. stop_reason: why the search has ended, once it has.
     news: what there is to tell of the way it goes; whoever tells it empties the list.
+    reserved: seconds of the run that are kept for fitting its model again.
     """
 
     higher: bool
@@ -96,6 +97,7 @@ class Progress(ABC):
     best: float | None = None
     stop_reason: str = ""
     news: list[str] = field(default_factory=list)
+    reserved: float = 0.0
     _ids: set[str] = field(default_factory=set)
     _count: int = 0
     _finished: int = 0
@@ -138,7 +140,7 @@ class Progress(ABC):
 
     def remaining(self) -> float:
         """Seconds left of the whole run."""
-        return self.limits.seconds - (time.monotonic() - self.started)
+        return self.limits.seconds - self.reserved - (time.monotonic() - self.started)
 
     def deadline(self) -> float:
         """The moment (time.monotonic) at which a trial started now is stopped."""

@@ -1,4 +1,4 @@
-"""A whole local run: problem -> trials in workers -> ensemble -> test scores -> run store."""
+"""A whole local run: problem -> trials in workers -> ensemble -> test scores -> the model on all rows -> run store."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             search.started = search.started if began is None else began
             count, threads = _shares(spec, problem.rows)
             workers = [Worker(problem_file, folder, threads) for _ in range(count)]
-            loop = Loop(problem, search, workers, writer, listener, folder)
+            loop = Loop(problem, search, workers, writer, listener, folder, blended=bool(kinds))
             try:
                 listener.started(writer.job, count, threads)
                 if earlier:
@@ -170,15 +170,18 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                 writer.status("Running")
                 loop.run()
                 end = search.started + seconds
-                until, bounded = end - budget.test - budget.describe, settings.prefer != SCORE
+                # What is kept for fitting the model again comes last.
+                judged = end - search.reserved
+                until, bounded = judged - budget.test - budget.describe, settings.prefer != SCORE
                 if voting:
                     loop.ensemble(until - budget.stack, bounded=bounded)
                 if stack is not None:
                     loop.ensemble(until, stack, bounded)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
-                scores = _test_scores(problem, loop, max(end, time.monotonic() + MOST_TEST_SECONDS))
-                _describe(prepared, loop, writer, min(budget.describe, max(1.0, end - time.monotonic())))
+                scores = _test_scores(problem, loop, max(judged, time.monotonic() + MOST_TEST_SECONDS))
+                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())))
+                loop.fit_again(end)
             finally:
                 for worker in workers:
                     worker.kill()

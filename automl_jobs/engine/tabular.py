@@ -77,7 +77,7 @@ class _Session:
         self._trainer: tuple[int | None, Trainer] | None = None
 
     def answer(self, request: Any, folder: Path) -> Any:
-        from automl_jobs.engine import after, ensemble, judging
+        from automl_jobs.engine import after, ensemble, judging, refit
         from automl_jobs.engine.worker import TestScore
 
         if isinstance(request, TestScore):
@@ -86,6 +86,10 @@ class _Session:
             return after.describe(self.problem, request)
         if isinstance(request, ensemble.EnsemblePlan):
             return ensemble.run(self.problem, request, folder / request.id)
+        if isinstance(request, refit.Refit):
+            # What was made for trials gives way to the features of all rows.
+            self._trainer = None
+            return refit.run(self.problem, request, self.threads, folder / f"{request.id}-refit")
         return self._trainer_of(request.rows).run(request, folder / request.id)
 
     def _trainer_of(self, rows: int | None) -> Trainer:

@@ -35,6 +35,14 @@ class AnyProblem(Protocol):
     def rows(self) -> int: ...
 
     @property
+    def training_rows(self) -> int:
+        """How many of them the models learn from that are judged."""
+
+    @property
+    def hold_out(self) -> bool:
+        """Whether the others were drawn from the training data here: the job's model learns from them in the end."""
+
+    @property
     def test(self) -> Any:
         """The test data, or None."""
 

@@ -98,7 +98,7 @@ class Trainer:
         """
         started = time.monotonic()
         problem = self.problem
-        algorithm = _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
+        algorithm = self.algorithm(plan)
         layout = plan.layout or algorithm.layouts[0]
         parts: list[np.ndarray] = []
         rounds: list[int] = []
@@ -145,7 +145,7 @@ class Trainer:
         if bagged:
             steps = [("input", self.matrices.reader), ("model", self._bagged(bags, calibration.rule, judged.rule))]
         else:
-            model = self._labelled(fitted, calibration.rule, judged.rule)
+            model = self.labelled(fitted, calibration.rule, judged.rule)
             steps = [("input", self.matrices.reader), ("features", used.transformer), ("model", model)]
         written = outputs.write(
             folder / "outputs",
@@ -180,7 +180,11 @@ class Trainer:
             compared=tuple(compared),
         )
 
-    def _labelled(self, fitted: Fitted, calibration: calibrate.Rule | None, rule: decide.Rule | None) -> Any:
+    def algorithm(self, plan: TrialPlan) -> algorithms.Algorithm:
+        """What a plan tries."""
+        return _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
+
+    def labelled(self, fitted: Fitted, calibration: calibrate.Rule | None, rule: decide.Rule | None) -> Any:
         """A fitted estimator as it is served."""
         model = _for_one_row(fitted.estimator)
         if self.problem.classes is None:
@@ -195,7 +199,7 @@ class Trainer:
         blocks: dict[int, tuple[Any, list[tuple[Any, float]]]] = {}
         for transformer, fitted in bags:
             models = blocks.setdefault(id(transformer), (transformer, []))[1]
-            models.append((self._labelled(fitted, calibration, None), 1 / len(bags)))
+            models.append((self.labelled(fitted, calibration, None), 1 / len(bags)))
         shares = list(blocks.values())
         return BlendedRegressor(shares) if self.problem.classes is None else BlendedClassifier(shares, decision=rule)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from automl_jobs.engine.after import Describe
     from automl_jobs.engine.ensemble import EnsemblePlan
+    from automl_jobs.engine.refit import Refit
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -101,7 +102,7 @@ class Worker:
         self.problem_file = problem_file
         self.folder = folder
         self.threads = threads
-        self.request: TrialPlan | EnsemblePlan | TestScore | Describe | None = None
+        self.request: TrialPlan | EnsemblePlan | TestScore | Describe | Refit | None = None
         self.started = 0.0
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -132,7 +133,7 @@ class Worker:
     def busy(self) -> bool:
         return self.request is not None
 
-    def ask(self, request: TrialPlan | EnsemblePlan | TestScore | Describe) -> None:
+    def ask(self, request: TrialPlan | EnsemblePlan | TestScore | Describe | Refit) -> None:
         """Send a request; the answer makes `pipe` readable."""
         self.request, self.started = request, time.monotonic()
         # A process that died meanwhile is found when its answer is read.

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from automl_jobs.runs import tags
 from forestay import project
 from forestay.errors import InputError
 
@@ -37,15 +38,30 @@ def _local(store: RunStore, run: Run) -> Path | None:
     return written
 
 
-def outputs_path(store: RunStore, run: Run) -> Path:
+FIRST, REFITTED = "outputs", "refitted/outputs"
+"""Where a trial has its files: of the model that its score is of, and of the same fitted again on all rows."""
+
+
+def place(labels: Mapping[str, str]) -> str:
+    """Which of the two the tags of a trial or of a model version speak of."""
+    return REFITTED if tags.REFITTED in labels else FIRST
+
+
+def outputs_path(store: RunStore, run: Run, part: str | None = None) -> Path:
     """Where `outputs` has the folder of a trial, whether it is there by now or not."""
     folder = _local(store, run) or store.place.folder / "cache" / run.run_id
-    return folder / "outputs"
+    return folder / (part or place(run.tags))
 
 
-def outputs(store: RunStore, run: Run) -> Path:
-    """The folder `outputs/` of a trial. Raises InputError when it was removed."""
-    kept = outputs_path(store, run)
+def outputs(store: RunStore, run: Run, part: str | None = None) -> Path:
+    """The folder with the files of a trial. Raises InputError when it was removed.
+
+    Parameters
+    ----------
+    part: FIRST or REFITTED; None for its model as it is served, which is the latter where there is one.
+    """
+    part = part or place(run.tags)
+    kept = outputs_path(store, run, part)
     if _local(store, run) is not None:
         if not kept.is_dir():
             raise InputError(
@@ -54,20 +70,24 @@ def outputs(store: RunStore, run: Run) -> Path:
         return kept
     if not kept.is_dir():
         with project.new_folder(kept) as scratch:
-            store.client.download_artifacts(run.run_id, "outputs", dst_path=str(scratch))
-            inner = scratch / "outputs"
-            for item in inner.iterdir():
+            store.client.download_artifacts(run.run_id, part, dst_path=str(scratch))
+            for item in (scratch / part).iterdir():
                 item.rename(scratch / item.name)
-            inner.rmdir()
+            shutil.rmtree(scratch / part)
+            if part == REFITTED:
+                (scratch / part).parent.rmdir()
     return kept
 
 
 def trial_folder(store: RunStore, run: Run, beside: str) -> Path | None:
-    """The folder of a trial with `outputs/`, and the files `beside` it (a pattern); None where it was removed."""
+    """The folder of a trial with `outputs/` of the model that its score is of, and the files `beside` it (a pattern).
+
+    None where it was removed.
+    """
     if _local(store, run) is not None:
-        folder = outputs_path(store, run).parent
-        return folder if (folder / "outputs").is_dir() else None
-    folder = outputs(store, run).parent
+        folder = outputs_path(store, run, FIRST).parent
+        return folder if (folder / FIRST).is_dir() else None
+    folder = outputs(store, run, FIRST).parent
     for item in store.client.list_artifacts(run.run_id):
         if fnmatch(item.path, beside) and not (folder / item.path).is_file():
             with tempfile.TemporaryDirectory(dir=folder) as scratch:

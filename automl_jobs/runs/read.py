@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration")
+DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration", "refit")
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
@@ -270,6 +270,7 @@ def trial(store: RunStore, given: str, rank: int | None) -> TrialDetail:
     found, row = find_trial(store, given, rank)
     run = trial_run(store, row)
     outputs = files.outputs(store, run) if row.has_model else None
+    judged = files.outputs(store, run, files.FIRST) if row.has_model else None
     return TrialDetail(
         job=found.job,
         task=found.task,
@@ -279,6 +280,7 @@ def trial(store: RunStore, given: str, rank: int | None) -> TrialDetail:
         documents={name: files.document(store, run, name) for name in DOCUMENTS},
         files=files.listed(outputs) if outputs else (),
         outputs=outputs,
+        judged=judged,
     )
 
 

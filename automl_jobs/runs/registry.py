@@ -1,8 +1,9 @@
 """Registered models: names and versions in MLflow's registry, each with the trial that it came from.
 
 A version's source is the trial's `outputs/mlflow-model`, so that `models:/M/1` loads with MLflow's own tools; its
-folder for everything of ours is `outputs/`. Registering a trial again under the same name gives the version that
-is there: versions differ, always.
+folder for everything of ours is `outputs/`, or that of the same trial fitted again on all rows (see `files.place`).
+Registering a trial again under the same name gives the version that is there: versions differ, always, and what was
+registered before the trial was fitted again stays what it is.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
     run = trial_run(store, row)
     folder = files.outputs(store, run)
     with store.writing() as client:
-        before = [version for version in _versions(store, name) if version.run_id == row.run_id]
+        part = files.place(run.tags)
+        same = (version for version in _versions(store, name) if version.run_id == row.run_id)
+        before = [version for version in same if files.place(version.tags) == part]
         if before:
             return replace(_found(store, before[0]), existing=True)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        source = "outputs/mlflow-model" if (folder / "mlflow-model").is_dir() else "outputs"
+        source = f"{part}/mlflow-model" if (folder / "mlflow-model").is_dir() else part
         made = client.create_model_version(
             name,
             source=f"runs:/{row.run_id}/{source}",
@@ -49,6 +52,7 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
                 tags.ALGORITHM: row.algorithm,
                 tags.PRIMARY_METRIC: job.primary_metric,
                 tags.SCORE: repr(row.score),
+                **({tags.REFITTED: "yes"} if part == files.REFITTED else {}),
             },
         )
     return model(store, name, str(made.version))
@@ -69,7 +73,7 @@ def _found(store: RunStore, version: Version) -> ModelVersion:
             f"the trial of model {version.name}:{version.version} is gone: its run was removed from MLflow",
             fix=f"register another one as {version.name}",
         )
-    folder = files.outputs(store, run)
+    folder = files.outputs(store, run, files.place(version.tags))
     return replace(_row(version, folder), decision=_decision(folder))
 
 
@@ -123,4 +127,8 @@ def model(store: RunStore, given: str, version: str | None = None) -> ModelVersi
 def models(store: RunStore) -> list[ModelVersion]:
     """See `RunStore.models`."""
     found = ((version, _run(store, version)) for version in _versions(store))
-    return [_row(version, files.outputs_path(store, run)) for version, run in found if run is not None]
+    return [
+        _row(version, files.outputs_path(store, run, files.place(version.tags)))
+        for version, run in found
+        if run is not None
+    ]

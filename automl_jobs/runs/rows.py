@@ -273,7 +273,14 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class TrialDetail:
-    """One trial whole. `outputs` is its folder on this machine, None where the trial has no model."""
+    """One trial whole.
+
+    Attributes
+    ----------
+    outputs: the folder of its model on this machine, None where the trial has no model.
+    judged: that of the model that its score and charts are of: another where it was fitted again on all rows, so that
+        what is measured on validation rows is measured by a model that never saw them.
+    """
 
     job: str
     task: str
@@ -283,6 +290,7 @@ class TrialDetail:
     documents: Mapping[str, Any]
     files: tuple[tuple[str, int], ...]
     outputs: Path | None
+    judged: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -297,6 +305,7 @@ class TrialDetail:
             "accuracy_table": self.documents.get("accuracy_table"),
             "decision": self.documents.get("decision"),
             "calibration": self.documents.get("calibration"),
+            "refit": self.documents.get("refit"),
         }
 
 

@@ -29,6 +29,7 @@ TRIAL = "forestay.trial"
 OF_JOB = "forestay.of_job"
 DURATION = "forestay.duration_seconds"
 OUTPUTS = "forestay.outputs"  # "yes" where the trial has a model
+REFITTED = "forestay.refitted"  # there where the trial's model was fitted again on all rows, or a version is that model
 ORDER = "forestay.order"  # a trial's place in the job, counted from 1
 
 BEST_CHILD = "automl_best_child_run_id"  # Azure's: the run id of the best trial

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.runs import choice, liveness, names, tags
+from automl_jobs.runs import choice, files, liveness, names, tags
 from automl_jobs.runs.database import ARTIFACTS_TAG
 from automl_jobs.runs.rows import ENDED, JOB_DOCUMENTS, BestTrial, JobStart, TrialResult, TrialRow, finite
 from forestay.errors import ForestayError, InputError
@@ -39,6 +39,8 @@ TRAIN_ROWS = "train_rows"
 """How many rows a trial's model was fitted on."""
 NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, FEATURES_MS, MODEL_MB, TRAIN_ROWS, *QUALITY)
 """Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
+REFIT = "refit"
+"""The document of a trial that says whether its model was fitted again on all rows."""
 PREFER = "prefer"
 """The parameter of a job that says what its choice among the trials goes by."""
 JOB_FILE = "job.yml"
@@ -241,6 +243,29 @@ class JobWriter:
                 raise
             self._end(run_id, result, status, score, error)
 
+    def log_refit(self, trial: BestTrial, document: Mapping[str, Any], outputs: Path | None) -> None:
+        """Record what came of fitting a trial's model again on all rows.
+
+        Its files lie beside the first ones, and are the trial's from the moment its tag says so: a kill before leaves
+        the trial as it was.
+
+        Parameters
+        ----------
+        document: which rows the model has seen, or why it stays as it is. outputs: its files, None where it does.
+        """
+        with self._guard:
+            client = self._store.client
+            client.log_text(trial.run_id, json.dumps(document, allow_nan=False), REFIT)
+            if outputs is not None:
+                client.log_artifacts(trial.run_id, str(outputs), files.REFITTED)
+                with self._store.writing() as writing:
+                    log(writing, trial.run_id, labels={tags.REFITTED: "yes"})
+
+    def is_refitted(self, trial: BestTrial) -> bool:
+        """Whether a trial's model was fitted again on all rows, in an earlier session perhaps."""
+        run = self._store.source.run(trial.run_id) if self._store.source else None
+        return run is not None and tags.REFITTED in run.tags
+
     def log_document(self, name: str, document: Any) -> None:
         """Keep a JSON document with the job, under a name of `rows.JOB_DOCUMENTS`; again with one replaces it."""
         if name not in JOB_DOCUMENTS:
@@ -307,14 +332,13 @@ class JobWriter:
         """The trial that is the job's model so far."""
         return self._best
 
-    def outputs(self, trial: BestTrial) -> Path:
-        """The files of a trial of this job, as they lie in the store."""
-        from automl_jobs.runs import files
-
-        run = self._store.source.run(trial.run_id) if self._store.source else None
+    def outputs(self, trial: str) -> Path:
+        """The files of the model that the score of a trial of this job is of, as they lie in the store."""
+        run_id = next(row.run_id for row, _ in self._rows if row.id == trial)
+        run = self._store.source.run(run_id) if self._store.source else None
         if run is None:
-            raise InputError("this trial was deleted while the job ran", where=trial.id)
-        return files.outputs(self._store, run)
+            raise InputError("this trial was deleted while the job ran", where=trial)
+        return files.outputs(self._store, run, files.FIRST)
 
     def finish(self, status: str, error: str | None = None, test_metrics: Mapping[str, float] | None = None) -> None:
         """Completed, Failed or Canceled, and nothing more after it.

@@ -373,6 +373,7 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
             ("calibration error", number(row.quality.get("expected_calibration_error"))),
             ("brier score", number(row.quality.get("brier_score"))),
             ("took", duration(row.duration_seconds)),
+            ("fitted on", _refit_text(found.documents.get("refit"))),
             ("files in", found.outputs),
         ]
     )
@@ -385,6 +386,15 @@ def trial_view(found: TrialDetail) -> Iterable[Any]:
         yield matrix
     if found.files:
         yield table(("file", "bytes"), ((path, f"{size:,}") for path, size in found.files), right=("bytes",))
+
+
+def _refit_text(document: Any) -> str | None:
+    """Which rows a model has seen, for a person; None where no hold-out was drawn from its training rows."""
+    if not isinstance(document, dict):
+        return None
+    if not document["refitted"]:
+        return f"{document['rows']:,} rows, without the hold-out: {document['reason']}"
+    return f"all {document['rows']:,} rows; scores are of the same model fitted on {document['judged_rows']:,} of them"
 
 
 def decision_facts(document: Any) -> list[tuple[str, Any]]:

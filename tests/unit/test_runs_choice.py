@@ -110,7 +110,7 @@ def test_the_choice_is_kept_with_the_job_and_is_what_is_registered(tmp_path: Pat
     so_far = writer.chosen()
     assert so_far is not None
     assert so_far.id == identity
-    assert (writer.outputs(so_far) / "model.pkl").is_file()
+    assert (writer.outputs(so_far.id) / "model.pkl").is_file()
     writer.finish("Completed")
     job = RunStore.open(tmp_path / "home").job("latest")
     assert job.parameters["prefer"] == prefer

@@ -64,6 +64,15 @@ class ForecastProblem:
     task: str = "forecasting"
 
     @property
+    def training_rows(self) -> int:
+        return self.rows
+
+    @property
+    def hold_out(self) -> bool:
+        """Every trial's model is fitted on all rows after its origins."""
+        return False
+
+    @property
     def classification(self) -> bool:
         return False
 
