@@ -111,6 +111,7 @@ def _texts(source: ModelSource, schema: ModelSchema, golden: Golden) -> dict[str
     history = {requests.SAMPLE_HISTORY: _json(requests.history_request(golden))} if schema.forecasts else {}
     return {
         "score.py": templates.render("scoring/score.py.j2", task=schema.task),
+        "wsgi.py": (templates.FOLDER / "scoring" / "wsgi.py").read_text(encoding="utf-8"),
         "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),
         "README.md": templates.render(
             "scoring/README.md.j2",

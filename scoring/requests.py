@@ -81,6 +81,20 @@ class BadRequest:
     content_type: str = "application/json"
 
 
+def unreadable(row: dict[str, Any]) -> Iterator[BadRequest]:
+    """Bodies that fail before score.py is called; wsgi.py refuses what the server itself would answer with a 500."""
+    body = json.dumps({"data": [row]})
+    yield BadRequest("not JSON", b"{")
+    yield BadRequest("nothing sent", b"")
+    yield BadRequest("form data", b"data=1", content_type="application/x-www-form-urlencoded")
+    yield BadRequest("a list", b"[1]")
+    yield BadRequest("not UTF-8", b'{"data": "\xff"}')
+    yield BadRequest("UTF-16", body.encode("utf-16-le"))
+    yield BadRequest("nested deep", b'{"data": ' + b"[" * 5000 + b"]" * 5000 + b"}")
+    yield BadRequest("brackets without end", b"[" * 100_000)
+    yield BadRequest("a number of 5000 digits", b'{"data": [' + b"9" * 5000 + b"]}")
+
+
 def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     """Requests that a careful server refuses: of each kind one, for each column type the first column."""
     row = sample_row(schema)
@@ -89,9 +103,7 @@ def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     def with_value(what: str, column: ColumnSchema, value: Any) -> BadRequest:
         return body(f"{column.type} column, {what}", {"data": [{**row, column.name: value}]}, column.name)
 
-    yield BadRequest("not JSON", b"{")
-    yield BadRequest("nothing sent", b"")
-    yield BadRequest("form data", b"data=1", content_type="application/x-www-form-urlencoded")
+    yield from unreadable(row)
     yield body("no rows", {"data": []})
     yield body("rows not a list", {"data": row})
     yield body("a row not an object", {"data": [1]})

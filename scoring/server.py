@@ -1,7 +1,8 @@
 """The real Azure ML inference server on 127.0.0.1: started from a clean environment, asked, and stopped.
 
-`azmlinfsrv` always listens on every address, so gunicorn is started on the same application with a socket of ours. The
-socket is bound before the server starts, so a port that is taken is known at once and nobody can take it in between.
+`azmlinfsrv` always listens on every address, so gunicorn is started on the same application, behind the folder's own
+wsgi.py, with a socket of ours. The socket is bound before the server starts, so a port that is taken is known at once
+and nobody can take it in between.
 """
 
 from __future__ import annotations
@@ -83,14 +84,26 @@ def listen(port: int = 0) -> socket.socket:
     return bound
 
 
-def command(python: Path, fd: int, tag: str) -> list[str]:
+# Starts gunicorn so that it finds wsgi.py: its own --pythonpath takes a comma in a path for the end of it.
+_GUNICORN = """
+import sys
+sys.path.append(sys.argv[1])
+del sys.argv[:2]
+from gunicorn.app.wsgiapp import run
+run()
+"""
+
+
+def command(python: Path, folder: Path, fd: int, tag: str) -> list[str]:
     """The server's command line. `tag` does nothing but to make its process known again.
 
-    -I: nothing of the caller's Python gets in. -B: no bytecode is written into the folder served.
+    -I: nothing of the caller's Python gets in. -B: no bytecode is written into the folder served. A folder that has no
+    wsgi.py, as one deployed by an earlier version, is served by Microsoft's application alone.
     """
+    application = "wsgi:app" if (folder / "wsgi.py").is_file() else "azureml_inference_server_http.server.entry:app"
     return [
-        str(python), "-I", "-B", "-m", "gunicorn", "--bind", f"fd://{fd}", "--no-control-socket", "--workers", "1",
-        "--timeout", "300", "--name", tag, "azureml_inference_server_http.server.entry:app",
+        str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn", "--bind", f"fd://{fd}",
+        "--no-control-socket", "--workers", "1", "--timeout", "300", "--name", tag, application,
     ]  # fmt: skip
 
 
@@ -125,7 +138,7 @@ def start(
     port = int(bound.getsockname()[1])
     with bound, log.open("ab") as output:
         running = process.start(
-            command(python, bound.fileno(), tag),
+            command(python, folder, bound.fileno(), tag),
             environment=variables(folder),
             folder=work,
             output=output,

@@ -30,6 +30,7 @@ FILES = {
     "requirements.lock",
     "sample_request.json",
     "score.py",
+    "wsgi.py",
 }
 
 

@@ -195,7 +195,8 @@ def test_wrong_parameters_are_refused(score: ModuleType, parameters: Any, code: 
 def test_every_bad_request_of_the_proof_is_refused(score: ModuleType, schema: ModelSchema) -> None:
     made = list(requests.bad_requests(schema))
     assert {bad.column for bad in made} >= {"day", "store", "promotion", "sales"}
-    asked = [(bad, json.loads(bad.body)) for bad in made if bad.body[:1] == b"{" and bad.body != b"{"]
+    unreadable = {bad.what for bad in requests.unreadable({})}
+    asked = [(bad, json.loads(bad.body)) for bad in made if bad.what not in unreadable]
     assert len(asked) > 30
     for bad, body in asked:
         if body.keys() - {"data", "Inputs", "GlobalParameters", "input_data"}:
