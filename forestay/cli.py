@@ -68,6 +68,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "generate": Lazy("forestay.commands.score:generate", "Write score.py, conda_env.yaml and their company."),
             "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
             "serve": Lazy("forestay.commands.score:serve", "Serve a scoring folder in the foreground."),
+            "diff": Lazy("forestay.commands.score:diff", "What changes between two versions, and what breaks callers."),
         },
     ),
     "endpoint": (

@@ -37,6 +37,7 @@ class Shipment:
     job_file, options, model, endpoint, target: what was asked for.
     job: the trained job's name; given from the start, it is not trained again.
     rank: which trial of the leaderboard is shipped; None for the chosen one.
+    allow_breaking: deploy also where callers of what the endpoint serves would break.
     listeners: makes the listener of the training, from the metric and the seconds that it may take.
     say: told of each stage inside a step.
     """
@@ -50,6 +51,7 @@ class Shipment:
     say: Say
     job: str = ""
     rank: int | None = None
+    allow_breaking: bool = False
     prepared: Prepared | None = None
     version: ModelVersion | None = None
     folder: Path | None = None
@@ -78,6 +80,8 @@ class Shipment:
                 words += ["--decision", str(self.options.decision)]
         if self.rank is not None:
             words += ["--rank", str(self.rank)]
+        if self.allow_breaking:
+            words += ["--allow-breaking"]
         return shlex.join(words)
 
 
@@ -163,10 +167,12 @@ def verify(shipment: Shipment) -> str:
 
 
 def deploy(shipment: Shipment) -> str:
+    from scoring.diff import guard
     from scoring.targets import choose
 
     assert shipment.folder is not None
     target = choose(shipment.target, shipment.options.env, home(), shipment.say)
+    guard(target, shipment.endpoint, shipment.folder, shipment.allow_breaking)
     shipment.record = target.deploy(shipment.endpoint, shipment.folder)
     return shipment.record.scoring_uri
 

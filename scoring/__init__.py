@@ -9,5 +9,7 @@ generate      model version -> scoring folder
 server        the real Azure ML inference server, started and stopped
 verify        scoring folder -> proof
 proofs        the proofs kept under .forestay, by model version and hash of the folder
+diff          what changes for callers between two versions
+serve         a folder at work: reloaded when it changes, with a page to try it
 targets       where a proven folder can be deployed to
 """

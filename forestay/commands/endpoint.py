@@ -46,22 +46,34 @@ def _target(context: click.Context, target: str = "local", env: str = "local") -
 )
 @click.option("--env", default="local", show_default=True, help="The environment: local, or a stack's name.")
 @click.option("--port", type=click.IntRange(1, 65535), help="On 127.0.0.1; by default the one it had, or a free one.")
+@click.option("--allow-breaking", is_flag=True, help="Also where callers of the deployed version would break.")
 @click.pass_context
 def deploy(
-    context: click.Context, name: str, model: str, folder: Path | None, target: str, env: str, port: int | None
+    context: click.Context,
+    name: str,
+    model: str,
+    folder: Path | None,
+    target: str,
+    env: str,
+    port: int | None,
+    allow_breaking: bool,
 ) -> None:
     """Serve a proven model version under a name. Only what was proven, to the byte, can be deployed.
 
-    The server is tested with golden rows before it replaces the one that runs. The same again changes nothing.
+    The server is tested with golden rows before it replaces the one that runs. The same again changes nothing. A
+    version that breaks callers of the deployed one (see forestay score diff) is refused with exit code 1.
 
     Example: forestay endpoint deploy churn-api --model Churn:3
     """
     from forestay import project
+    from scoring.diff import guard
     from scoring.targets import check_name, find_proven
 
     check_name(name)
     chosen = _target(context, target, env)
-    record = chosen.deploy(name, find_proven(project.home(), model, folder), port=port)
+    proven = find_proven(project.home(), model, folder)
+    guard(chosen, name, proven, allow_breaking)
+    record = chosen.deploy(name, proven, port=port)
     found = console(context)
     found.emit(record.as_dict(), lambda: _lines(record))
     if record.changed:

@@ -14,6 +14,7 @@ from forestay.cli import Command, console
 from forestay.errors import ForestayError
 
 if TYPE_CHECKING:
+    from scoring.diff import Difference
     from scoring.proofs import Proof
 
 
@@ -115,3 +116,46 @@ def serve(context: click.Context, folder: Path, port: int | None) -> None:
         run(folder, ready, port=port or 0, say=found.note)
     except KeyboardInterrupt:
         found.note("stopped")
+
+
+@click.command(cls=Command)
+@click.argument("old", metavar="A")
+@click.argument("new", metavar="B")
+@click.pass_context
+def diff(context: click.Context, old: str, new: str) -> None:
+    """What changes from version A to version B, and whether it breaks callers of A.
+
+    A and B are scoring folders, or registered models as MODEL[:VERSION]. Exit code 0 when nothing breaks, 1 when
+    something does.
+
+    Example: forestay score diff Churn:2 Churn:3
+    """
+    from scoring.diff import compare, read
+
+    found = compare(read(old), read(new))
+    console(context).emit(found.as_dict(), lambda: _diff_view(found))
+    if found.breaking:
+        context.exit(ForestayError.exit_code)
+
+
+def _diff_view(found: Difference) -> Iterator[Any]:
+    from forestay.console import table
+    from scoring.diff import shown
+
+    if found.changes:
+        yield table(
+            ["change", "name", "was", "is", "callers", "because"],
+            [
+                [
+                    change.what.replace("_", " "),
+                    shown(change.name),
+                    "" if change.old is None else shown(change.old),
+                    "" if change.new is None else shown(change.new),
+                    "BREAKS" if change.breaking else "fine",
+                    change.reason,
+                ]
+                for change in found.changes
+            ],
+        )
+    breaks = f"breaks callers in {len(found.breaking)} places" if found.breaking else "breaks no caller"
+    yield f"{found.old} -> {found.new}: {len(found.changes)} changes, {breaks}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--job", metavar="JOB", default="", help="Ship this trained job instead of training anew.")
 @click.option("--rank", type=click.IntRange(1), help="Which trial of the leaderboard; without it the chosen one.")
+@click.option("--allow-breaking", is_flag=True, help="Also where callers of what the endpoint serves would break.")
 @submit_options
 @click.pass_context
 def ship(
@@ -38,6 +39,7 @@ def ship(
     target: str,
     job: str,
     rank: int | None,
+    allow_breaking: bool,
     overrides: tuple[str, ...],
     time_budget: str | None,
     seed: int | None,
@@ -67,6 +69,7 @@ def ship(
         say=lambda text: screen.note(f"      {text}"),
         job=job,
         rank=rank,
+        allow_breaking=allow_breaking,
     )
 
     def done(number: int, step: Step, result: str, seconds: float) -> None:

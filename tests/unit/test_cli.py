@@ -192,7 +192,10 @@ def test_usage_errors_name_what_is_near(words: tuple[str, ...], told: str, capsy
         (("jbo",), ("No such command 'jbo'.", "Did you mean 'job'? See forestay --help")),
         (("score", "gen"), ("No such command 'gen'.", "Did you mean 'generate'? See forestay score --help")),
         (("submit", "job.yml"), ("No such command 'submit'.", "Did you mean 'job submit'? See forestay --help")),
-        (("score", "xyz"), ("No such command 'xyz'.", "Commands: generate, verify, serve. See forestay score --help")),
+        (
+            ("score", "xyz"),
+            ("No such command 'xyz'.", "Commands: generate, verify, serve, diff. See forestay score --help"),
+        ),
         (("job", "list", "--quite"), ("No such option '--quite'.", "Did you mean '--quiet'? See forestay job list")),
         (("job", "show"), ("Missing argument 'JOB'.", "See forestay job show --help")),
         (("job", "-q"), ("Missing command.", "See forestay job --help")),
