@@ -18,6 +18,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction import FeatureHasher
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
@@ -451,6 +452,50 @@ class OneHot(OneHotEncoder):
             start += few is not None
             tables.append(table)
         return tables, unknown, start
+
+
+class HashOneHot(TransformerMixin, BaseEstimator):
+    """Gives each category one of a fixed number of places, by its hash (Weinberger et al. 2009, "Feature hashing").
+
+    Azure's HashOneHotEncoder: no category is rare or unseen, at the price that some share a place.
+
+    Parameters
+    ----------
+    bits: each column has 2 ** bits places.
+
+    Input: a frame of categorical columns (text, NaN for missing), n rows. Output: sparse float32 (n, columns * places);
+    a missing value has no place.
+    """
+
+    def __init__(self, bits: int = 10) -> None:
+        self.bits = bits
+
+    def fit(self, X: Any, y: Any = None) -> HashOneHot:
+        names = getattr(X, "columns", None)
+        self.n_features_in_ = X.shape[1]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        return self
+
+    def transform(self, X: Any) -> csr_matrix:
+        check_is_fitted(self)
+        hasher = FeatureHasher(2**self.bits, input_type="string", alternate_sign=False, dtype=np.float32)
+        words = np.asarray(X, dtype=object)
+        blocks = []
+        for column in words.T:
+            # Each value is hashed once.
+            places, values = pd.factorize(column)
+            hashed = hasher.transform([[str(value)] for value in values] + [[]])
+            blocks.append(hashed[places])
+        return csr_matrix(hstack(blocks))
+
+    def transform_words(self, words: np.ndarray) -> np.ndarray:
+        """The same of words (n, columns), dense."""
+        return np.asarray(self.transform(words).toarray())
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
+        return np.array([f"{name}_hash{place}" for name in names for place in range(2**self.bits)], dtype=object)
 
 
 class MeanTarget(TargetEncoder):

@@ -10,6 +10,7 @@ A layout has a plain part, fitted without the target, and for some a part that n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ LINEAR, CHARS, COUNTS, TREE, TARGET = "linear", "chars", "counts", "tree", "targ
 FOR_LINES = (LINEAR, CHARS)
 FOR_TREES = (TREE, TARGET)
 LINEAR_TERMS, TOPICS = 50_000, 64
+# So many categories of a column are counted one by one at most.
+COUNTED_LEVELS = 200
 FEW_ROWS = 200
 IMPUTED = ("numeric", "boolean", "categorical")
 
@@ -37,12 +40,14 @@ class FeatureSettings:
     imputers: column name to the parameters of its imputer (strategy, fill_value).
     blocked: Azure's names of transformers that must not be used.
     texts: text column to the parameters of its TF-IDF.
+    hashed: categorical column to the bits of its hash, by which layouts that count categories tell them apart.
     """
 
     columns: tuple[tuple[str, str], ...]
     imputers: dict[str, dict[str, Any]] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()
     texts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hashed: dict[str, int] = field(default_factory=dict)
 
     @property
     def topics(self) -> bool:
@@ -58,8 +63,15 @@ class FeatureSettings:
         return [name for name, kind in self.columns if kind in types]
 
 
-def settings(columns: list[tuple[str, str]], featurization: Featurization | None) -> FeatureSettings:
-    """The settings for these columns under the job file's `featurization` section."""
+def settings(
+    columns: list[tuple[str, str]], featurization: Featurization | None, levels: Mapping[str, int] | None = None
+) -> FeatureSettings:
+    """The settings for these columns under the job file's `featurization` section.
+
+    Parameters
+    ----------
+    levels: how many categories columns have: many are hashed, as Azure does it.
+    """
     imputers: dict[str, dict[str, Any]] = {}
     texts: dict[str, dict[str, Any]] = {}
     blocked: frozenset[str] = frozenset()
@@ -72,7 +84,29 @@ def settings(columns: list[tuple[str, str]], featurization: Featurization | None
         for entry in featurization.transformer_params.get("TfIdf", ()):
             for name in entry.fields_ or [name for name, kind in columns if kind == "text"]:
                 texts[name] = texts.get(name, {}) | transformers.tfidf(entry.parameters)
-    return FeatureSettings(tuple(columns), imputers, blocked, texts)
+    hashed = hashed_columns([name for name, kind in columns if kind == "categorical"], featurization, levels or {})
+    return FeatureSettings(tuple(columns), imputers, blocked, texts, hashed)
+
+
+def hashed_columns(
+    names: Sequence[str], featurization: Featurization | None, levels: Mapping[str, int]
+) -> dict[str, int]:
+    """Which of these categorical columns are hashed where categories are counted, and to how many bits.
+
+    Those with more levels than are counted one by one, and those that the job file says; none where it blocks that.
+    """
+    bits = {name: transformers.HASH_BITS for name in names if levels.get(name, 0) > COUNTED_LEVELS}
+    if featurization is None:
+        return bits
+    if transformers.HASHER in featurization.blocked_transformers:
+        return {}
+    types = featurization.column_name_and_types
+    bits |= {name: transformers.HASH_BITS for name in names if types.get(name) == transformers.HASHED}
+    for entry in featurization.transformer_params.get(transformers.HASHER, ()):
+        # Without `fields` the parameters are for every column that is hashed.
+        chosen = [name for name in entry.fields_ if name in names] if entry.fields_ else list(bits)
+        bits |= dict.fromkeys(chosen, transformers.hash_bits(entry.parameters))
+    return bits
 
 
 def _imputer(parameters: dict[str, Any] | None, layout: str, numeric: bool) -> Any:
@@ -142,11 +176,16 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
-    from forestay_transformers import CategoryCodes, Columns, DateParts, OneHot, Topics
+    from forestay_transformers import CategoryCodes, Columns, DateParts, HashOneHot, OneHot, Topics
 
     blocks: list[tuple[str, Any, Any]] = []
     onehot_blocked = "OneHotEncoder" in plan.blocked
     categorical = plan.of_type("categorical") if layout != TARGET else []
+    hashed = [name for name in categorical if name in plan.hashed] if layout not in FOR_TREES else []
+    for number, name in enumerate(hashed):
+        encoder = make_pipeline(_imputer(plan.imputers.get(name), layout, numeric=False), HashOneHot(plan.hashed[name]))
+        blocks.append((f"hashed{number}", encoder, [name]))
+    categorical = [name for name in categorical if name not in hashed]
     for number, (parameters, names) in enumerate(_grouped(categorical, plan.imputers)):
         steps = [_imputer(parameters, layout, numeric=False)]
         if onehot_blocked or (layout == TREE and not plan.onehot_trees):
@@ -158,7 +197,12 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
                 steps.append(_imputer({"strategy": "constant", "fill_value": -1}, layout, numeric=True))
         else:
             steps.append(
-                OneHot(handle_unknown="infrequent_if_exist", min_frequency=2, max_categories=200, dtype=np.float32)
+                OneHot(
+                    handle_unknown="infrequent_if_exist",
+                    min_frequency=2,
+                    max_categories=COUNTED_LEVELS,
+                    dtype=np.float32,
+                )
             )
         blocks.append((f"categorical{number}", make_pipeline(*steps), names))
     for number, (parameters, names) in enumerate(_grouped(plan.of_type("numeric", "boolean"), plan.imputers)):
@@ -225,8 +269,10 @@ def describe(plan: FeatureSettings, layout: str) -> str:
         if plan.of_type("text"):
             words.append("TextTopics" if plan.topics else "TextTarget")
     else:
-        if plan.of_type("categorical"):
+        if set(plan.of_type("categorical")) - set(plan.hashed):
             words.append("OneHot")
+        if plan.hashed:
+            words.append("Hash")
         if plan.of_type("numeric", "boolean", "datetime"):
             words.append("Scale" if layout in FOR_LINES else "Bins")
         if plan.of_type("text"):

@@ -197,7 +197,11 @@ def build(prepared: Prepared, seed: int) -> Problem:
         weights=None if weights is None else weights.to_numpy(dtype="float64"),
         splits=splits,
         refit=len(splits) > 1,
-        settings=features.settings([(column.name, str(column.type)) for column in used], spec.featurization),
+        settings=features.settings(
+            [(column.name, str(column.type)) for column in used],
+            spec.featurization,
+            {column.name: column.distinct for column in train.columns},
+        ),
         schema=schema,
         golden_rows=golden.rows(columns, train.frame, seed),
         positive=_positive(spec.positive_label, classes),

@@ -25,7 +25,7 @@ TYPES = {
 }
 SILENT = ("passthrough", "Pipeline", "ColumnTransformer", "FeatureUnion")
 # Ours that are scikit-learn's, but for few rows.
-OURS = {"OneHot": "OneHotEncoder", "MeanTarget": "TargetEncoder"}
+OURS = {"OneHot": "OneHotEncoder", "HashOneHot": "HashOneHotEncoder", "MeanTarget": "TargetEncoder"}
 
 
 def summarise(columns: Sequence[ColumnUse], model: Any) -> list[dict[str, Any]]:
@@ -112,6 +112,8 @@ def _through(part: Any, names: list[str]) -> list[str]:
             for name, levels, few in zip(names, part.categories_, rare, strict=True)
             for _ in range(len(levels) - (len(few) - 1 if few is not None else 0))
         ]
+    if kind == "HashOneHotEncoder":
+        return [name for name in names for _ in range(2**part.bits)]
     if kind == "KBinsDiscretizer":
         return [name for name, bins in zip(names, part.n_bins_, strict=True) for _ in range(int(bins))]
     if kind == "DateParts":

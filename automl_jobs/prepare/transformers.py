@@ -9,9 +9,9 @@ from automl_jobs.spec import transformers
 from automl_jobs.spec.jobs import JobSpec
 
 PARAMETERS = "featurization.transformer_params"
-# Of column types: what Azure hashes is counted level by level here, the rare ones together.
-HASHED = "CategoricalHash"
 IMPUTED = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.CATEGORICAL)
+
+SUITED = {"TfIdf": (ColumnType.TEXT,), transformers.HASHER: (ColumnType.CATEGORICAL,)}
 
 
 def check(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> None:
@@ -22,22 +22,23 @@ def check(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> Non
             problem = transformers.wrong(name, entry.parameters)
             if problem is not None:
                 findings.error(PARAMETERS, *problem)
-            suited = (ColumnType.TEXT,) if name == "TfIdf" else IMPUTED
+            suited = SUITED.get(name, IMPUTED)
             others = [column for column in entry.fields_ if column in types and types[column] not in suited]
-            if others and name != "HashOneHotEncoder":
-                kind = "a text" if name == "TfIdf" else "a number or a category"
+            if others:
+                kind = {"TfIdf": "a text", transformers.HASHER: "a category"}.get(name, "a number or a category")
                 findings.warn(
                     PARAMETERS,
                     f"{name} has no effect on what is not {kind}: {listed(others)}",
                     "give such a column a type in featurization.column_name_and_types",
                 )
-    hashed = [name for name, kind in spec.featurization.column_name_and_types.items() if kind == HASHED]
-    if hashed or "HashOneHotEncoder" in spec.featurization.transformer_params:
+    hashed = [name for name, kind in spec.featurization.column_name_and_types.items() if kind == transformers.HASHED]
+    if transformers.HASHER in spec.featurization.blocked_transformers and (
+        hashed or transformers.HASHER in spec.featurization.transformer_params
+    ):
         findings.warn(
-            "featurization.column_name_and_types" if hashed else PARAMETERS,
-            "categories are not hashed here: the 200 most frequent levels of a column count one by one, the others "
-            "together, and trees see each level",
-            "Azure hashes them as the file says",
+            "featurization.blocked_transformers",
+            f"{transformers.HASHER} is blocked and asked for: it is left out, and categories count one by one",
+            "take it out of one of the two",
         )
     if spec.featurization.dataset_language not in (None, "eng"):
         findings.warn(

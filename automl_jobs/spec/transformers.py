@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+HASHER = "HashOneHotEncoder"
+HASHED = "CategoricalHash"
+"""The transformer that hashes categories, and the column type that asks for it."""
+HASH_BITS, MOST_BITS = 10, 18
+"""How many bits of a category's hash count, where the job file's `number_of_bits` does not say it, and at most."""
 STRATEGIES = ("mean", "median", "most_frequent", "constant")
 Check = Callable[[Any], Any]
 
@@ -67,6 +72,8 @@ def wrong(transformer: str, parameters: Mapping[str, Any]) -> tuple[str, str] | 
     """What is wrong with a transformer's parameters, and what to do; None when nothing is."""
     if transformer == "Imputer":
         return _wrong_imputer(parameters)
+    if transformer == HASHER:
+        return _wrong_hasher(parameters)
     if transformer != "TfIdf":
         return None
     for name, value in parameters.items():
@@ -77,6 +84,26 @@ def wrong(transformer: str, parameters: Mapping[str, Any]) -> tuple[str, str] | 
             check(value)
         except (KeyError, ValueError, TypeError):
             return f"{str(value)[:60]!r} is no {name} of TfIdf", f"{name} is {valid}"
+    return None
+
+
+def hash_bits(parameters: Mapping[str, Any]) -> int:
+    """How many bits the parameters of HashOneHotEncoder mean. Raises ValueError for what `wrong` tells of."""
+    bits = _count(parameters.get("number_of_bits", HASH_BITS))
+    if bits > MOST_BITS:
+        raise ValueError(bits)
+    return bits
+
+
+def _wrong_hasher(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
+    unknown = [name for name in parameters if name != "number_of_bits"]
+    if unknown:
+        return f"{HASHER} has no parameter {str(unknown[0])[:60]!r}", "valid: number_of_bits"
+    try:
+        hash_bits(parameters)
+    except (ValueError, TypeError):
+        value = str(parameters["number_of_bits"])[:60]
+        return f"{value!r} is no number_of_bits of {HASHER}", f"it is a whole number from 1 to {MOST_BITS}"
     return None
 
 

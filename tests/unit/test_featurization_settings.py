@@ -112,6 +112,11 @@ def job(folder: Path, featurization: str) -> Path:
         ("imputer: [{parameters: {strateg: mean}}]", "Imputer has no parameter 'strateg'"),
         ("tf_idf: [{parameters: {max_feature: 3}}]", "TfIdf has no parameter 'max_feature'"),
         ("tf_idf: [{parameters: {max_features: 0.5}}]", "'0.5' is no max_features of TfIdf"),
+        (
+            "hash_one_hot_encoder: [{parameters: {number_of_bits: 40}}]",
+            "'40.0' is no number_of_bits of HashOneHotEncoder",
+        ),
+        ("hash_one_hot_encoder: [{parameters: {bits: 4}}]", "HashOneHotEncoder has no parameter 'bits'"),
         ("tf_idf: [{parameters: {norm: l3}}]", "'l3' is no norm of TfIdf"),
     ],
 )
@@ -126,8 +131,14 @@ def test_wrong_parameters_are_refused_with_their_line(tmp_path: Path, lines: str
     ("lines", "message"),
     [
         ("  dataset_language: deu\n", "words are told apart in the same way for every language"),
-        ("  column_name_and_types: {town: CategoricalHash}\n", "categories are not hashed here"),
-        ("  transformer_params: {hash_one_hot_encoder: [{parameters: {number_of_bits: 4}}]}\n", "not hashed here"),
+        (
+            "  column_name_and_types: {town: CategoricalHash}\n  blocked_transformers: [HashOneHotEncoder]\n",
+            "HashOneHotEncoder is blocked and asked for",
+        ),
+        (
+            "  transformer_params: {hash_one_hot_encoder: [{fields: [size], parameters: {number_of_bits: 4}}]}\n",
+            "not a category: size",
+        ),
         ("  transformer_params: {tf_idf: [{fields: [size], parameters: {norm: l1}}]}\n", "not a text: size"),
     ],
 )

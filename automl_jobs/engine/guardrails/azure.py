@@ -9,6 +9,7 @@ import numpy as np
 
 from automl_jobs import labels
 from automl_jobs.data import ColumnType
+from automl_jobs.engine.features import COUNTED_LEVELS, hashed_columns
 from automl_jobs.engine.guardrails.guardrail import ALERTED, DONE, PASSED, Guardrail
 from automl_jobs.prepare.findings import listed
 from automl_jobs.prepare.labels import balances, find_label, imbalanced
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
     from automl_jobs.prepare import Prepared
 
-MANY_LEVELS = 200
+
+FREQUENT = "the most frequent categories are kept apart, the rest count as one"
 LISTED = 50
 # The bound on memory that a training keeps to: six times the table and what the libraries need.
 TABLE_TIMES, FIXED_BYTES = 6, 500 * 2**20
@@ -62,11 +64,13 @@ def high_cardinality(prepared: Prepared) -> Guardrail:
     assert prepared.train is not None
     distinct = {column.name: column.distinct for column in prepared.train.columns}
     details: list[dict[str, Any]] = []
+    named = [use.name for use in prepared.columns if use.used and use.type is ColumnType.CATEGORICAL]
+    hashed = hashed_columns(named, prepared.loaded.spec.featurization, distinct)
     for use in prepared.columns:
         if use.type is ColumnType.IDENTIFIER and not use.used and use.reason == "an identifier":
             details.append({"column": use.name, "distinct": distinct[use.name], "handling": "left out: an identifier"})
-        elif use.used and use.type is ColumnType.CATEGORICAL and distinct[use.name] > MANY_LEVELS:
-            what = "the most frequent categories are kept apart, the rest count as one"
+        elif use.used and use.type is ColumnType.CATEGORICAL and distinct[use.name] > COUNTED_LEVELS:
+            what = "hashed for models that count categories" if use.name in hashed else FREQUENT
             details.append({"column": use.name, "distinct": distinct[use.name], "handling": what})
     if not details:
         return Guardrail(name, PASSED, "no column has so many categories that it needs handling")
