@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,18 @@ run()
 """
 
 
-def command(python: Path, folder: Path, fd: int, tag: str) -> list[str]:
+def command(python: Path, folder: Path, fds: Sequence[int], tag: str, application: str = "") -> list[str]:
     """The server's command line. `tag` does nothing but to make its process known again.
 
     -I: nothing of the caller's Python gets in. -B: no bytecode is written into the folder served. A folder that has no
     wsgi.py, as one deployed by an earlier version, is served by Microsoft's application alone.
     """
-    application = "wsgi:app" if (folder / "wsgi.py").is_file() else "azureml_inference_server_http.server.entry:app"
+    if not application:
+        own = (folder / "wsgi.py").is_file()
+        application = "wsgi:app" if own else "azureml_inference_server_http.server.entry:app"
     return [
-        str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn", "--bind", f"fd://{fd}",
+        str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn",
+        *(word for fd in fds for word in ("--bind", f"fd://{fd}")),
         "--no-control-socket", "--workers", "1", "--timeout", "300", "--name", tag, application,
     ]  # fmt: skip
 
@@ -121,7 +124,16 @@ def variables(folder: Path) -> dict[str, str]:
 
 
 def start(
-    python: Path, folder: Path, bound: socket.socket, *, log: Path, work: Path, tag: str, detached: bool = False
+    python: Path,
+    folder: Path,
+    bound: socket.socket,
+    *,
+    log: Path,
+    work: Path,
+    tag: str,
+    detached: bool = False,
+    application: str = "",
+    shared: socket.socket | None = None,
 ) -> Server:
     """Start a server without waiting for it; takes over the socket.
 
@@ -134,15 +146,18 @@ def start(
     work: an empty folder that is its current one (gunicorn reads settings from there, and imports).
     tag: see command().
     detached: it lives on after us.
+    application: what gunicorn serves, from the folder or from `work`; by default the folder's own.
+    shared: one more socket to answer on, which stays open here, so that servers can follow each other on it.
     """
     port = int(bound.getsockname()[1])
     with bound, log.open("ab") as output:
+        fds = [found.fileno() for found in (bound, shared) if found is not None]
         running = process.start(
-            command(python, folder, bound.fileno(), tag),
+            command(python, folder, fds, tag, application),
             environment=variables(folder),
             folder=work,
             output=output,
-            keep=[bound.fileno()],
+            keep=fds,
             bound=not detached,
         )
     return Server(running, port, log)

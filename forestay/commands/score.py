@@ -100,8 +100,12 @@ def proof_view(proof: Proof) -> Iterator[Any]:
 def serve(context: click.Context, folder: Path, port: int | None) -> None:
     """Serve a scoring folder in the foreground with the real Azure ML inference server; Ctrl-C stops it.
 
+    A change of the folder is served as soon as it works; until then the last good state is. In a browser, /docs of the
+    address is a page to try it.
+
     Example: forestay score serve scoring --port 5001
     """
+    from scoring.serve import PAGE
     from scoring.serve import serve as run
 
     found = console(context)
@@ -109,7 +113,8 @@ def serve(context: click.Context, folder: Path, port: int | None) -> None:
     def ready(url: str) -> None:
         sample = shlex.quote(f"@{folder / 'sample_request.json'}")
         line = f'curl -H "Content-Type: application/json" -d {sample} {url}/score'
-        found.emit({"path": str(folder), "scoring_uri": f"{url}/score"}, f"serving at {url}; Ctrl-C stops", line)
+        document = {"path": str(folder), "scoring_uri": f"{url}/score", "docs": f"{url}{PAGE}"}
+        found.emit(document, f"serving at {url}; Ctrl-C stops", line, f"in a browser: {url}{PAGE}")
         sys.stdout.flush()
 
     try:

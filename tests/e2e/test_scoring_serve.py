@@ -1,0 +1,117 @@
+"""`score serve` for a person at work: what changes is served, what breaks is not, and nobody loses a request."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scoring import server
+from scoring.generate import generate
+from tests import scoring_models
+
+
+class Serving:
+    """A `score serve` with what it printed so far."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder, self.lines = folder, list[str]()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "forestay", "score", "serve", str(folder)],
+            env={**os.environ, "FORESTAY_HOME": str(home), "COLUMNS": "400"},
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        self.url = re.search(r"http://127\.0\.0\.1:\d+", self.wait("serving at http://")).group()  # type: ignore[union-attr]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def wait(self, word: str, count: int = 1) -> str:
+        """The line with `word`, once it was printed `count` times."""
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            found = [line for line in self.lines if word in line]
+            if len(found) >= count:
+                return found[-1]
+            assert self.process.poll() is None, self.lines
+            time.sleep(0.05)
+        raise AssertionError(f"no {word!r} in {self.lines}")
+
+    def ask(self) -> server.Answer:
+        body = (self.folder / "sample_request.json").read_bytes()
+        return server.ask(self.url, "POST", "/score", body, headers={"Content-Type": "application/json"})
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The hostile model: what the page shows of it is the worst that there is."""
+    home = tmp_path_factory.mktemp("home with 'quotes' und \u00e9")
+    source = scoring_models.hostile(home / "outputs")
+    folder = generate(source, home / "a {{ folder }} $(x)", home=home / ".forestay").path
+    started = Serving(folder, home / ".forestay")
+    yield started
+    started.process.send_signal(signal.SIGINT)
+    assert started.process.wait(20) == 0
+
+
+def test_the_page_holds_names_as_data_and_asks_nobody_else(serving: Serving) -> None:
+    answer = server.ask(serving.url, "GET", "/docs")
+    page = answer.body.decode()
+    assert answer.status == 200
+    assert "<script>alert" not in page
+    assert len(re.findall(r"<script\b", page)) == 2
+    block = re.search(r'<script type="application/json" id="openapi" nonce="[^"]+">(.*?)</script>', page, re.DOTALL)
+    assert block is not None
+    assert json.loads(block[1]) == json.loads((serving.folder / "openapi.json").read_text())
+    assert "default-src 'none'" in page
+    assert re.findall(r"https?://", page.replace(block[1], "")) == []
+    assert not list(serving.folder.rglob("tryit*")), "the page must not get into an image"
+
+
+@pytest.mark.slow
+def test_a_change_is_served_and_a_broken_one_is_not(serving: Serving) -> None:
+    script = serving.folder / "score.py"
+    good = script.read_text()
+    failed: list[object] = []
+    stopped = threading.Event()
+
+    def go_on_asking() -> None:
+        while not stopped.is_set():
+            try:
+                answer = serving.ask()
+                if answer.status != 200:
+                    failed.append(answer)
+            except Exception as error:  # noqa: BLE001 - any failure of a request counts
+                failed.append(error)
+
+    asking = threading.Thread(target=go_on_asking)
+    asking.start()
+    try:
+        script.write_text("def init(:\n")
+        line = serving.wait("not reloaded, the last good one goes on: ")
+        assert "SyntaxError" in line
+        script.write_text(good.replace('"Results"', '"Outcome"'))
+        assert "reloaded: score.py" in serving.wait("reloaded: ")
+    finally:
+        stopped.set()
+        asking.join()
+    assert failed == []
+    assert list(serving.ask().json) == ["Outcome"]
+    script.write_text(good)
+    serving.wait("reloaded: ", 2)
+    assert "Results" in serving.ask().json
