@@ -16,6 +16,9 @@ from scoring import environment, openapi, requests
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
 
+MODULES = ("scoring_input.py", "wsgi.py")  # copied as they are
+SERVICE = "service.json"  # what score.py tells of itself in a header
+
 
 def default_folder(home: Path, model: str, version: str) -> Path:
     """Where a scoring folder lies when nobody says otherwise."""
@@ -111,7 +114,8 @@ def _texts(source: ModelSource, schema: ModelSchema, golden: Golden) -> dict[str
     history = {requests.SAMPLE_HISTORY: _json(requests.history_request(golden))} if schema.forecasts else {}
     return {
         "score.py": templates.render("scoring/score.py.j2", task=schema.task),
-        "wsgi.py": (templates.FOLDER / "scoring" / "wsgi.py").read_text(encoding="utf-8"),
+        **{name: (templates.FOLDER / "scoring" / name).read_text(encoding="utf-8") for name in MODULES},
+        SERVICE: _json({"model": source.name, "version": source.version}),
         "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),
         "README.md": templates.render(
             "scoring/README.md.j2",

@@ -302,7 +302,7 @@ def keep_lock(outputs: Path, home: Path) -> None:
     path.write_text("".join(sorted(lines)), encoding="utf-8")
 
 
-def load_score(model_folder: Path) -> ModuleType:
+def load_score(model_folder: Path, version: str = "1") -> ModuleType:
     """A rendered score.py, imported as the server imports it, for the model in `model_folder`.
 
     The server's own packages are not installed here: what score.py takes from them is stood in for.
@@ -313,12 +313,15 @@ def load_score(model_folder: Path) -> ModuleType:
     source = templates.render("scoring/score.py.j2", task=task)
     path = model_folder / "score_under_test.py"
     path.write_text(source, encoding="utf-8")
+    shutil.copyfile(templates.FOLDER / "scoring" / "scoring_input.py", model_folder / "scoring_input.py")
+    _write_json(model_folder / "service.json", {"model": "Bank", "version": version})
     spec = importlib.util.spec_from_file_location("score_under_test", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with (
         mock.patch.dict(sys.modules, _server_stand_ins()),
+        mock.patch.object(sys, "path", list(sys.path)),
         mock.patch.dict(os.environ, {"AZUREML_MODEL_DIR": str(model_folder)}),
     ):
         spec.loader.exec_module(module)

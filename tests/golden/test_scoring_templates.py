@@ -114,7 +114,7 @@ def test_image_holds_no_expected_answers() -> None:
     copied = [line for line in (FILES / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
     assert copied == [
         "COPY requirements.lock /tmp/requirements.lock",
-        "COPY score.py wsgi.py openapi.json /srv/scoring/",
+        "COPY score.py scoring_input.py service.json wsgi.py openapi.json /srv/scoring/",
         "COPY model /srv/scoring/model",
     ]
 

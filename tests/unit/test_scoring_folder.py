@@ -30,6 +30,8 @@ FILES = {
     "requirements.lock",
     "sample_request.json",
     "score.py",
+    "scoring_input.py",
+    "service.json",
     "wsgi.py",
 }
 

@@ -125,7 +125,7 @@ def test_periods_without_a_row_are_walked_through_beyond_the_horizon_too(score: 
 
 
 def test_what_is_not_known_ahead_may_be_left_out(score: ModuleType) -> None:
-    assert "visitors" not in score.sample_row()
+    assert "visitors" not in score.reader.sample_row()
     plain = score.run(data=[row(1)])
     assert score.run(data=[row(1, visitors=None)]).body == plain.body
     assert score.run(data=[row(1, visitors=400.0)]).status == 200
@@ -152,7 +152,7 @@ def test_what_is_not_known_ahead_may_be_left_out(score: ModuleType) -> None:
         ([{**row(1), "store": 7}], 0, "store", "must be text"),
         ([row(1, sales="12")], 0, "sales", "must be a number, not text"),
         ([row(1, sales=math.nan)], 0, "sales", "finite"),
-        ([row(1, sales=1e308), row(2)], 0, "sales", "too large to forecast with"),
+        ([row(1, sales=1e308), row(2)], 0, "sales", "too large to calculate with"),
         ([row(1, price=1)], 0, "price", "not a column of this model"),
     ],
 )

@@ -35,7 +35,7 @@ def score(outputs: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def row(score: ModuleType) -> dict[str, Any]:
-    return dict(score.sample_row())
+    return dict(score.reader.sample_row())
 
 
 def details(answer: Any) -> list[dict[str, Any]]:
@@ -45,10 +45,53 @@ def details(answer: Any) -> list[dict[str, Any]]:
 
 def test_three_forms_give_one_answer(score: ModuleType, row: dict[str, Any]) -> None:
     split = {"columns": list(row), "index": [7], "data": [list(row.values())]}
-    answers = [score.run(data=[row]), score.run(Inputs={"data": [row]}), score.run(input_data=split)]
+    answers = [
+        score.run(data=[row], ids=[7]),
+        score.run(Inputs={"data": [row]}, ids=[7]),
+        score.run(input_data=split),
+    ]
     assert [answer.status for answer in answers] == [200, 200, 200]
     assert len({answer.body for answer in answers}) == 1
-    assert answers[0].json == {"Results": ["yes"]}
+    assert answers[0].json == {"Results": ["yes"], "ids": [7]}
+    assert score.run(data=[row]).json == score.run(input_data={**split, "index": None}).json == {"Results": ["yes"]}
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ([1], "one entry for each of the 2 rows"),
+        ({"a": 1}, "one entry for each"),
+        ([1, None], "null is none"),
+        ([1, True], "true or false is none"),
+        ([[1], 1], "a list is none"),
+        (["x" * 201, 1], "this is longer"),
+        ([1, float("nan")], "a number is none"),
+        ([1, float("inf")], "a number is none"),
+    ],
+)
+def test_ids_that_can_not_be_given_back_are_refused(
+    score: ModuleType, row: dict[str, Any], ids: Any, says: str
+) -> None:
+    split = {"columns": list(row), "index": ids, "data": [list(row.values())] * 2}
+    for answer in (score.run(data=[row, row], ids=ids), score.run(input_data=split)):
+        assert (answer.status, answer.json["error"]["code"]) == (400, "bad_ids")
+        assert says in answer.body
+    both = score.run(input_data={**split, "index": [1, 2]}, ids=[1, 2])
+    assert both.json["error"]["code"] == "bad_ids"
+
+
+def test_ids_come_back_as_they_were_sent(score: ModuleType, row: dict[str, Any]) -> None:
+    ids = ["a", 2, 2.5, "a", '\ud800 \u0000"}']
+    assert score.run(data=[row] * 5, ids=ids).json["ids"] == ids
+
+
+def test_every_answer_names_the_models_version(outputs: Path, row: dict[str, Any], tmp_path: Path) -> None:
+    shutil.copytree(outputs, tmp_path / "model")
+    module = scoring_models.load_score(tmp_path / "model", version="2024, a\r\nb é")
+    module.init()
+    answers = [module.run(data=[row]), module.run(data=[])]
+    assert [answer.status for answer in answers] == [200, 400]
+    assert {answer.headers["x-model-version"] for answer in answers} == {"2024%2C%20a%0D%0Ab%20%C3%A9"}
 
 
 def test_probabilities_are_named_by_class_and_add_up(score: ModuleType, row: dict[str, Any]) -> None:
@@ -86,6 +129,7 @@ def test_golden_rows_come_back_as_in_training(score: ModuleType, outputs: Path) 
         ("balance", float("inf"), "finite"),
         ("balance", json.loads("1e400"), "finite"),
         ("balance", 2**70, "too large"),
+        ("balance", -1e31, "too large"),
         ("balance", [1], "not a list"),
         ("active", "false", "true or false, not text"),
         ("active", 0, "true or false, not a number"),
@@ -117,14 +161,14 @@ def test_null_is_a_missing_value_in_every_column(score: ModuleType, row: dict[st
 
 
 def test_whole_numbers_may_be_written_as_fractions(score: ModuleType, row: dict[str, Any]) -> None:
-    frame = score.to_frame([{**row, "age": 41.0}])
+    frame = score.reader.to_frame([{**row, "age": 41.0}])
     assert frame["age"].tolist() == [41]
     assert frame["age"].dtype == np.int64
 
 
 def test_times_with_an_offset_become_utc(score: ModuleType, row: dict[str, Any]) -> None:
     given = ["2024-01-31T01:30:00+02:00", "2024-01-30T23:30:00Z", "2024-01-30 23:30", "2024-01-30T23:30:00.000000"]
-    frame = score.to_frame([{**row, "opened": value} for value in given])
+    frame = score.reader.to_frame([{**row, "opened": value} for value in given])
     assert set(frame["opened"]) == {pd.Timestamp("2024-01-30T23:30:00")}
     assert frame["opened"].dtype == "datetime64[us]"
 
@@ -138,6 +182,11 @@ def test_columns_must_be_the_models(score: ModuleType, row: dict[str, Any]) -> N
     assert target["problem"] == "is what the model predicts; leave it out"
     renamed = {("Age" if name == "age" else name): value for name, value in row.items()}
     assert {detail["column"] for detail in details(score.run(data=[renamed]))} == {"age", "Age"}
+
+
+def test_an_unknown_columns_name_is_cut_in_the_answer(score: ModuleType, row: dict[str, Any]) -> None:
+    [detail] = details(score.run(data=[{**row, "x" * 10_000: 1}]))
+    assert detail["column"] == "x" * 200
 
 
 def test_ignored_columns_may_be_sent(score: ModuleType, row: dict[str, Any]) -> None:
@@ -171,7 +220,7 @@ def test_all_problems_are_listed_up_to_a_hundred(score: ModuleType, row: dict[st
         ({"data": [{}], "GlobalParameters": {"method": ["predict"]}}, "bad_method"),
         ({"data": [{}], "GlobalParameters": {"threshold": 1}}, "bad_parameters"),
         ({"data": [{}], "GlobalParameters": "predict"}, "bad_parameters"),
-        ({"input_data": {"columns": ["a"], "data": [[1]], "index": [0, 1]}}, "bad_form"),
+        ({"input_data": {"columns": ["a"], "data": [[1]], "index": [0, 1]}}, "bad_ids"),
         ({"input_data": {"columns": ["a", "a"], "data": [[1, 2]]}}, "bad_form"),
         ({"input_data": {"columns": ["a"], "data": [[1, 2]], "index": [0]}}, "bad_rows"),
         ({"input_data": {"columns": [1], "data": [[1]]}}, "bad_form"),
@@ -186,8 +235,8 @@ def test_a_wrong_form_is_refused(score: ModuleType, sent: dict[str, Any], code: 
 
 
 def test_repeated_keys_are_refused(score: ModuleType) -> None:
-    with pytest.raises(score.BadRequest, match="stands twice"):
-        json.loads('{"data": [{"age": 1, "age": 2}]}', object_pairs_hook=score.unique_keys)
+    with pytest.raises(score.scoring_input.BadRequest, match="stands twice"):
+        json.loads('{"data": [{"age": 1, "age": 2}]}', object_pairs_hook=score.scoring_input.unique_keys)
 
 
 @pytest.mark.parametrize(("labels", "names"), [([3, 7], ["3", "7"]), ([False, True], ["false", "true"])])
@@ -205,8 +254,8 @@ def test_labels_keep_their_type(tmp_path: Path, labels: list[Any], names: list[s
 def test_regression_has_no_probabilities(tmp_path: Path) -> None:
     module = scoring_models.load_score(scoring_models.regression(tmp_path).path)
     module.init()
-    assert module.run(data=[module.sample_row()]).status == 200
-    answer = module.run(data=[module.sample_row()], GlobalParameters={"method": "predict_proba"})
+    assert module.run(data=[module.reader.sample_row()]).status == 200
+    answer = module.run(data=[module.reader.sample_row()], GlobalParameters={"method": "predict_proba"})
     assert answer.json["error"]["code"] == "bad_method"
 
 
@@ -232,7 +281,7 @@ class Answers:
 
 def test_a_fault_of_ours_says_nothing_of_the_inside(broken: ModuleType) -> None:
     broken.model = Answers(RuntimeError("secret inside"))
-    answer = broken.run(data=[broken.sample_row()])
+    answer = broken.run(data=[broken.reader.sample_row()])
     assert answer.status == 500
     assert "secret" not in answer.body
     assert answer.json["error"]["code"] == "internal"
@@ -240,13 +289,45 @@ def test_a_fault_of_ours_says_nothing_of_the_inside(broken: ModuleType) -> None:
 
 def test_nan_never_leaves(broken: ModuleType) -> None:
     broken.model = Answers(np.array([np.nan]))
-    assert broken.run(data=[broken.sample_row()]).status == 500
+    assert broken.run(data=[broken.reader.sample_row()]).status == 500
+
+
+class Picky:
+    """A model that fails on a category it does not know, on numbers above 1e20, and on gaps in a date."""
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        if not frame["job"].dropna().isin(["admin", "baker", "clerk"]).all():
+            raise ValueError("Found unknown categories in column 2")
+        if frame["opened"].isna().any():
+            raise TypeError("NaT")
+        return np.where(frame["balance"] > 1e20, np.nan, 1.0)
+
+
+def test_values_that_the_model_can_not_take_are_named(broken: ModuleType) -> None:
+    broken.model = Picky()
+    row = broken.reader.sample_row()
+    rows = [row, {**row, "job": "<pilot>"}, {**row, "balance": 1e25, "note": "new"}, {**row, "opened": None}]
+    expected = [(1, "job"), (2, "balance"), (3, "opened")]
+    assert [(one["row"], one["column"]) for one in details(broken.run(data=rows))] == expected
+    assert broken.run(data=[row, {**row, "balance": 1e19, "job": None}]).status == 200
+
+
+def test_a_null_is_refused_where_the_schema_says_so(outputs: Path, tmp_path: Path) -> None:
+    shutil.copytree(outputs, tmp_path / "model")
+    path = tmp_path / "model" / "model_schema.json"
+    schema = json.loads(path.read_text())
+    schema["columns"][1]["nulls"] = False
+    path.write_text(json.dumps(schema))
+    module = scoring_models.load_score(tmp_path / "model")
+    module.init()
+    [detail] = details(module.run(data=[{**module.reader.sample_row(), "balance": None}]))
+    assert (detail["column"], detail["problem"]) == ("balance", "must not be null: the model takes no missing values")
 
 
 def test_the_servers_time_out_passes_through(broken: ModuleType) -> None:
     broken.model = Answers(TimeoutError())
     with pytest.raises(TimeoutError):
-        broken.run(data=[broken.sample_row()])
+        broken.run(data=[broken.reader.sample_row()])
 
 
 @pytest.mark.parametrize("file", ["model.pkl", "forestay_transformers.py"])
@@ -274,17 +355,17 @@ def test_the_model_may_lie_one_level_down(outputs: Path, tmp_path: Path, monkeyp
     shutil.copytree(outputs, tmp_path / "deep" / "model")
     module = scoring_models.load_score(outputs)
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path / "deep"))
-    assert module.find_model_folder() == tmp_path / "deep" / "model"
+    assert module.scoring_input.find_model_folder(Path("score.py")) == tmp_path / "deep" / "model"
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path / "missing"))
     with pytest.raises(FileNotFoundError, match="AZUREML_MODEL_DIR"):
-        module.find_model_folder()
+        module.scoring_input.find_model_folder(Path("score.py"))
 
 
 # ---- any row of the schema passes unchanged; anything else is refused or right, never a fault ----
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "age": st.integers(-(2**63), 2**63 - 1),
-    "balance": st.floats(allow_nan=False, allow_infinity=False),
+    "balance": st.floats(-1e30, 1e30),
     "job": st.text(max_size=20),
     "note": st.text(max_size=20),
     "opened": st.datetimes().map(lambda time: time.isoformat()),
@@ -304,8 +385,8 @@ JSON = st.recursive(
     )
 )
 def test_rows_of_the_schema_arrive_unchanged(score: ModuleType, rows: list[dict[str, Any]]) -> None:
-    frame = score.to_frame(json.loads(json.dumps(rows)))
-    assert list(frame) == list(score.sample_row())
+    frame = score.reader.to_frame(json.loads(json.dumps(rows)))
+    assert list(frame) == list(score.reader.sample_row())
     for number, row in enumerate(rows):
         for name, value in row.items():
             found = frame[name].iloc[number]
@@ -322,7 +403,7 @@ def test_rows_of_the_schema_arrive_unchanged(score: ModuleType, rows: list[dict[
 @settings(max_examples=150, deadline=None)
 @given(column=st.sampled_from(sorted(VALUES)), value=JSON)
 def test_a_mutated_value_is_refused_or_right(score: ModuleType, column: str, value: Any) -> None:
-    answer = score.run(data=[{**score.sample_row(), column: value}])
+    answer = score.run(data=[{**score.reader.sample_row(), column: value}])
     plain = {"age": int, "balance": (int, float), "job": str, "note": str, "opened": str, "active": bool}[column]
     if value is not None and not isinstance(value, plain) and not (column == "age" and isinstance(value, float)):
         assert answer.status == 400
@@ -348,6 +429,6 @@ def test_offsets_count(score: ModuleType, moment: datetime, minutes: int) -> Non
         expected = datetime.fromisoformat(given_text).astimezone(UTC).replace(tzinfo=None)
     except OverflowError:
         with pytest.raises(ValueError, match="calendar"):
-            score.read_time(given_text, {})
+            score.scoring_input.read_time(given_text, {})
         return
-    assert score.read_time(given_text, {}) == expected
+    assert score.scoring_input.read_time(given_text, {}) == expected

@@ -1,0 +1,394 @@
+"""From the body of a request to the frame that the model was trained on; score.py beside this file uses it.
+
+Values are converted here and not by the server: it would turn "false" into true, 3.7 into 3 and a renamed column into
+a wrong answer without a word. What does not fit is a BadRequest, which lists every problem with its row and column.
+All names come from `model_schema.json`, none stands in code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MAX_ROWS = 10_000
+MAX_PROBLEMS = 100  # how many are listed in one answer
+MAX_TEXT = 100_000  # characters in one value
+MAX_ID = 200  # characters in a row's id, and of an unknown column's name in an answer
+MAX_NUMBER = 1e30  # squares and single precision must hold what is made of it
+MAX_QUANTILES = 20
+MAX_TRIED = 50  # values that are tried one by one after the model failed
+
+KEYS = frozenset({"data", "Inputs", "GlobalParameters", "input_data", "ids"})
+
+
+class BadRequest(Exception):
+    """A request that can't be answered: all that is wrong with it."""
+
+    def __init__(self, code: str, message: str, details: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.document = {"error": {"code": code, "message": message, "details": details or []}}
+
+
+def find_model_folder(script: Path) -> Path:
+    """The folder with model_schema.json: AZUREML_MODEL_DIR, or one level below it, where Azure puts a model folder."""
+    root = Path(os.environ.get("AZUREML_MODEL_DIR") or script.parent / "model")
+    below = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    for folder in (root, *below):
+        if (folder / "model_schema.json").is_file():
+            return folder
+    raise FileNotFoundError(f"no model_schema.json in {root} (AZUREML_MODEL_DIR) or one level below")
+
+
+# ---- what is beside the rows ----
+
+
+def check_body(body: bytes) -> None:
+    """Refuse what the server drops silently before it calls run(): unknown top-level keys and repeated ones."""
+    unknown = sorted(json.loads(body, object_pairs_hook=unique_keys).keys() - KEYS)
+    if unknown:
+        raise BadRequest(
+            "unknown_key",
+            f'{shown(unknown[0])} is not part of a request; send "data", or "Inputs", or "input_data", '
+            'and beside it "GlobalParameters" and "ids"',
+        )
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a repeated key, of which a plain parser keeps the last, is refused."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BadRequest("repeated_key", f"the key {shown(repeated)} stands twice in one object")
+    return found
+
+
+def read_method(parameters: Any, methods: tuple[str, ...], *more: str) -> str:
+    """GlobalParameters -> the method to call; the first of `methods` where none is named. `more` keys may be there."""
+    if parameters is None:
+        return methods[0]
+    keys = ("method", *more)
+    if not isinstance(parameters, dict) or not parameters.keys() <= set(keys):
+        raise BadRequest("bad_parameters", f'"GlobalParameters" is an object and takes {" and ".join(keys)}')
+    method = parameters.get("method", methods[0])
+    if method not in methods:
+        raise BadRequest("bad_method", f"method must be one of {', '.join(methods)}, not {shown(method)}")
+    return str(method)
+
+
+def read_quantiles(parameters: Any) -> list[float]:
+    """GlobalParameters -> the quantiles to give with each forecast; often none."""
+    quantiles = (parameters or {}).get("quantiles")
+    if quantiles is None:
+        return []
+    if not isinstance(quantiles, list) or len(quantiles) > MAX_QUANTILES:
+        raise BadRequest("bad_quantiles", f'"quantiles" must be a list of at most {MAX_QUANTILES} numbers')
+    wrong = [level for level in quantiles if type(level) not in (int, float) or not 0 < level < 1]
+    if wrong:
+        raise BadRequest("bad_quantiles", f"a quantile is a number between 0 and 1, not {shown(wrong[0])}")
+    if len(set(quantiles)) != len(quantiles):
+        raise BadRequest("bad_quantiles", "a quantile stands twice")
+    return quantiles
+
+
+# ---- the rows ----
+
+
+class RequestReader:
+    """What a model's requests hold, by its schema.
+
+    Attributes
+    ----------
+    columns: those that the model uses. A forecast's target is one of them: a row that has it is recent history.
+    required: names that every row must have; what is not known ahead may be left out of a forecast's rows.
+    ignored: names that may be sent and have no effect: identifiers, constants.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.target = schema["target"]
+        self.forecasts = schema["task"] == "forecasting"
+        self.columns: list[dict[str, Any]] = [column for column in schema["columns"] if column["used"]]
+        self.ignored = frozenset(column["name"] for column in schema["columns"] if not column["used"])
+        if self.forecasts:
+            self.columns.append({"name": self.target, "type": "numeric", "used": True, "nullable": True})
+        self.used = frozenset(column["name"] for column in self.columns)
+        self.required = frozenset(
+            column["name"] for column in self.columns if not (self.forecasts and column["nullable"])
+        )
+
+    def sample_row(self) -> dict[str, Any]:
+        """A row with every column that must be sent; a forecast's is of the first period after training."""
+        return {column["name"]: sample_value(column) for column in self.columns if column["name"] in self.required}
+
+    def read_rows(self, data: Any, inputs: Any, input_data: Any, ids: Any = None) -> tuple[list[Any], list[Any] | None]:
+        """The rows of whichever form was sent, exactly one must be; and their ids, None where none were sent."""
+        if sum(form is not None for form in (data, inputs, input_data)) != 1:
+            raise BadRequest("bad_form", 'send exactly one of "data", "Inputs" and "input_data"')
+        if inputs is not None:
+            if not isinstance(inputs, dict) or inputs.keys() != {"data"}:
+                raise BadRequest("bad_form", '"Inputs" must be an object with one key, "data"')
+            data = inputs["data"]
+        if input_data is not None:
+            if ids is not None:
+                raise BadRequest("bad_ids", 'the ids of "input_data" are its "index"; send no "ids" with it')
+            data, ids = split_rows(input_data)
+        if not isinstance(data, list):
+            raise BadRequest("bad_form", f'"data" must be a list of rows, not {kind(data)}')
+        if not data:
+            raise BadRequest("no_rows", "there is no row in the request")
+        if len(data) > MAX_ROWS:
+            raise BadRequest("too_many_rows", f"{len(data)} rows in one request; at most {MAX_ROWS} are taken")
+        if ids is not None:
+            check_ids(ids, len(data))
+        return data, ids
+
+    def to_frame(self, rows: list[Any]) -> pd.DataFrame:
+        """Rows as parsed from JSON -> a frame with the model's columns in the model's order and types."""
+        details = self.misfits(rows)
+        if details:
+            raise bad_rows(details)
+        arrays = {}
+        for column in self.columns:
+            name = column["name"]
+            convert, to_array = CONVERTERS.get(column["type"], TEXT)
+            cells = []
+            for number, row in enumerate(rows):
+                value = row.get(name)
+                try:
+                    if value is not None:
+                        value = convert(value, column)
+                    elif not column.get("nulls", True):  # else the model fills gaps as it did in training
+                        raise ValueError("must not be null: the model takes no missing values")
+                except ValueError as error:
+                    details.append(problem(number, name, str(error)))
+                    if len(details) == MAX_PROBLEMS:
+                        raise bad_rows(details) from None
+                cells.append(value)
+            if not details:
+                arrays[name] = to_array(cells, column)
+        if details:
+            raise bad_rows(details)
+        return pd.DataFrame(arrays)
+
+    def misfits(self, rows: list[Any]) -> list[dict[str, Any]]:
+        """Rows whose columns are not the model's: missing ones, unknown ones; order does not matter."""
+        details: list[dict[str, Any]] = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                details.append(problem(number, None, f"must be an object of columns, not {kind(row)}"))
+            elif row.keys() != self.used:
+                details += [problem(number, name, "is missing") for name in sorted(self.required - row.keys())]
+                unknown = sorted(row.keys() - self.used - self.ignored)
+                details += [problem(number, name[:MAX_ID], self.unknown(name)) for name in unknown]
+            if len(details) >= MAX_PROBLEMS:
+                break
+        return details[:MAX_PROBLEMS]
+
+    def unknown(self, name: str) -> str:
+        return "is what the model predicts; leave it out" if name == self.target else "is not a column of this model"
+
+    def refused(self, rows: list[dict[str, Any]], answer: Callable[[pd.DataFrame], object]) -> list[dict[str, Any]]:
+        """After the model failed: the cells that it can't take, as a category that some models know or fail on.
+
+        Each value that training did not show is tried in the sample row; `answer` raises where it can't be answered.
+        """
+        details: list[dict[str, Any]] = []
+        tried: dict[tuple[str, Any], bool] = {}
+        sample = self.sample_row()
+        for number, row in enumerate(rows):
+            for column in self.columns:
+                name, value = column["name"], row.get(column["name"])
+                if value == sample[name] or is_known(value, column):
+                    continue
+                if (name, value) not in tried:
+                    if len(tried) == MAX_TRIED:
+                        return details
+                    try:
+                        answer(self.to_frame([{**sample, name: value}]))
+                        tried[name, value] = False
+                    except (ValueError, TypeError, KeyError, OverflowError):
+                        tried[name, value] = True
+                if tried[name, value]:
+                    details.append(problem(number, name, "holds a value that the model can't take"))
+                    if len(details) == MAX_PROBLEMS:
+                        return details
+        return details
+
+
+def split_rows(split: Any) -> tuple[list[Any], Any]:
+    """MLflow's form, `{"columns", "index", "data"}`, as rows and their index, which may be left out."""
+    if not isinstance(split, dict) or not {"columns", "data"} <= split.keys() <= {"columns", "index", "data"}:
+        raise BadRequest("bad_form", '"input_data" must be an object with "columns", "index" and "data"')
+    columns, data = split["columns"], split["data"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise BadRequest("bad_form", '"columns" must be a list of names')
+    if len(set(columns)) != len(columns):
+        raise BadRequest("bad_form", '"columns" names a column twice')
+    if not isinstance(data, list):
+        raise BadRequest("bad_form", f'"data" must be a list of rows, not {kind(data)}')
+    details = []
+    for number, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(columns):
+            details.append(problem(number, None, f"must be a list of {len(columns)} values"))
+            if len(details) == MAX_PROBLEMS:
+                break
+    if details:
+        raise bad_rows(details)
+    return [dict(zip(columns, row, strict=True)) for row in data], split.get("index")
+
+
+def check_ids(ids: Any, rows: int) -> None:
+    """Refuse ids that can't be given back as they came."""
+    if not isinstance(ids, list) or len(ids) != rows:
+        raise BadRequest("bad_ids", f'"ids" (or "index") must be a list with one entry for each of the {rows} rows')
+    for number, name in enumerate(ids):
+        text = isinstance(name, str) and len(name) <= MAX_ID
+        if not text and not (type(name) is int or (type(name) is float and math.isfinite(name))):
+            what = f"{kind(name)} is none" if not isinstance(name, str) else "this is longer"
+            details = [problem(number, None, f"an id is a number, or text of at most {MAX_ID} characters; {what}")]
+            raise BadRequest("bad_ids", "an id can't be taken", details)
+
+
+# ---- from a JSON value to a cell ----
+
+
+def sample_value(column: dict[str, Any]) -> Any:
+    """A value that the column could hold: the schema's own sample, or one made from it."""
+    if column.get("sample") is not None:
+        return column["sample"]
+    low, high = column.get("minimum"), column.get("maximum")
+    if column["type"] == "numeric":
+        middle = 0.0 if low is None or high is None else low / 2 + high / 2
+        return round(middle) if column.get("integer") else float(middle)
+    if column["type"] == "boolean":
+        return True
+    if column["type"] == "datetime":
+        return low or "2024-01-31T00:00:00"
+    return (column.get("values") or ["example"])[0]
+
+
+def is_known(value: Any, column: dict[str, Any]) -> bool:
+    """Whether training showed such a value: a category, a number within the range."""
+    if column["type"] == "numeric" and value is not None:
+        low, high = column.get("minimum"), column.get("maximum")
+        return low is not None and high is not None and bool(low <= value <= high)
+    return value in (column.get("values") or ())
+
+
+def read_number(value: Any, column: dict[str, Any]) -> int | float:
+    if type(value) not in (int, float):
+        raise ValueError(f"must be a number, not {kind(value)}")
+    if isinstance(value, float):
+        if not math.isfinite(value):  # NaN, Infinity and 1e400 all arrive as floats
+            raise ValueError("must be a finite number")
+        if abs(value) > MAX_NUMBER and not is_known(value, column):
+            raise ValueError(f"is a number too large to calculate with: at most {MAX_NUMBER:g}")
+        if not column.get("integer"):
+            return value
+        if not value.is_integer():
+            raise ValueError(f"must be a whole number, not {shown(value)}")
+        value = int(value)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("is a whole number too large for 64 bits")
+    return value
+
+
+def number_array(cells: list[Any], column: dict[str, Any]) -> Any:
+    if column.get("integer") and None not in cells:
+        return np.array(cells, dtype=np.int64)
+    return np.array([math.nan if cell is None else cell for cell in cells], dtype=np.float64)
+
+
+def read_boolean(value: Any, _: dict[str, Any]) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"must be true or false, not {kind(value)}")
+    return value
+
+
+def boolean_array(cells: list[Any], _: dict[str, Any]) -> Any:
+    return pd.array(cells, dtype="boolean")
+
+
+ISO_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
+)
+
+
+def read_time(value: Any, _: dict[str, Any]) -> dt.datetime:
+    """ISO 8601 text -> a time without a zone; one with an offset is turned into UTC, as in training."""
+    if not isinstance(value, str):
+        raise ValueError(f'must be a date as text such as "2024-01-31T08:00:00", not {kind(value)}')
+    match = ISO_TIME.fullmatch(value)
+    if match is None:
+        raise ValueError('must be a date such as "2024-01-31" or "2024-01-31T08:00:00"')
+    day, minute, second, fraction, zone = match.groups()
+    try:
+        time = dt.datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}")
+        if zone not in (None, "Z"):
+            time = time - dt.datetime.strptime(zone, "%z").utcoffset()  # type: ignore[operator]
+    except (ValueError, OverflowError):
+        raise ValueError("is not a date of the calendar") from None
+    return time.replace(microsecond=int((fraction or ".0")[1:7].ljust(6, "0")))
+
+
+def time_array(cells: list[Any], _: dict[str, Any]) -> Any:
+    return np.array(cells, dtype="datetime64[us]")
+
+
+def read_text(value: Any, _: dict[str, Any]) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {kind(value)}")
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"is longer than {MAX_TEXT} characters")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half of a surrogate pair, which is not text") from None
+    return value
+
+
+def text_array(cells: list[Any], _: dict[str, Any]) -> Any:
+    return pd.array(cells, dtype="str")
+
+
+Converter = tuple[Callable[..., Any], Callable[..., Any]]
+TEXT: Converter = (read_text, text_array)
+CONVERTERS: Mapping[str, Converter] = {
+    "numeric": (read_number, number_array),
+    "boolean": (read_boolean, boolean_array),
+    "datetime": (read_time, time_array),
+}
+
+
+# ---- words ----
+
+
+def problem(row: int, column: str | None, text: str) -> dict[str, Any]:
+    return {"row": row, "column": column, "problem": text}
+
+
+def bad_rows(details: list[dict[str, Any]]) -> BadRequest:
+    count = f"the first {MAX_PROBLEMS} problems" if len(details) == MAX_PROBLEMS else f"{len(details)} problem(s)"
+    return BadRequest("bad_rows", f"{count} in the rows sent; details name row and column", details)
+
+
+def kind(value: Any) -> str:
+    """A JSON value's type in words."""
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+def shown(value: Any) -> str:
+    """A value inside a message: short, and quoted as JSON."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
