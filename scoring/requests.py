@@ -11,8 +11,13 @@ from typing import Any
 
 from scoring.schema import ColumnSchema, Golden, ModelSchema
 
-MAX_ROWS = 10_000  # as in templates/scoring/score.py.j2
-MAX_QUANTILES = 20  # the same
+# As in templates/scoring/scoring_input.py, which imports nothing of ours.
+MAX_ROWS = 10_000
+MAX_PROBLEMS = 100
+MAX_QUANTILES = 20
+MAX_TEXT = 100_000
+MAX_ID = 200
+MAX_NUMBER = 1e30
 SAMPLE, SAMPLE_HISTORY, SAMPLES = "sample_request.json", "sample_request_history.json", "sample_request*.json"
 HISTORY_ROWS = 6
 FORMS = ("data", "Inputs", "input_data")
@@ -116,6 +121,8 @@ def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     longer = copy.deepcopy(split)
     longer["input_data"]["index"].append(1)
     yield body("index longer than data", longer)
+    yield body("fewer ids than rows", {"data": [row, row], "ids": [1]})
+    yield body("an id that is none", {"data": [row], "ids": [{}]})
     shorter = copy.deepcopy(split)
     shorter["input_data"]["data"][0].pop()
     yield body("a row shorter than the columns", shorter)
@@ -182,6 +189,7 @@ def _wrong_values(column: ColumnSchema) -> list[tuple[str, Any]]:
             ("NaN", float("nan")),
             ("Infinity", float("inf")),
             ("2**70", 2**70),
+            ("1e300", 1e300),
         ]
         return [*values, *([("a fraction", 3.7)] if column.integer else []), *nested]
     if column.type == "boolean":

@@ -53,7 +53,11 @@ def find_model_folder(script: Path) -> Path:
 
 def check_body(body: bytes) -> None:
     """Refuse what the server drops silently before it calls run(): unknown top-level keys and repeated ones."""
-    unknown = sorted(json.loads(body, object_pairs_hook=unique_keys).keys() - KEYS)
+    try:
+        sent = json.loads(body, object_pairs_hook=unique_keys)
+    except RecursionError:  # the server's own parser goes a little deeper
+        raise BadRequest("too_deep", "the body nests too deep") from None
+    unknown = sorted(sent.keys() - KEYS)
     if unknown:
         raise BadRequest(
             "unknown_key",

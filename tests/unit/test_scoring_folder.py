@@ -91,8 +91,8 @@ def test_openapi_describes_every_column(folder: ScoringFolder) -> None:
     document = json.loads((folder.path / "openapi.json").read_text())
     row = document["components"]["schemas"]["Row"]
     assert set(row["required"]) == {"age", "balance", "job", "note", "opened", "active"}
-    assert row["properties"]["age"]["type"] == "integer"
-    assert row["properties"]["opened"]["nullable"] is True
+    assert row["properties"]["age"]["type"] == ["integer", "null"]
+    assert row["properties"]["opened"]["type"] == ["string", "null"]
     assert set(row["properties"]) - set(row["required"]) == {"id"}
 
 

@@ -308,7 +308,7 @@ def test_openapi_describes_history_and_quantiles(folder: ScoringFolder) -> None:
     schemas = json.loads((folder.path / "openapi.json").read_text())["components"]["schemas"]
     assert schemas["Row"]["required"] == ["day", "promotion", "store"]
     assert {"visitors", "sales"} < schemas["Row"]["properties"].keys()
-    assert schemas["Row"]["properties"]["sales"]["nullable"] is True
+    assert schemas["Row"]["properties"]["sales"]["type"] == ["number", "null"]
     assert schemas["Parameters"]["properties"]["method"] == {
         "type": "string",
         "enum": ["forecast", "predict"],

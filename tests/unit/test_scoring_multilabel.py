@@ -73,8 +73,8 @@ def test_the_folder_tells_lists_of_labels(trained: Model, tmp_path: Path) -> Non
     folder = generate(trained, tmp_path / "scoring", home=tmp_path / "home")
     schemas = json.loads((folder.path / "openapi.json").read_text())["components"]["schemas"]
     labels, chances = schemas["Answer"]["properties"]["Results"]["items"]["oneOf"]
-    assert labels == {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-    assert chances["additionalProperties"] == {"type": "number", "minimum": 0, "maximum": 1}
+    assert labels == {"type": "array", "items": {"type": "string", "enum": ALL}, "uniqueItems": True}
+    assert chances["properties"] == {name: {"type": "number", "minimum": 0, "maximum": 1} for name in ALL}
     assert schemas["Parameters"]["properties"]["method"]["enum"] == ["predict", "predict_proba"]
     assert "the list of a row's labels" in (folder.path / "README.md").read_text()
 
