@@ -108,11 +108,11 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document, w
     if kind == "foreign":
         message = f"`{dotted}` is not a key of {wording.foreign(document)}"
         return Problem(where, message, wording.belongs(path, model, document))
-    if kind == "extra_forbidden" or is_key:
-        return Problem(where, f"unknown key `{dotted}`", wording.belongs(path, model, document))
     context = detail.get("ctx", {})
     if kind == "forestay":
         return Problem(where, f"`{dotted}` {context['message']}", context["fix"])
+    if kind == "extra_forbidden" or is_key:
+        return Problem(where, f"unknown key `{dotted}`", wording.belongs(path, model, document))
     return Problem(where, f"`{dotted}`: {detail['msg']}", wording.reference)
 
 

@@ -1,0 +1,105 @@
+"""A served model as a services stack declares it: `forestay:services`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from forestay.documents.names import refuse
+from forestay.documents.values import AsMapping, Flag, Name, Number, Text, one_of
+from infra.values import Section, between, matching
+
+# DESIGN of names on every target: what a Kubernetes label and a DNS label both take.
+SERVICE = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+IMAGE = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
+DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
+
+
+class Secret(Section):
+    """A value that the stack file holds encrypted: `{secure: ...}`. In clear it is refused."""
+
+    secure: Name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _encrypted(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise refuse(
+                "is a secret in clear", "remove it from git, and write it with `pulumi config set --secret --path`"
+            )
+        return value
+
+
+class Keys(Section):
+    """The two keys of a service; callers may use either, so that one can be changed while the other works."""
+
+    primary: Secret
+    secondary: Secret
+
+
+class Replicas(Section):
+    """How many copies run on AKS: between the two numbers, by load."""
+
+    min: Annotated[int, BeforeValidator(between(1, 1000))] = 2
+    max: Annotated[int, BeforeValidator(between(1, 1000))] = 4
+    cpu_percent: Annotated[int, BeforeValidator(between(1, 100))] = 70
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.min > self.max:
+            raise refuse(f"has min {self.min} above max {self.max}", "lower min or raise max")
+        return self
+
+
+class Service(Section):
+    """One served model.
+
+    Attributes
+    ----------
+    image: by digest: a tag may point to something else tomorrow.
+    cpu, memory_gb: of one copy. port: where the server in the image listens.
+    auth: `keys`, checked by the image, or `anonymous`.
+    front: on ACI, what callers reach, so that a new group can be made beside the old one.
+    tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer inside the network.
+    public: whether it has a public address.
+    model, version: what is served, as tags and labels.
+    """
+
+    target: Annotated[str, BeforeValidator(one_of("aci", "aks"))]
+    image: Annotated[Name, AfterValidator(matching(IMAGE, "an image by digest", DIGEST))]
+    model: Name
+    version: Text
+    cpu: Number = 1.0
+    memory_gb: Number = 2.0
+    port: Annotated[int, BeforeValidator(between(1, 65_535))] = 5001
+    public: Flag = False
+    auth: Annotated[str, BeforeValidator(one_of("keys", "anonymous"))] = "keys"
+    keys: Keys | None = None
+    replicas: Replicas = Replicas()
+    front: Annotated[str, BeforeValidator(one_of("none", "traffic_manager", "application_gateway"))] = "none"
+    tls: Annotated[str, BeforeValidator(one_of("none", "gateway"))] = "none"
+    host: Name | None = None
+    environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if not 0 < self.cpu <= 64 or not 0 < self.memory_gb <= 512:
+            raise refuse(f"asks for {self.cpu:g} cores and {self.memory_gb:g} GB", "write cpu: 1 and memoryGb: 2")
+        if self.auth == "keys" and self.keys is None and self.target == "aci":
+            raise refuse("has no keys", "`forestay endpoint deploy` makes them; or write auth: anonymous")
+        if self.auth == "anonymous" and self.keys is not None:
+            raise refuse("has keys and auth: anonymous", "remove one of the two")
+        if self.target == "aks" and self.front != "none":
+            raise refuse("has a front, which only ACI needs", "remove front: AKS rolls without downtime")
+        if self.tls == "gateway" and self.host is None:
+            raise refuse("ends TLS and has no host name", "write host: scoring.contoso.com")
+        return self
+
+
+def check_name(name: str) -> str:
+    """A service's name. Raises the error of one value."""
+    if not SERVICE.fullmatch(name):
+        raise refuse("is no service's name", "use 3-32 lower-case letters, digits and hyphens, a letter first")
+    return name

@@ -1,0 +1,303 @@
+"""What a stack file says: `StackSettings`, read by the Pulumi program and by the command line alike.
+
+Keys are written in camelCase under Pulumi's namespaces, `forestay:training` with `vmSize` in it; location and
+subscription are those of the provider, `azure-native:location` and `azure-native:subscriptionId`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from forestay.documents.names import refuse
+from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, one_of
+from infra.services import Service, check_name
+from infra.values import (
+    Guid,
+    Guids,
+    Mails,
+    Range,
+    Ranges,
+    Region,
+    Section,
+    Tags,
+    VmSize,
+    arm_id,
+    between,
+    dated,
+    first_of_month,
+    matching,
+)
+
+STEM = re.compile(r"[a-z](?!.*--)[a-z0-9-]{1,18}[a-z0-9]")
+POOL = re.compile(r"[a-z][a-z0-9]{0,11}")
+ESTATE, SERVICES = "estate", "services"
+
+
+class Training(Section):
+    """Where jobs train: a cluster that goes down to `minNodes` when idle, or serverless compute."""
+
+    vm_size: VmSize = "Standard_DS3_v2"
+    min_nodes: Annotated[int, BeforeValidator(between(0, 100))] = 0
+    max_nodes: Annotated[int, BeforeValidator(between(1, 1000))] = 4
+    priority: Annotated[str, BeforeValidator(one_of("dedicated", "low_priority"))] = "dedicated"
+    idle_seconds: Annotated[int, BeforeValidator(between(60, 86_400))] = 900
+    serverless: Flag = False
+
+    @model_validator(mode="after")
+    def _nodes(self) -> Self:
+        if self.min_nodes > self.max_nodes:
+            message = f"has more minNodes ({self.min_nodes}) than maxNodes ({self.max_nodes})"
+            raise refuse(message, "lower minNodes or raise maxNodes")
+        return self
+
+
+class NodePool(Section):
+    """One node pool of the cluster; its size lies between the two numbers, the autoscaler chooses."""
+
+    name: Annotated[Name, AfterValidator(matching(POOL, "up to 12 lower-case letters and digits", "serving"))]
+    vm_size: VmSize = "Standard_D4s_v5"
+    min_nodes: Annotated[int, BeforeValidator(between(0, 1000))] = 1
+    max_nodes: Annotated[int, BeforeValidator(between(1, 1000))] = 3
+    mode: Annotated[str, BeforeValidator(one_of("system", "user"))] = "system"
+    zones: Annotated[tuple[Name, ...], AsList] = ()
+
+    @model_validator(mode="after")
+    def _nodes(self) -> Self:
+        if self.min_nodes > self.max_nodes:
+            message = f"has more minNodes ({self.min_nodes}) than maxNodes ({self.max_nodes})"
+            raise refuse(message, "lower minNodes or raise maxNodes")
+        if self.mode == "system" and self.min_nodes < 1:
+            raise refuse("is a system pool with no node", "write minNodes: 1 or more, or mode: user")
+        return self
+
+
+class Aks(Section):
+    """The Kubernetes cluster that serves models.
+
+    Attributes
+    ----------
+    upgrade_channel: what Azure upgrades by itself. tier: `standard` has an uptime agreement, `free` none.
+    private_cluster: the API has a private address only. authorized_ranges: who may reach a public API; empty for all.
+    azure_ml_extension: install Azure ML's extension and attach the cluster to the workspace.
+    """
+
+    pools: Annotated[tuple[NodePool, ...], AsList] = (NodePool(name="system"),)
+    upgrade_channel: Annotated[str, BeforeValidator(one_of("none", "patch", "stable", "rapid", "node_image"))] = "patch"
+    kubernetes_version: Name | None = None
+    tier: Annotated[str, BeforeValidator(one_of("free", "standard", "premium"))] = "standard"
+    private_cluster: Flag = False
+    authorized_ranges: Ranges = ()
+    defender: Flag = False
+    policy_addon: Flag = False
+    azure_ml_extension: Flag = False
+
+    @model_validator(mode="after")
+    def _pools(self) -> Self:
+        names = [pool.name for pool in self.pools]
+        if len(set(names)) != len(names):
+            raise refuse("has two pools of one name", "give each pool a name of its own")
+        if not any(pool.mode == "system" for pool in self.pools):
+            raise refuse("has no system pool", "give one pool `mode: system`")
+        if self.private_cluster and self.authorized_ranges:
+            raise refuse("is private and has authorizedRanges", "remove authorizedRanges: nothing public is there")
+        return self
+
+
+class Subnets(Section):
+    """The ranges of the estate's own network."""
+
+    training: Range = "10.20.0.0/24"
+    endpoints: Range = "10.20.1.0/24"
+    aci: Range = "10.20.2.0/24"
+    aks: Range = "10.20.16.0/20"
+
+    def ranges(self) -> dict[str, ipaddress.IPv4Network]:
+        return {name: ipaddress.IPv4Network(getattr(self, name)) for name in type(self).model_fields}
+
+
+class Network(Section):
+    """Whether the estate answers to the internet, and its own network when it does not.
+
+    Attributes
+    ----------
+    access: `public`, or `private`: private endpoints, no public address of any service.
+    dns_zones: `create` the private zones, or `none` where a policy of the company makes them.
+    outbound: of the workspace's managed network: `internet`, or `approved` destinations only.
+    approved_hosts: host names that approved-only training may reach; each makes a billed firewall necessary.
+    """
+
+    access: Annotated[str, BeforeValidator(one_of("public", "private"))] = "public"
+    address_space: Range = "10.20.0.0/16"
+    subnets: Subnets = Subnets()
+    dns_zones: Annotated[str, BeforeValidator(one_of("create", "none"))] = "create"
+    outbound: Annotated[str, BeforeValidator(one_of("internet", "approved"))] = "internet"
+    approved_hosts: Annotated[tuple[Name, ...], AsList] = ()
+    provision: Flag = True
+
+    @property
+    def private(self) -> bool:
+        return self.access == "private"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"access": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        whole_space = ipaddress.IPv4Network(self.address_space)
+        ranges = self.subnets.ranges()
+        for name, one in ranges.items():
+            if not one.subnet_of(whole_space):
+                raise refuse(
+                    f"has the subnet {name}, {one}, outside of addressSpace {whole_space}",
+                    f"choose a range within {whole_space}",
+                )
+            for other, another in ranges.items():
+                if other != name and one.overlaps(another):
+                    raise refuse(f"has overlapping subnets: {name} {one} and {other} {another}", "choose ranges apart")
+        if self.approved_hosts and self.outbound != "approved":
+            raise refuse("has approvedHosts, and outbound is internet", "write outbound: approved, or remove them")
+        return self
+
+
+class Budget(Section):
+    """A monthly budget of the resource group, in the currency of the subscription, with mails at shares of it."""
+
+    amount: Number
+    start_date: Annotated[Name, BeforeValidator(dated), AfterValidator(first_of_month)]
+    mails: Mails
+    thresholds: Annotated[tuple[Annotated[int, BeforeValidator(between(1, 1000))], ...], AsList] = (80, 100)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if self.amount <= 0:
+            raise refuse("has an amount that is not above 0", "write amount: 500")
+        if not self.mails:
+            raise refuse("has no mails", "write mails: [ml-team@contoso.com]")
+        return self
+
+
+class Storage(Section):
+    """How the storage account keeps data. `sharedKeys` off needs identity-based datastores, a preview of Azure ML."""
+
+    redundancy: Annotated[str, BeforeValidator(one_of("lrs", "zrs", "grs", "gzrs"))] = "lrs"
+    shared_keys: Flag = False
+    soft_delete_days: Annotated[int, BeforeValidator(between(1, 365))] = 14
+    cool_after_days: Annotated[int, BeforeValidator(between(1, 3650))] = 90
+
+
+class Registry(Section):
+    """The container registry; `retentionDays` is how long manifests without a tag are kept (Premium)."""
+
+    sku: Annotated[str, BeforeValidator(one_of("basic", "standard", "premium"))] = "basic"
+    retention_days: Annotated[int, BeforeValidator(between(1, 365))] = 30
+
+
+class Encryption(Section):
+    """Customer-managed keys: only at creation of the workspace."""
+
+    key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")]
+    key: Name
+
+
+class Principals(Section):
+    """Object ids of who works with the estate, in Entra: groups, users or service principals."""
+
+    submitters: Guids = ()
+    deployers: Guids = ()
+
+
+class ExistingSubnets(Section):
+    """Subnets of a network that others own."""
+
+    training: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
+    endpoints: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
+    aci: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
+    aks: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
+
+
+class Existing(Section):
+    """Resources that others own: referenced and granted on, never created, changed or destroyed."""
+
+    resource_group: Annotated[Name, arm_id("Microsoft.Resources")] | None = None
+    virtual_network: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks")] | None = None
+    subnets: ExistingSubnets = ExistingSubnets()
+    dns_zones: Annotated[Name, arm_id("Microsoft.Resources")] | None = None
+    log_analytics: Annotated[Name, arm_id("Microsoft.OperationalInsights/workspaces")] | None = None
+    container_registry: Annotated[Name, arm_id("Microsoft.ContainerRegistry/registries")] | None = None
+    aks: Annotated[Name, arm_id("Microsoft.ContainerService/managedClusters")] | None = None
+    storage_account: Annotated[Name, arm_id("Microsoft.Storage/storageAccounts")] | None = None
+    key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")] | None = None
+    workspace: Annotated[Name, arm_id("Microsoft.MachineLearningServices/workspaces")] | None = None
+
+
+ServiceName = Annotated[str, AfterValidator(check_name)]
+
+
+class StackSettings(Section):
+    """All settings of one stack.
+
+    Attributes
+    ----------
+    layer: `estate`, what lives long, or `services`, the served models. Both of an environment share stem, location
+        and subscription, from which the names come.
+    environment: set from the file's name, without `-services`.
+    stem: what all names begin with.
+    lock: CanNotDelete locks on what holds data. protect: Pulumi refuses to delete or replace what it made.
+    names: other names than those of infra/naming.py, by kind: {storageAccount: contosomlprod}.
+    alert_mails: who hears of failures of served models.
+    """
+
+    environment: Name
+    layer: Annotated[str, BeforeValidator(one_of(ESTATE, SERVICES))] = ESTATE
+    location: Region
+    subscription_id: Guid
+    stem: Annotated[
+        Name,
+        AfterValidator(matching(STEM, "3 to 20 lower-case letters, digits and hyphens, a letter first", "categorize")),
+    ]
+    tags: Tags = Field(default_factory=dict)
+    required_tags: Annotated[tuple[Name, ...], AsList] = ()
+    network: Network = Network()
+    training: Training = Training()
+    storage: Storage = Storage()
+    registry: Registry = Registry()
+    aks: Aks | None = None
+    aci: Flag = True
+    budget: Budget | None = None
+    alert_mails: Mails = ()
+    log_retention_days: Annotated[int, BeforeValidator(between(30, 730))] = 30
+    lock: Flag = False
+    protect: Flag = False
+    purge_protection: Flag = False
+    encryption: Encryption | None = None
+    principals: Principals = Principals()
+    names: Annotated[dict[str, Name], AsMapping] = Field(default_factory=dict)
+    existing: Existing = Existing()
+    services: Annotated[dict[Annotated[str, AfterValidator(check_name)], Service], AsMapping] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        missing = [name for name in self.required_tags if name not in self.tags]
+        if missing:
+            raise refuse(f"lacks the required tag {missing[0]!r}", f"add it under forestay:tags: {missing[0]}: ...")
+        if self.network.private and self.registry.sku != "premium" and not self.existing.container_registry:
+            raise refuse(
+                "is private with a registry that is not Premium: only that has private endpoints",
+                "write forestay:registry: {sku: premium}",
+            )
+        if self.layer == ESTATE and self.services:
+            raise refuse("declares services in the estate's stack", "move forestay:services to the services stack")
+        for name, service in self.services.items():
+            if service.target == "aks" and self.aks is None and self.existing.aks is None:
+                raise refuse(f"has the service {name} on aks, and no cluster", "add forestay:aks, or write target: aci")
+            if service.target == "aci" and not self.aci:
+                raise refuse(f"has the service {name} on aci, which forestay:aci turns off", "write target: aks")
+        return self

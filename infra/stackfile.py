@@ -1,0 +1,178 @@
+"""`stacks/Pulumi.<env>.yaml` -> StackSettings, with file:line of what is wrong.
+
+The same models check what Pulumi hands to the program, so that `pulumi up` by hand and the command line agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
+from forestay.documents.names import closest, shown, suggest
+from forestay.documents.problems import Wording, home_of, keys, section_at, translate
+from forestay.errors import InputError, Problem
+from infra import naming
+from infra.settings import SERVICES, StackSettings
+
+FOLDER = "stacks"
+SUFFIX = f"-{SERVICES}"
+PROJECT = "forestay"
+# Pulumi's own keys of a stack file; the values of the last two are encrypted by it.
+PULUMI_KEYS = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
+PROVIDER_KEYS = {"azure-native:location": "location", "azure-native:subscriptionId": "subscriptionId"}
+STACK_FILE = Kind("stack file", "`config:` and under it `azure-native:location: westeurope`", "`forestay init`")
+EXAMPLES = {
+    "location": "add `azure-native:location: westeurope`",
+    "subscriptionId": "add `azure-native:subscriptionId: 3f2504e0-...`, the subscription's GUID",
+    "stem": "add `forestay:stem: NAME`, what all names begin with",
+    "image": "add `image: REGISTRY/NAME@sha256:...`",
+    "target": "add `target: aci` or `target: aks`",
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of the project.
+
+    Attributes
+    ----------
+    name: as Pulumi calls it, `dev` or `dev-services`. path: its file.
+    settings: what it says. document: the same with places, for later messages.
+    """
+
+    name: str
+    path: Path
+    settings: StackSettings
+    document: Document
+
+    @property
+    def names(self) -> naming.Names:
+        found = self.settings
+        return naming.Names(found.stem, found.environment, found.subscription_id, found.names)
+
+    def where(self, *path: str) -> str:
+        """ "file:line" of a setting, or of the nearest one above it."""
+        return self.document.place(tuple(path))
+
+
+def stack_path(root: Path, name: str) -> Path:
+    return root / FOLDER / f"Pulumi.{name}.yaml"
+
+
+def names_in(root: Path) -> list[str]:
+    """The stacks that have a file."""
+    return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in (root / FOLDER).glob("Pulumi.*.yaml"))
+
+
+def load(root: Path, name: str) -> Stack:
+    """Read and check one stack's file.
+
+    Parameters
+    ----------
+    root: the folder with Pulumi.yaml.
+    name: the stack, `dev` or `dev-services`.
+
+    Raises InputError with every problem, each at file:line; for a stack that has no file, naming those that have.
+    """
+    path = stack_path(root, name)
+    if not path.is_file():
+        there = names_in(root)
+        near = closest(name, there)
+        known = f"; there is {', '.join(there)}" if there else ""
+        fix = f"did you mean {near[0]}?{known}" if near else f"make it with `forestay init`{known}"
+        raise InputError(f"no stack {shown(name)!r}", where=f"--env {shown(name)}", fix=fix)
+    text = read_text(path, STACK_FILE)
+    return check(parse(text, str(path), STACK_FILE), name, path)
+
+
+def check(file: Document, name: str, path: Path) -> Stack:
+    """The stack in a parsed file. Raises InputError."""
+    document, problems = _unfold(file, name)
+    try:
+        settings = StackSettings.model_validate(document.data)
+    except ValidationError as error:
+        problems += translate(error, StackSettings, document, WORDING)
+    if problems:
+        raise InputError.of(sorted(problems, key=_order))
+    naming.check_given(settings.names, document.place(("names",)))
+    return Stack(name, path, settings, document)
+
+
+def from_pulumi(config: Mapping[str, str], name: str) -> StackSettings:
+    """The settings in the configuration that Pulumi hands to a program: texts, objects as JSON.
+
+    Secret values arrive decrypted; their places hold `{"secure": ...}` as in the file, without the value.
+    """
+    data: dict[str, Any] = {"config": {key: _value(text) for key, text in config.items()}}
+    return check(Document(data), name, Path(f"Pulumi.{name}.yaml")).settings
+
+
+def _value(text: str) -> Any:
+    if text[:1] in "{[":
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _unfold(file: Document, name: str) -> tuple[Document, list[Problem]]:
+    """The file's `config` as one mapping of settings, each with its place; and keys that belong to nobody."""
+    problems = [
+        Problem(file.place((key,)), f"unknown key `{shown(key)}`", suggest(key, PULUMI_KEYS))
+        for key in file.data
+        if key not in PULUMI_KEYS
+    ]
+    config = file.data.get("config")
+    where: dict[KeyPath, str] = {(): file.place(("config",))}
+    data: dict[str, Any] = {"environment": name.removesuffix(SUFFIX)}
+    if not isinstance(config, dict):
+        problems.append(
+            Problem(file.place(("config",)), "`config` must be a mapping", f"start with {STACK_FILE.start}")
+        )
+        return Document({}, where), problems
+    if name.endswith(SUFFIX):
+        data["layer"] = SERVICES
+    for key, value in config.items():
+        namespace, _, setting = key.partition(":")
+        if key in PROVIDER_KEYS:
+            setting = PROVIDER_KEYS[key]
+        elif namespace != PROJECT:
+            if not setting:
+                fix = f"write {PROJECT}:{shown(key)}" if key in keys(StackSettings) else f"write {PROJECT}:NAME"
+                problems.append(Problem(file.place(("config", key)), f"`{shown(key)}` has no namespace", fix))
+            continue  # another provider's own configuration
+        elif setting in (*PROVIDER_KEYS.values(), "environment"):
+            right = next((full for full, short in PROVIDER_KEYS.items() if short == setting), None)
+            fix = f"write {right}" if right else "it comes from the file's name: remove it"
+            problems.append(Problem(file.place(("config", key)), f"`{key}` is not where this is set", fix))
+            continue
+        data[setting] = value
+        for place, line in file.where.items():
+            if place[:2] == ("config", key):
+                where[(setting, *place[2:])] = line
+    return Document(data, where), problems
+
+
+def _belongs(path: KeyPath, model: type[BaseModel], document: Document) -> str:
+    key = str(path[-1])
+    if len(path) == 1:
+        home = home_of(model, key)
+        if home:
+            return f"it belongs under `{PROJECT}:{home}:`"
+    section = section_at(model, path[:-1])
+    return suggest(key, list(keys(section)) if section else [], "valid here")
+
+
+def _order(problem: Problem) -> tuple[str, int]:
+    name, _, line = problem.where.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (problem.where, 0)
+
+
+WORDING = Wording(EXAMPLES, _belongs, lambda _: "this stack", "see the settings' reference")

@@ -1,0 +1,115 @@
+"""The types of values in a stack file: each says in its message what to write.
+
+Rules are those of Azure Resource Manager and of the resource providers' naming pages.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from forestay.documents.names import refuse, shown
+from forestay.documents.values import AsList, AsMapping, Name, Text, whole
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+EXAMPLE_GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+REGION = re.compile(r"[a-z]{4,20}\d?[a-z]{0,4}")
+VM_SIZE = re.compile(r"Standard_[A-Z]{1,3}\d{1,4}(-\d{1,3})?[a-z]{0,5}(_[A-Za-z0-9]+)*(_v\d)?")
+MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+RESOURCE_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"(/providers/(?P<namespace>[^/]+)(?P<path>(/[^/]+/[^/]+)+))?",
+    re.IGNORECASE,
+)
+
+
+def matching(pattern: re.Pattern[str], what: str, example: str) -> Callable[[str], str]:
+    """A check for a text of one form; the message gives the form and an example."""
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise refuse(f"must be {what}, not {shown(value)!r}", f"write it like {example}")
+        return value
+
+    return check
+
+
+def between(least: int, most: int) -> Callable[[Any], int]:
+    """A check for a whole number in a range, both ends included."""
+
+    def check(value: Any) -> int:
+        number = whole(value)
+        if not least <= number <= most:
+            raise refuse(f"must be from {least} to {most}, not {number}", f"allowed: {least} to {most}")
+        return number
+
+    return check
+
+
+def resource_of(arm_type: str) -> Callable[[str], str]:
+    """A check for the ARM id of one type of resource, such as Microsoft.Storage/storageAccounts."""
+    namespace, *kinds = arm_type.split("/")
+    path = "".join(f"/{kind}/NAME" for kind in kinds)
+    provider = f"/providers/{namespace}{path}" if kinds else ""
+    example = f"/subscriptions/{EXAMPLE_GUID}/resourceGroups/GROUP{provider}"
+
+    def check(value: str) -> str:
+        match = RESOURCE_ID.fullmatch(value)
+        if not match or not GUID.fullmatch(match["subscription"]):
+            raise refuse(f"must be a resource id, not {shown(value)!r}", f"write it like {example}")
+        found = [match["namespace"] or "", *(match["path"] or "").split("/")[1::2]]
+        if [part.lower() for part in found if part] != [part.lower() for part in (namespace, *kinds) if kinds]:
+            raise refuse(f"is the id of another type of resource than {arm_type}", f"write it like {example}")
+        return value
+
+    return check
+
+
+def network_range(value: str) -> str:
+    """An IPv4 range in CIDR form, host bits zero."""
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError as error:
+        raise refuse(f"is not an address range: {error}", "write it like 10.20.0.0/16") from None
+
+
+def first_of_month(value: str) -> str:
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError:
+        raise refuse(f"must be a date, not {shown(value)!r}", "write it like 2026-01-01, in quotes") from None
+    if day.day != 1:
+        raise refuse("must be the first of a month: Azure refuses other days", f"write {day.replace(day=1)}")
+    return value
+
+
+def dated(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+Guid = Annotated[Name, AfterValidator(matching(GUID, "a GUID", EXAMPLE_GUID))]
+Region = Annotated[Name, AfterValidator(matching(REGION, "a region's short name", "westeurope"))]
+VmSize = Annotated[Name, AfterValidator(matching(VM_SIZE, "a VM size", "Standard_DS3_v2"))]
+Mail = Annotated[Name, AfterValidator(matching(MAIL, "a mail address", "ml-team@contoso.com"))]
+Range = Annotated[Name, AfterValidator(network_range)]
+Mails = Annotated[tuple[Mail, ...], AsList]
+Ranges = Annotated[tuple[Range, ...], AsList]
+Guids = Annotated[tuple[Guid, ...], AsList]
+Tags = Annotated[dict[str, Text], AsMapping]
+
+
+def arm_id(arm_type: str) -> AfterValidator:
+    """The id of a resource of one type, as part of an annotation."""
+    return AfterValidator(resource_of(arm_type))
+
+
+class Section(BaseModel):
+    """A mapping of a stack file: unknown keys are refused, and it doesn't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
