@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from forestay.cli import Command, console
-from forestay.commands.job import importance_view, job_argument, rank_option
+from forestay.commands.job import job_argument, rank_option
+from forestay.commands.job_views import importance_view
 from forestay.console import table
 
 SHOWN_COLUMNS, SHOWN_ROWS, SHOWN_CONTRIBUTIONS = 30, 20, 5

@@ -24,7 +24,7 @@ def resume(context: click.Context, job: str, time_budget: str | None, max_trials
     from automl_jobs.resume import resume as go_on
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import duration
-    from forestay.commands.job import job_view
+    from forestay.commands.job_views import job_view
     from forestay.live import listener_for
 
     screen = console(context)

@@ -86,7 +86,7 @@ def submit(
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import budget, meaning_here, prepare_job
     from automl_jobs.submit import submit as train
-    from forestay.commands.job import job_view
+    from forestay.commands.job_views import job_view
     from forestay.live import listener_for
 
     screen = console(context)

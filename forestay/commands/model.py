@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay.cli import Command, console
-from forestay.commands.job import decision_facts, facts, number, rank_option, when
+from forestay.commands.job import rank_option
+from forestay.commands.job_views import decision_facts, facts, number, when
 from forestay.console import table
 from forestay.errors import InputError
 

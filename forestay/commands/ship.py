@@ -101,7 +101,7 @@ def _view(shipment: Shipment) -> Iterable[Any]:
     import shlex
 
     from automl_jobs.runs import RunStore
-    from forestay.commands.job import leaderboard_view
+    from forestay.commands.job_views import leaderboard_view
     from forestay.commands.score import proof_view
 
     assert shipment.proof is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import forestay_forecasters
 import forestay_forecasting
 import forestay_transformers
-from automl_jobs.engine import metrics, outputs
+from automl_jobs.engine import metrics, outputs, pruning
 from automl_jobs.engine.forecasting import backtest, catalogue
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
@@ -45,13 +46,13 @@ class ForecastTrainer:
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
         """Backtest and fit `plan`, and write its files to `folder`/outputs.
 
-        Raises ValueError when the primary metric is not defined on the validation periods; whatever an algorithm raises
-        passes through.
+        Raises GivenUp when it misses the plan's bar clearly, ValueError when the primary metric is not defined on the
+        validation periods; whatever an algorithm raises passes through.
         """
         started = time.monotonic()
         algorithm = catalogue.by_name(plan.algorithm)
-        parts, forecaster = self.fit(algorithm, plan.parameters)
-        return outcome(
+        parts, forecaster = self.fit(algorithm, plan.parameters, plan.bar)
+        found = outcome(
             self.problem,
             plan,
             parts,
@@ -62,17 +63,30 @@ class ForecastTrainer:
             packages=algorithm.packages,
             started=started,
         )
+        # Fold by fold only where the metric has a value on each.
+        return replace(found, compared=tuple(found.folds)) if len(found.folds) == len(self.problem.splits) else found
 
-    def fit(self, algorithm: catalogue.Algorithm, parameters: dict[str, Any]) -> tuple[list[Forecasts], Any]:
-        """The backtest of each fold, and the forecaster fitted on all."""
+    def fit(
+        self, algorithm: catalogue.Algorithm, parameters: dict[str, Any], bar: Sequence[float] = ()
+    ) -> tuple[list[Forecasts], Any]:
+        """The backtest of each fold, and the forecaster fitted on all.
+
+        `bar` holds the best trial's scores on the folds. Raises GivenUp when the first ones miss it clearly.
+        """
         problem = self.problem
-        folds = []
+        folds: list[Forecasts] = []
+        seen: list[float] = []
         for windows in problem.splits:
             series = [problem.series[window.series].cut(window.fit) for window in windows]
             forecaster = algorithm.fit(series, problem, parameters, self.threads)
             folds.append(backtest.roll(forecaster, problem.series, windows, problem))
             if not np.isfinite(folds[-1].predicted).all():
                 raise ValueError("a forecast is not a number")
+            if bar:
+                scores = backtest.scores(backtest.bounded(folds[-1], problem), problem.series, problem)
+                seen.append(scores.get(problem.metric, math.nan))
+                if pruning.clearly_worse(seen, bar, problem.higher):
+                    raise pruning.GivenUp(seen, bar)
         return folds, algorithm.fit(list(problem.series), problem, parameters, self.threads)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_jobs.engine import outputs, spread
+from automl_jobs.engine import outputs, pruning, spread
 from automl_jobs.engine.judging import held_rows
 from automl_jobs.engine.matrices import NO_FEATURES
 from automl_jobs.engine.metrics import average
@@ -52,21 +52,29 @@ class LabelsTrainer(Trainer):
     """Trains trials of one multi-label problem; features are shared as in any other job."""
 
     def run(self, plan: TrialPlan, folder: Path) -> TrialOutcome:
-        """Train and score `plan`, and write its files to `folder`/outputs."""
+        """Train and score `plan`, and write its files to `folder`/outputs.
+
+        Raises GivenUp when it misses the plan's bar clearly.
+        """
         from sklearn.pipeline import Pipeline
 
         started = time.monotonic()
         problem = self.problem
         layout = NO_FEATURES if plan.algorithm == BASELINE else plan.layout or layouts(plan.algorithm)[0]
         used = self.matrices.of(layout, None)
+        plain = plan.algorithm == BASELINE
         held = []
+        compared: list[float] = []
         model: LinearLabels | None = None
         for train, valid in problem.splits:
             model = self._learn(plan, used.matrix[train], problem.target[train])
             held.append(model.decision_function(used.matrix[valid]))
+            if len(problem.splits) >= pruning.FEWEST_FOLDS:
+                compared.append(self._alone(held[-1], problem.target[valid], plain))
+                if pruning.clearly_worse(compared, plan.bar, problem.higher):
+                    raise pruning.GivenUp(compared, plan.bar)
         assert model is not None
         truth = problem.target[held_rows(problem)]
-        plain = plan.algorithm == BASELINE
         judged = thresholds.judge(np.concatenate(held), truth, problem.metric, problem.seed, calibrated=plain)
         scored = score(problem, judged)
         seen = spread.train_rows(problem)
@@ -90,7 +98,17 @@ class LabelsTrainer(Trainer):
             parameters={name: str(value) for name, value in plan.parameters.items()} | told(judged),
             duration_seconds=time.monotonic() - started,
             outputs=written.folder,
+            compared=tuple(compared),
         )
+
+    def _alone(self, held: np.ndarray, truth: np.ndarray, plain: bool) -> float:
+        """The primary metric of one fold, with thresholds of its own: those of all folds are not there yet.
+
+        Without any a model whose scores are only off by their threshold would be given up.
+        """
+        problem = self.problem
+        judged = thresholds.judge(held, truth, problem.metric, problem.seed, calibrated=plain)
+        return metrics.primary(problem.metric, truth, judged.said)
 
     def _learn(self, plan: TrialPlan, matrix: Any, target: np.ndarray) -> LinearLabels:
         assert self.problem.classes is not None
