@@ -6,11 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from automl_jobs.engine.durations import Durations
+from automl_jobs.engine.forecasting import problem as forecasting_problem
+from automl_jobs.engine.forecasting.trainer import ForecastTrainer
+from automl_jobs.engine.multilabel import problem as multilabel_problem
+from automl_jobs.engine.multilabel.trial import LabelsTrainer
 from automl_jobs.engine.problem import build
 from automl_jobs.engine.progress import FIRST_TRIALS, Limits
 from automl_jobs.engine.pruning import GivenUp, clearly_worse
@@ -18,6 +23,7 @@ from automl_jobs.engine.search import Search
 from automl_jobs.engine.trial import Trainer, TrialPlan
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
+from tests.forecasting_support import daily, prepared
 from tests.tables import MLTABLE, mixed
 
 JOB = """\
@@ -124,6 +130,48 @@ def test_the_trainer_gives_up_after_the_fold_that_shows_it(tmp_path: Path) -> No
     low = TrialPlan("8", "LogisticRegression", {"C": 1.0}, bar=(0.2, 0.3, 0.2, 0.3))
     outcome = trainer.run(low, tmp_path / "8")
     assert outcome.compared == pytest.approx(outcome.folds)
+    assert outcome.compared[0] == raised.value.folds[0]
+
+
+def test_a_forecast_is_given_up_after_the_origin_that_shows_it(tmp_path: Path) -> None:
+    prepared(tmp_path, daily())
+    job = tmp_path / "job.yml"
+    text = job.read_text(encoding="utf-8").replace("n_cross_validations: 2", "n_cross_validations: 3")
+    job.write_text(text, encoding="utf-8")
+    forecasts = forecasting_problem.build(prepare(load_job(job)), 0)
+    assert len(forecasts.splits) == 3
+    trainer = ForecastTrainer(forecasts, 1)
+    with pytest.raises(GivenUp, match="after 1 of 3 folds") as raised:
+        trainer.run(TrialPlan("7", "Average", bar=(1e-4, 2e-4, 1e-4)), tmp_path / "7")
+    assert not (tmp_path / "7").exists()
+    outcome = trainer.run(TrialPlan("8", "Average", bar=(1.0, 1.1, 1.0)), tmp_path / "8")
+    assert outcome.compared == pytest.approx(outcome.folds)
+    assert outcome.compared[0] == raised.value.folds[0]
+
+
+def test_a_trial_of_several_labels_is_given_up_after_the_fold_that_shows_it(tmp_path: Path) -> None:
+    texts = pd.DataFrame(
+        {
+            "body": [("goal match " if row % 2 else "") + ("house rent" if row % 3 else "soup") for row in range(90)],
+            "tags": [str(["sport"] * (row % 2) + ["home"] * (row % 3 > 0)) for row in range(90)],
+        }
+    )
+    texts.to_csv(tmp_path / "data.csv", index=False)
+    (tmp_path / "MLTable").write_text(MLTABLE, encoding="utf-8")
+    job = tmp_path / "job.yml"
+    job.write_text(
+        "type: automl\ntask: text_classification_multilabel\ntarget_column_name: tags\n"
+        "training_data: {path: ., type: mltable}\n",
+        encoding="utf-8",
+    )
+    labels = multilabel_problem.build(prepare(load_job(job)), 0)
+    bar = (0.999,) * (len(labels.splits) - 1) + (0.998,)
+    trainer = LabelsTrainer(labels, 1)
+    with pytest.raises(GivenUp, match=f"after 1 of {len(bar)} folds") as raised:
+        trainer.run(TrialPlan("7", "Baseline", bar=bar), tmp_path / "7")
+    assert not (tmp_path / "7").exists()
+    outcome = trainer.run(TrialPlan("8", "Baseline", bar=tuple(score - 0.9 for score in bar)), tmp_path / "8")
+    assert len(outcome.compared) == len(outcome.folds) == len(bar)
     assert outcome.compared[0] == raised.value.folds[0]
 
 

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from automl_jobs.engine.forecasting import arima, backtest, catalogue, ets
+from automl_jobs.engine.forecasting import arima, backtest, catalogue, ets, task
+from automl_jobs.engine.forecasting.problem import build
+from automl_jobs.engine.progress import Limits
+from automl_jobs.engine.run import available
 from automl_jobs.spec.algorithms import FORECASTING
+from automl_jobs.spec.names import snake
 from forestay_forecasters import Arima, Ets, LocalForecaster, Simple
 from forestay_forecasting import Task
-from tests.forecasting_support import daily, problem, stores
+from tests.forecasting_support import daily, prepared, problem, stores
 
 SEASON = np.tile([5.0, -1.0, -4.0, 0.0], 20)
 
@@ -72,6 +76,23 @@ def test_every_algorithm_of_azure_is_here_or_said_to_be_only_there() -> None:
     here = {algorithm.name for algorithm in catalogue.CATALOGUE}
     assert here | set(catalogue.ONLY_IN_AZURE) == set(FORECASTING)
     assert not here & set(catalogue.ONLY_IN_AZURE)
+
+
+@pytest.mark.parametrize("name", FORECASTING)
+def test_each_algorithm_is_allowed_and_blocked_by_both_of_azures_names(tmp_path: Path, name: str) -> None:
+    here = [algorithm.name for algorithm in catalogue.CATALOGUE]
+    for written in (name, snake(name)):
+        allowed = prepared(tmp_path, daily(60), top=f"training: {{allowed_training_algorithms: [{written}, naive]}}\n")
+        names = available(allowed)
+        assert set(names) == {name, "Naive"} & set(here)
+        found = task.search(build(allowed, 0), names, Limits(seconds=60.0, trial_seconds=60.0, trials=5))
+        tried = set()
+        while (plan := found.next()) is not None:
+            tried.add(plan.algorithm)
+            found.finished(plan, 1.0, 0.01)
+        assert tried == {"Baseline", *names}
+        blocked = prepared(tmp_path, daily(60), top=f"training: {{blocked_training_algorithms: [{written}]}}\n")
+        assert set(available(blocked)) == set(here) - {name}
 
 
 @pytest.mark.parametrize("name", [algorithm.name for algorithm in catalogue.CATALOGUE])
