@@ -71,6 +71,23 @@ def test_a_multilabel_job_from_the_file_to_a_registered_model(forestay: Run, pro
     assert all(set(labels) <= set(schema["classes"]) for labels in golden["predictions"])
 
 
+@pytest.mark.slow
+def test_a_multilabel_job_is_shipped_and_answers_with_lists(clean: Run, project: Path) -> None:
+    job = write(project, articles(120))
+    words = ("--model", "Tags", "--endpoint", "tags-api", "--set", "limits.max_trials=3")
+    done = clean("ship", job, *words, "--output", "json")
+    assert done.returncode == 0, done.stderr
+    shipped = json.loads(done.stdout)
+    assert (shipped["verified"], shipped["endpoint"]["status"]) == (True, "Healthy")
+    rows = project / "rows.csv"
+    rows.write_text("title,body,pages\ngoal match team,goal match,1\nsoup bread house,rent garden soup,2\n")
+    asked = clean("endpoint", "invoke", "tags-api", "--data", rows)
+    assert asked.returncode == 0, asked.stderr
+    first, second = json.loads(asked.stdout)["Results"]
+    assert first == ["sports"]
+    assert second == ["food", "real [red]estate"]
+
+
 def test_a_row_that_is_no_list_of_labels_is_named(forestay: Run, project: Path) -> None:
     frame = articles(60)
     frame.loc[7, "tags"] = "['sports'"
