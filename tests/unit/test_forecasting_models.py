@@ -13,7 +13,7 @@ from automl_jobs.engine.forecasting.problem import build
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.run import available
 from automl_jobs.spec.algorithms import FORECASTING
-from automl_jobs.spec.names import snake
+from forestay.documents.names import snake
 from forestay_forecasters import Arima, Ets, LocalForecaster, Simple
 from forestay_forecasting import Task
 from tests.forecasting_support import daily, prepared, problem, stores
