@@ -13,6 +13,7 @@ environment variable SCORING_MAX_BODY_BYTES. `GET /openapi.json` gives the inter
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -110,9 +111,10 @@ class Guard:
                 raise Refused(400, CODES[400], f"the body ended after {len(body)} of {told} bytes")
             if len(body) <= self.max_body_bytes:
                 return body
-        for _ in range(4 * self.max_body_bytes // PIECE):  # who still sends would not see an answer
-            if not read(stream, PIECE):
-                break
+        with contextlib.suppress(Refused):
+            for _ in range(4 * self.max_body_bytes // PIECE):  # who still sends would not see an answer
+                if not read(stream, PIECE):
+                    break
         raise Refused(413, "body_too_large", f"the body is larger than {self.max_body_bytes} bytes; send fewer rows")
 
 

@@ -281,6 +281,52 @@ def test_serve_until_interrupted(home: Path, proven: Path) -> None:
         kill(running)
 
 
+CHUNKED = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDED = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{}"
+BEFORE_RUN = {
+    "chunks that are none": (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", 400, "bad_body"),
+    "chunks of too large a body": (CHUNKED + b"100000\r\n" + b" " * 2**20 + b"\r\n", 413, "body_too_large"),
+    "a body that ends early": (ENDED, 400, "bad_body"),
+    "another method": (b"GET /score?data=[1] HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
+    "no such address": (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+}
+
+
+def test_what_fails_before_run_is_refused_in_one_form(home: Path, proven: Path, tmp_path: Path) -> None:
+    """Over a real connection, from a folder whose path gunicorn's own options would split."""
+    folder = tmp_path / "a, b"
+    shutil.copytree(proven, folder)
+    wsgi = (folder / "wsgi.py").read_text()
+    (folder / "wsgi.py").write_text(wsgi.replace("MAX_BODY_BYTES = int", "MAX_BODY_BYTES = 2**20 - 1 or int"))
+    lock = (folder / "requirements.lock").read_text()
+    made = environment.ensure(
+        lock, environment.read_pins((folder / "conda_env.yaml").read_text(), "").python, home, print
+    )
+    (tmp_path / "work").mkdir()
+    running = server.start(
+        made.python, folder, server.listen(), log=tmp_path / "log", work=tmp_path / "work", tag="forestay:wsgi"
+    )
+    try:
+        server.wait_healthy(running)
+        for what, (sent, status, code) in BEFORE_RUN.items():
+            with socket.create_connection((server.HOST, running.port), timeout=20) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                got = b"".join(iter(lambda: connection.recv(65536), b""))
+            head, _, body = got.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % status), (what, got)
+            assert json.loads(body)["error"]["code"] == code, what
+            assert b"x-request-id: " in head, what
+            assert b"Traceback" not in got, what
+        sample = json.loads((folder / "sample_request.json").read_text())
+        answer = server.post(running.url, {**sample, "ids": ["a"]})
+        assert answer.json["ids"] == ["a"]
+        served = server.ask(running.url, "GET", "/openapi.json")
+        assert served.body == (folder / "openapi.json").read_bytes()
+    finally:
+        running.stop()
+
+
 # ---- endpoints ----
 
 

@@ -164,6 +164,8 @@ def test_a_body_that_ends_early_or_breaks_is_refused(ask: Ask, server: Server) -
     assert ask(b"{}", CONTENT_LENGTH="9")[2]["error"]["message"] == "the body ended after 2 of 9 bytes"
     broken = mock.Mock(read=mock.Mock(side_effect=RuntimeError("chunk")))
     assert ask(**{"wsgi.input": broken, "CONTENT_LENGTH": "5"})[0] == 400
+    large = mock.Mock(read=mock.Mock(side_effect=[b" " * 1001, RuntimeError("chunk")]))
+    assert ask(chunked=True, **{"wsgi.input": large})[0] == 413
     assert ask(HTTP_CONTENT_ENCODING="gzip")[0] == 415
     assert ask(b"ignored", CONTENT_LENGTH="")[0] == 200
     assert [asked["body"] for asked in server.asked] == [b""]
