@@ -7,6 +7,7 @@ attribute's meaning needs a new class name.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -115,10 +116,19 @@ def _text_cells(column: np.ndarray) -> list[Any]:
     return ["" if word != word else word for word in _word_cells(column)]
 
 
+def _date_cells(column: Sequence[Any]) -> np.ndarray | None:
+    """Times without a zone as datetime64[us]; None where there is a cell that only pandas can read."""
+    if not all(type(value) in _TIMES for value in column):
+        return None
+    return np.array([None if value is pd.NaT else value for value in column], dtype="datetime64[us]")
+
+
 _PLAIN = (float, int, bool, type(None), type(pd.NA))
-_CELL_READERS: dict[str, Callable[[np.ndarray], Any]] = {
+_TIMES = (dt.datetime, type(None), type(pd.NaT))
+_CELL_READERS: dict[str, Callable[[Any], Any]] = {
     "numeric": _number_cells,
     "boolean": _truth_cells,
+    "datetime": _date_cells,
     "categorical": _word_cells,
     "text": _text_cells,
 }
@@ -129,7 +139,7 @@ class Cells:
 
     Parameters
     ----------
-    columns: name to the n values: float64 array, list of words, or a series.
+    columns: name to the n values: array of float64 or datetime64[us], list of words, or a series.
     index: of the rows.
     """
 
@@ -141,11 +151,11 @@ class Cells:
         return len(self.index)
 
     def block(self, names: str | Sequence[str]) -> Any:
-        """What a ColumnTransformer would hand on: (n, k) numbers or words where all are so, else a series or frame."""
+        """What a ColumnTransformer would hand on: (n, k) numbers, times or words, else a series or frame."""
         if isinstance(names, str):
             return self.series(names)
         found = [self.columns[name] for name in names]
-        if all(type(column) is np.ndarray for column in found):
+        if all(type(column) is np.ndarray and column.dtype == found[0].dtype for column in found):
             return np.column_stack(found)
         if all(type(column) is list for column in found):
             words = np.empty((len(self), len(found)), dtype=object)
@@ -158,7 +168,7 @@ class Cells:
         column = self.columns[name]
         if isinstance(column, pd.Series):
             return column
-        return pd.Series(column, index=self.index, dtype="object" if isinstance(column, list) else "float64")
+        return pd.Series(column, index=self.index, dtype="object" if isinstance(column, list) else column.dtype)
 
 
 class InputFrame(TransformerMixin, BaseEstimator):
@@ -189,20 +199,24 @@ class InputFrame(TransformerMixin, BaseEstimator):
         read = {name: _READERS[kind](X[name]) for name, kind in self.columns}
         return pd.DataFrame(read, index=X.index, copy=False)
 
-    def cells(self, X: pd.DataFrame) -> Cells:
-        """What `transform` gives, for few rows: the frame is read once, not column by column."""
+    def cells(self, X: pd.DataFrame | Mapping[str, list[Any]]) -> Cells:
+        """What `transform` gives, for few rows: of a frame, which is read once, or of columns as lists of cells."""
         check_is_fitted(self)
-        places = {name: place for place, name in enumerate(X.columns)}
-        absent = [name for name, _ in self.columns if name not in places]
+        if isinstance(X, pd.DataFrame):
+            index: pd.Index = X.index
+            columns: dict[str, Any] = dict(zip(X.columns, X.to_numpy(dtype=object).T, strict=True))
+        else:
+            index, columns = pd.RangeIndex(len(next(iter(X.values())))), dict(X)
+        absent = [name for name, _ in self.columns if name not in columns]
         if absent:
             raise ValueError(f"columns are missing: {absent}")
-        values = X.to_numpy(dtype=object)
         read: dict[str, Any] = {}
         for name, kind in self.columns:
-            column = values[:, places[name]]
-            found = _CELL_READERS[kind](column) if kind in _CELL_READERS else None
-            read[name] = _READERS[kind](X[name]) if found is None else found
-        return Cells(read, X.index)
+            found = _CELL_READERS[kind](columns[name])
+            if found is None:
+                found = _READERS[kind](X[name] if isinstance(X, pd.DataFrame) else pd.Series(X[name], dtype="object"))
+            read[name] = found
+        return Cells(read, index)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return self.feature_names_in_
@@ -258,8 +272,54 @@ class DateParts(TransformerMixin, BaseEstimator):
             out[:, position] = parts[name][part]
         return out
 
+    def transform_dates(self, dates: np.ndarray) -> np.ndarray:
+        """The same of datetime64[us] (n, columns), without pandas: for few rows."""
+        out = np.empty((len(dates), len(self.kept_)))
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for position, (name, part) in enumerate(self.kept_):
+            if name not in found:
+                column = dates[:, list(self.feature_names_in_).index(name)]
+                found[name] = self._plain_parts(column, np.datetime64(self.origins_[name], "us"))
+            out[:, position] = found[name][part]
+        return out
+
+    def _plain_parts(self, dates: np.ndarray, origin: np.datetime64) -> dict[str, np.ndarray]:
+        """What `_parts` gives, of an array."""
+        missing = np.isnat(dates)
+        known = np.where(missing, np.datetime64(0, "us"), dates)
+        days, months, years = (known.astype(f"datetime64[{unit}]") for unit in "DMY")
+        minutes = (known - days) // np.timedelta64(60_000_000, "us")
+        hour = minutes // 60 + minutes % 60 / 60
+        weekday = ((days.astype("int64") + 3) % 7).astype("float64")
+        month = (months.astype("int64") % 12 + 1).astype("float64")
+        parts = {
+            "elapsed": (known - origin) / np.timedelta64(1, "D"),
+            "day": (days - months).astype("int64") + 1.0,
+        }
+        if self.cycles:
+            for part, values, period in (("month", month, 12), ("weekday", weekday, 7), ("hour", hour, 24)):
+                parts[f"{part}_sin"] = np.sin(2 * np.pi * values / period)
+                parts[f"{part}_cos"] = np.cos(2 * np.pi * values / period)
+        else:
+            parts |= {"month": month, "weekday": weekday, "hour": hour}
+            parts["year"] = years.astype("int64") + 1970.0
+            parts["day_of_year"] = (days - years).astype("int64") + 1.0
+        return {part: np.where(missing, np.nan, values) for part, values in parts.items()}
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return np.array([f"{name}_{part}" for name, part in self.kept_], dtype=object)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Dates as ISO text: skops has no way to keep pandas' own."""
+        state = dict(super().__getstate__())
+        if "origins_" in state:
+            state["origins_"] = {name: date.isoformat() for name, date in state["origins_"].items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "origins_" in state:
+            self.origins_ = {name: pd.Timestamp(date) for name, date in state["origins_"].items()}
 
 
 class CategoryCodes(TransformerMixin, BaseEstimator):
@@ -438,6 +498,10 @@ class OneHot(OneHotEncoder):
                     out[row, place] = 1.0
         return out
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the tables, which are made when they are needed."""
+        return {name: value for name, value in super().__getstate__().items() if name != "tables_"}
+
     def _tables(self) -> tuple[list[dict[Any, int]], list[int], int]:
         """For each column the place of each category and of unknown ones (-1: nowhere), and how many places."""
         rare = getattr(self, "infrequent_categories_", None) or [None] * len(self.categories_)
@@ -514,6 +578,10 @@ class MeanTarget(TargetEncoder):
             out[:, position] = np.where(place >= 0, encoding[place], means[position % each])
         return out
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the tables, which are made when they are needed."""
+        return {name: value for name, value in super().__getstate__().items() if name != "tables_"}
+
 
 def _imputed(imputer: SimpleImputer, values: np.ndarray) -> np.ndarray:
     """What an imputer of NaN that keeps empty columns makes of (n, k)."""
@@ -562,6 +630,8 @@ def _passed(part: Any, cells: Cells, names: str | Sequence[str]) -> Any:
             values = _QUICK[type(step)](step, values)
         elif plain and values.dtype == object and hasattr(step, "transform_words"):
             values = step.transform_words(values)
+        elif plain and values.dtype.kind == "M" and hasattr(step, "transform_dates"):
+            values = step.transform_dates(values)
         else:
             first = plain and hasattr(step, "feature_names_in_")
             values = step.transform(pd.DataFrame(values, columns=step.feature_names_in_) if first else values)
@@ -584,8 +654,15 @@ FEW_ROWS = 32
 class ServedPipeline(Pipeline):
     """scikit-learn's Pipeline of an InputFrame, features that take Cells, and a model; of these a model may do both.
 
-    Few rows, as a server gets them, go through plain Python and one thread: the answers are those of many rows.
+    Few rows, as a server gets them, go through plain Python and one thread: the answers are those of many rows. They
+    may also come as columns, `{name: [cell, ...]}`, which saves the frame; times are then `datetime` without a zone.
+
+    Attributes
+    ----------
+    few_rows: up to so many rows may come as columns.
     """
+
+    few_rows = FEW_ROWS
 
     def features(self, X: pd.DataFrame) -> Any:
         """What the model of a few rows is given."""
@@ -599,7 +676,7 @@ class ServedPipeline(Pipeline):
             return getattr(self.steps[-1][1], answer)(self.features(X))
 
     def _quick(self, X: Any) -> bool:
-        return isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique
+        return isinstance(X, dict) or (isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique)
 
     def predict(self, X: Any, **parameters: Any) -> Any:
         return self._few(X, "predict") if self._quick(X) else super().predict(X, **parameters)
@@ -763,10 +840,19 @@ def calibrated(probabilities: np.ndarray, calibration: Mapping[str, Any] | None)
 def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[int]) -> np.ndarray:
     """Probabilities (n, count) of a classifier whose classes are `positions` among 0..count-1."""
     full = np.zeros((X.shape[0], count))
-    full[:, list(positions)] = estimator.predict_proba(X)
+    full[:, list(positions)] = _probabilities(estimator, X)
     # Averaged and single-precision probabilities don't sum to one exactly.
     total = full.sum(axis=1, keepdims=True)
     return np.divide(full, total, out=np.full_like(full, 1.0 / count), where=total > 0)
+
+
+def _probabilities(estimator: Any, X: Any) -> np.ndarray:
+    """An estimator's probabilities; of few rows by LightGBM's booster itself, which its wrapper costs more than."""
+    own = type(estimator).__name__ == "LGBMClassifier" and not callable(estimator.objective)
+    if not own or not isinstance(X, np.ndarray) or len(X) > FEW_ROWS:
+        return np.asarray(estimator.predict_proba(X))
+    found = np.asarray(estimator.booster_.predict(X))
+    return found if found.ndim > 1 else np.column_stack([1.0 - found, found])
 
 
 class _Blend(BaseEstimator):

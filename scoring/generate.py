@@ -12,7 +12,7 @@ from typing import Any
 import templates
 from forestay import __version__, project
 from forestay.errors import InputError
-from scoring import environment, openapi, requests
+from scoring import environment, openapi, requests, safe
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
 
@@ -54,6 +54,9 @@ def generate(
     check_target(to)
     schema = check_model(source.path)
     golden = read_golden(source.path)
+    converted = safe.convert(source.path, schema, home, say)
+    document = _json(converted.into(json.loads((source.path / SCHEMA).read_bytes())))
+    schema = ModelSchema.model_validate_json(document, strict=True)
     conda_env = environment.conda_env(schema)
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     lock = environment.lock(pins, home, say)
@@ -61,13 +64,25 @@ def generate(
     texts = {**_texts(source, schema, golden), "conda_env.yaml": conda_env, "requirements.lock": lock}
     with project.new_folder(to) as scratch:
         (scratch / "model").mkdir()
-        for name in (*schema.files, SCHEMA):
-            shutil.copyfile(source.path / name, scratch / "model" / name)
+        for name in schema.files:
+            kept = converted.file if converted.file is not None and name == safe.SKOPS_MODEL else source.path / name
+            shutil.copyfile(kept, scratch / "model" / name)
+        (scratch / "model" / SCHEMA).write_text(document, encoding="utf-8")
         shutil.copyfile(source.path / GOLDEN, scratch / GOLDEN)
         for name, text in texts.items():
             (scratch / name).write_text(text, encoding="utf-8")
         files = {name: project.sha256(scratch / name) for name in present_files(scratch)}
-        made = ScoringFolder(scratch, source.name, source.version, source.job, source.trial, __version__, files, None)
+        made = ScoringFolder(
+            path=scratch,
+            model=source.name,
+            version=source.version,
+            job=source.job,
+            trial=source.trial,
+            forestay=__version__,
+            files=files,
+            proof=None,
+            pickle_reason=converted.reason,
+        )
         proof = _same_proof(to, made)
         project.write_json(scratch / RECORD, {**made.record(), "proof": proof})
     return open_folder(to)
@@ -113,7 +128,7 @@ def _texts(source: ModelSource, schema: ModelSchema, golden: Golden) -> dict[str
     row = requests.sample_row(schema)
     history = {requests.SAMPLE_HISTORY: _json(requests.history_request(golden))} if schema.forecasts else {}
     return {
-        "score.py": templates.render("scoring/score.py.j2", task=schema.task),
+        "score.py": templates.render("scoring/score.py.j2", task=schema.task, safe=schema.trusted_types is not None),
         **{name: (templates.FOLDER / "scoring" / name).read_text(encoding="utf-8") for name in MODULES},
         SERVICE: _json({"model": source.name, "version": source.version}),
         "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),

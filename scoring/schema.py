@@ -61,6 +61,8 @@ class ModelSchema(BaseModel):
     time_column, series_columns, frequency, horizon: of a forecasting model; the frequency is a pandas offset, the
         horizon counts periods.
     decision: how a classifier with a threshold of its own decides, or None.
+    trusted_types: what skops is told to trust when it loads the model; None where the model is a pickle.
+    pickle_reason: in a scoring folder, why it is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
@@ -79,6 +81,8 @@ class ModelSchema(BaseModel):
     frequency: str | None = None
     horizon: int | None = None
     decision: dict[str, Any] | None = None
+    trusted_types: tuple[str, ...] | None = None
+    pickle_reason: str | None = None
 
     @property
     def used(self) -> tuple[ColumnSchema, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -10,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -290,16 +293,31 @@ def _write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
+@functools.cache
+def conversions() -> Path:
+    """Where models of this test run are kept as skops, so that each is converted once."""
+    folder = tempfile.mkdtemp(prefix="forestay-conversions-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def keep_lock(outputs: Path, home: Path) -> None:
-    """Put a small lock where the resolver would keep one, so that generate() needs no network."""
-    from scoring import environment
+    """Put small locks where the resolver would keep them, so that generate() needs no network."""
+    from scoring import environment, safe
     from scoring.schema import read_schema
 
-    pins = environment.read_pins(environment.conda_env(read_schema(outputs)), "conda_env.yaml")
-    lines = [f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n" for name, version in pins.versions().items()]
-    path = environment.lock_path(pins, home)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(sorted(lines)), encoding="utf-8")
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "models").exists():
+        (home / "models").symlink_to(conversions())
+    schema = read_schema(outputs)
+    for more in ({}, {"skops": safe.skops_version()}):
+        packages = {**schema.packages, **more}
+        found = environment.conda_env(schema.model_copy(update={"packages": packages}))
+        pins = environment.read_pins(found, "conda_env.yaml")
+        lines = [f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n" for name, version in pins.versions().items()]
+        path = environment.lock_path(pins, home)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(sorted(lines)), encoding="utf-8")
 
 
 def load_score(model_folder: Path, version: str = "1") -> ModuleType:
@@ -309,8 +327,8 @@ def load_score(model_folder: Path, version: str = "1") -> ModuleType:
     """
     import templates
 
-    task = json.loads((model_folder / "model_schema.json").read_text())["task"]
-    source = templates.render("scoring/score.py.j2", task=task)
+    schema = json.loads((model_folder / "model_schema.json").read_text())
+    source = templates.render("scoring/score.py.j2", task=schema["task"], safe="trusted_types" in schema)
     path = model_folder / "score_under_test.py"
     path.write_text(source, encoding="utf-8")
     shutil.copyfile(templates.FOLDER / "scoring" / "scoring_input.py", model_folder / "scoring_input.py")

@@ -49,6 +49,8 @@ def generate(context: click.Context, model: str, folder: Path | None) -> None:
         yield f"{made.path}: {made.model} {made.version}"
         for name in made.as_dict()["files"]:
             yield f"  {name}"
+        if made.pickle_reason is not None:
+            yield f"the model is loaded from its pickle, whose hash is compared before: {made.pickle_reason}"
         yield f"prove it: forestay score verify {shlex.quote(str(folder or made.path))}"
 
     found.emit(made.as_dict(), view)

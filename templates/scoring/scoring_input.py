@@ -115,7 +115,10 @@ class RequestReader:
     columns: those that the model uses. A forecast's target is one of them: a row that has it is recent history.
     required: names that every row must have; what is not known ahead may be left out of a forecast's rows.
     ignored: names that may be sent and have no effect: identifiers, constants.
+    few_rows: up to so many rows are handed on as columns, `{name: [value, ...]}`; for models that say they take them.
     """
+
+    few_rows = 0
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.target = schema["target"]
@@ -155,16 +158,26 @@ class RequestReader:
             check_ids(ids, len(data))
         return data, ids
 
-    def to_frame(self, rows: list[Any]) -> pd.DataFrame:
-        """Rows as parsed from JSON -> a frame with the model's columns in the model's order and types."""
+    def to_frame(self, rows: list[Any]) -> Any:
+        """Rows as parsed from JSON -> a frame with the model's columns in the model's order and types.
+
+        Of few rows it is the columns alone, as lists of values, where the model takes them.
+        """
         details = self.misfits(rows)
         if details:
             raise bad_rows(details)
-        arrays = {}
+        few = len(rows) <= self.few_rows
+        arrays: dict[str, Any] = {}
         for column in self.columns:
             name = column["name"]
             convert, to_array = CONVERTERS.get(column["type"], TEXT)
             cells = []
+            if not few:
+                quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
+                whole = quick([row.get(name) for row in rows], column)
+                if whole is not None:
+                    arrays[name] = whole
+                    continue
             for number, row in enumerate(rows):
                 value = row.get(name)
                 try:
@@ -178,10 +191,10 @@ class RequestReader:
                         raise bad_rows(details) from None
                 cells.append(value)
             if not details:
-                arrays[name] = to_array(cells, column)
+                arrays[name] = cells if few else to_array(cells, column)
         if details:
             raise bad_rows(details)
-        return pd.DataFrame(arrays)
+        return arrays if few else pd.DataFrame(arrays)
 
     def misfits(self, rows: list[Any]) -> list[dict[str, Any]]:
         """Rows whose columns are not the model's: missing ones, unknown ones; order does not matter."""
@@ -365,6 +378,64 @@ def text_array(cells: list[Any], _: dict[str, Any]) -> Any:
     return pd.array(cells, dtype="str")
 
 
+# ---- a whole column at once: None where a value needs a look of its own, and perhaps a message ----
+
+
+def quick_numbers(values: list[Any], column: dict[str, Any]) -> Any:
+    kinds = set(map(type, values))
+    if column.get("integer"):
+        if kinds != {int}:
+            return None
+        try:
+            return np.array(values, dtype=np.int64)
+        except OverflowError:
+            return None
+    if not kinds <= ({float, int, type(None)} if column.get("nulls", True) else {float, int}):
+        return None
+    if int in kinds and any(type(value) is int and not -(2**53) <= value <= 2**53 for value in values):
+        return None
+    numbers = np.array(values, dtype=np.float64)  # null becomes NaN
+    sent = numbers[~np.isnan(numbers)]
+    # NaN may also have been sent as such, which is refused.
+    if len(sent) + values.count(None) != len(values) or (len(sent) and not np.abs(sent).max() <= MAX_NUMBER):
+        return None
+    return numbers
+
+
+def quick_booleans(values: list[Any], column: dict[str, Any]) -> Any:
+    return boolean_array(values, column) if set(map(type, values)) == {bool} else None
+
+
+def quick_times(values: list[Any], _: dict[str, Any]) -> Any:
+    """Days without a time of day; numpy reads the same calendar."""
+    if set(map(type, values)) != {str} or not all(map(ISO_DAY.fullmatch, values)):
+        return None
+    try:
+        times = np.array(values, dtype="datetime64[D]")
+    except ValueError:  # as 30 February
+        return None
+    return times.astype("datetime64[us]") if times.min() >= FIRST_DAY else None
+
+
+def quick_texts(values: list[Any], column: dict[str, Any]) -> Any:
+    kinds = set(map(type, values))
+    if not kinds <= ({str, type(None)} if column.get("nulls", True) else {str}):
+        return None
+    try:
+        for value in set(values) - {None}:  # a category stands in many rows and is looked at once
+            read_text(value, column)
+    except ValueError:
+        return None
+    return text_array(values, column)
+
+
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+FIRST_DAY = np.datetime64("0001-01-01")  # of Python's calendar
+QUICK: Mapping[str, Callable[..., Any]] = {
+    "numeric": quick_numbers,
+    "boolean": quick_booleans,
+    "datetime": quick_times,
+}
 Converter = tuple[Callable[..., Any], Callable[..., Any]]
 TEXT: Converter = (read_text, text_array)
 CONVERTERS: Mapping[str, Converter] = {

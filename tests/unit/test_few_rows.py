@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightgbm import LGBMClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from automl_jobs.engine import features
 from automl_jobs.engine.features import CHARS, COUNTS, LINEAR, TARGET, TREE
-from forestay_transformers import FEW_ROWS, InputFrame, LabelledClassifier, ServedPipeline, Side
+from forestay_transformers import FEW_ROWS, DateParts, InputFrame, LabelledClassifier, ServedPipeline, Side
 
 COLUMNS = [("n", "numeric"), ("m", "numeric"), ("b", "boolean"), ("d", "datetime"), ("c", "categorical")]
 COLUMNS += [("k", "categorical"), ("t", "text")]
@@ -137,3 +138,40 @@ def test_a_row_without_any_category_is_answered_by_both_ways() -> None:
     line = LinearRegression().fit(dense(transformer.transform(reader.transform(table()))), np.arange(ROWS))
     steps = [("input", reader), ("features", transformer), ("model", line)]
     assert ServedPipeline(steps).predict(nothing) == pytest.approx(Pipeline(steps).predict(nothing))
+
+
+def test_times_of_any_kind_have_the_parts_that_pandas_gives_them() -> None:
+    texts = [
+        "2024-02-29T23:59:59.999999",
+        "1969-12-31T23:59:00",
+        "1900-03-01",
+        "2262-01-01T12:30:15.5",
+        "0001-01-01",
+        None,
+    ]
+    frame = pd.DataFrame({"d": pd.Series(pd.to_datetime(pd.Series(texts), format="ISO8601")).astype("datetime64[us]")})
+    plain = frame["d"].to_numpy(dtype="datetime64[us]").reshape(-1, 1)
+    for cycles in (True, False):
+        parts = DateParts(cycles).fit(frame)
+        np.testing.assert_array_equal(parts.transform(frame), parts.transform_dates(plain))
+        again = pickle.loads(pickle.dumps(parts))
+        np.testing.assert_array_equal(parts.transform(frame), again.transform_dates(plain))
+        assert again.origins_ == parts.origins_
+
+
+def test_columns_are_answered_as_the_frame_of_them_is() -> None:
+    reader, transformer = fitted(TREE)
+    features_of = dense(transformer.transform(reader.transform(table())))
+    labels = np.arange(ROWS) % 2
+    model = LabelledClassifier(LGBMClassifier(n_estimators=5, verbose=-1).fit(features_of, labels), ["a", "b"], [0, 1])
+    served = ServedPipeline([("input", reader), ("features", transformer), ("model", model)])
+    plain = Pipeline(served.steps)
+    frame = table(20)
+    columns: dict[str, list[Any]] = {name: [None if pd.isna(x) else x for x in frame[name]] for name in frame}
+    columns["d"] = [value.to_pydatetime() for value in frame["d"]]
+    np.testing.assert_array_equal(served.predict_proba(columns), plain.predict_proba(frame))
+    assert served.predict(columns).tolist() == plain.predict(frame).tolist()
+    nothing = {name: [None] for name in frame}
+    np.testing.assert_array_equal(served.predict_proba(nothing), plain.predict_proba(pd.DataFrame(nothing)))
+    with pytest.raises(ValueError, match="columns are missing"):
+        served.predict({"n": [1.0]})

@@ -25,6 +25,7 @@ FILES = {
     "golden.json",
     "model/forestay_transformers.py",
     "model/model.pkl",
+    "model/model.skops",
     "model/model_schema.json",
     "openapi.json",
     "requirements.lock",

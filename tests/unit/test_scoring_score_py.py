@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -432,3 +433,58 @@ def test_offsets_count(score: ModuleType, moment: datetime, minutes: int) -> Non
             score.scoring_input.read_time(given_text, {})
         return
     assert score.scoring_input.read_time(given_text, {}) == expected
+
+
+ODD = [
+    1e300,
+    -1e31,
+    2**53 + 1,
+    2**70,
+    float("nan"),
+    float("inf"),
+    True,
+    "x",
+    "",
+    None,
+    3.0,
+    3.5,
+    "2024-01-31",
+    "0000-01-01",
+]
+ODD += ["2024-02-30", "2024-01-31T10:00:00+02:00", "é", "\ud800", "x" * 100_001, [1], {}]
+
+
+@pytest.mark.parametrize("kind", ["numeric", "integer", "boolean", "datetime", "categorical"])
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_whole_column_is_read_as_its_cells_are(score: ModuleType, kind: str, data: st.DataObject) -> None:
+    """Many rows are read column by column: the same frame, or the same problems."""
+    scoring_input = score.scoring_input
+    usual = {"numeric": [1.5, 2, None, -0.0], "integer": [1, 2], "boolean": [True, False], "datetime": ["2024-01-31"]}
+    values = st.sampled_from(usual.get(kind, ["a", "b"])) | st.sampled_from([None, *ODD])
+    nulls = data.draw(st.booleans())
+    column = {"name": "c", "type": "numeric" if kind == "integer" else kind, "used": True, "nulls": nulls}
+    column["integer"] = kind == "integer"
+    reader = scoring_input.RequestReader({"target": "y", "task": "regression", "columns": [column]})
+    few = data.draw(st.integers(0, 1))
+    cells = data.draw(st.lists(st.sampled_from(usual.get(kind, ["a", "b"])) if few else values, min_size=1, max_size=6))
+    rows = [{"c": cell} for cell in cells]
+
+    def read() -> Any:
+        try:
+            return reader.to_frame(rows)
+        except scoring_input.BadRequest as error:
+            return error.document
+
+    quick = read()
+    never = mock.Mock(return_value=None)
+    with (
+        mock.patch.dict(scoring_input.QUICK, dict.fromkeys(("numeric", "boolean", "datetime"), never)),
+        mock.patch.object(scoring_input, "quick_texts", never),
+    ):
+        slow = read()
+    assert never.called
+    if isinstance(slow, dict):
+        assert quick == slow
+    else:
+        pd.testing.assert_frame_equal(quick, slow)

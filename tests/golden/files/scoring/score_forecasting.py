@@ -61,7 +61,7 @@ def init() -> None:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != expected:
             raise RuntimeError(f"{name} is not the file that was recorded: sha256 {found}, not {expected}")
-    sys.path.insert(0, str(MODEL_FOLDER))  # model.pkl refers to the modules that lie beside it
+    sys.path.insert(0, str(MODEL_FOLDER))  # the model's own modules lie beside it
     model = joblib.load(MODEL_FOLDER / "model.pkl")
     predict(reader.to_frame([reader.sample_row()]), [] if model.spread is None else [0.5])
 

@@ -25,7 +25,6 @@ from typing import Any
 import flask
 import joblib
 import numpy as np
-import pandas as pd
 from azureml_inference_server_http.api.aml_response import AMLResponse
 from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
 from inference_schema.schema_decorators import input_schema, output_schema
@@ -59,13 +58,14 @@ def init() -> None:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != expected:
             raise RuntimeError(f"{name} is not the file that was recorded: sha256 {found}, not {expected}")
-    sys.path.insert(0, str(MODEL_FOLDER))  # model.pkl refers to the modules that lie beside it
+    sys.path.insert(0, str(MODEL_FOLDER))  # the model's own modules lie beside it
     model = joblib.load(MODEL_FOLDER / "model.pkl")
+    reader.few_rows = getattr(model, "few_rows", 0)  # how many it takes without a frame
     for method in METHODS:
         predict(reader.to_frame([reader.sample_row()]), method)
 
 
-def predict(frame: pd.DataFrame, method: str) -> list[Any]:
+def predict(frame: Any, method: str) -> list[Any]:
     """One entry a row: the list of its labels, or a probability for each label."""
     if method == "predict_proba":
         names = [class_name(label) for label in CLASSES]
