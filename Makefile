@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test format bench bench-automl bench-memory clean
+.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -42,6 +42,10 @@ format: setup-dev ## let ruff write
 
 test: lint ## every test
 	$(BIN)/pytest
+
+fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)
+	FORESTAY_FUZZ_EXAMPLES=3000 FORESTAY_FUZZ_REQUESTS=5000 $(BIN)/pytest --timeout 0 -s -k "not forty" \
+		tests/unit/test_scoring_fuzz.py tests/e2e/test_scoring_fuzz_http.py
 
 bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

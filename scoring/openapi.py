@@ -78,7 +78,7 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": {
-            "/": {"get": _get("health", "It is up.", {"text/plain": {"schema": {"const": "Healthy"}}})},
+            "/": {"get": _get("health", "It is up.", {"text/html": {"schema": {"const": "Healthy"}}})},
             "/openapi.json": {"get": _get("openapi", "This document.", described)},
             "/swagger.json": {"get": _get("swagger", "The inference server's own, less exact document.", described)},
             "/score": {"post": score},

@@ -237,7 +237,7 @@ def mutated(draw: st.DrawFn, oracle: Oracle) -> dict[str, Any]:
         holder, key = draw(st.sampled_from(found))
         how = draw(st.sampled_from(["odd", "odd", "drop", "rename", "add", "twice", "turn"]))
         if how == "odd":
-            holder[key] = draw(ODD)
+            holder[key] = copy.deepcopy(draw(ODD))
         elif how == "drop":
             del holder[key]
         elif how == "turn":
@@ -245,11 +245,13 @@ def mutated(draw: st.DrawFn, oracle: Oracle) -> dict[str, Any]:
             holder.clear()
             holder.update(items) if isinstance(holder, dict) else holder.extend(items)
         elif isinstance(holder, list):
-            holder.insert(key, copy.deepcopy(holder[key]) if how == "twice" else draw(ODD))
+            holder.insert(key, copy.deepcopy(holder[key]) if how == "twice" else copy.deepcopy(draw(ODD)))
         elif how == "rename":
             holder[draw(st.text(max_size=5) | st.just(str(key).upper()))] = holder.pop(key)
         else:
-            holder[draw(st.text(max_size=5) | st.sampled_from(["id", "y", "index", "quantiles"]))] = draw(ODD)
+            holder[draw(st.text(max_size=5) | st.sampled_from(["id", "y", "index", "quantiles"]))] = copy.deepcopy(
+                draw(ODD)
+            )
     return document
 
 
