@@ -56,7 +56,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
     "model": (
         "Register and look up models.\n\nExample: forestay model register latest --name CategorizeTransactions",
         {
-            "register": Lazy("forestay.commands.model:register", "Register a job's trial as a model version."),
+            "register": Lazy("forestay.commands.model:register", "Register a trial, or a model file, as a version."),
             "list": Lazy("forestay.commands.model:list_models", "The registered models."),
             "show": Lazy("forestay.commands.model:show", "One model version and where it came from."),
             "download": Lazy("forestay.commands.model:download", "Copy a model version's files."),

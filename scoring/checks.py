@@ -10,13 +10,14 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from scoring import requests, server
 from scoring.proofs import Check
 from scoring.schema import Golden, ModelSchema
+from scoring.styles import Style
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
@@ -30,16 +31,24 @@ def health(url: str) -> Check:
     return Check("health", healthy, "GET / says Healthy" if healthy else "GET / does not say Healthy")
 
 
-def openapi(url: str, schema: ModelSchema) -> Check:
-    """The server publishes an OpenAPI whose rows have the model's columns."""
+def openapi(url: str, schema: ModelSchema, style: Style) -> Check:
+    """The server publishes an OpenAPI whose rows have the model's columns, or are lists where they have no names."""
     expected = {column.name for column in schema.required}
-    for query in ("", "?version=3"):
+    # Rows of values of several types, which are lists here, can't be described in version 2.
+    for query in ("?version=3",) if style.forms[0] == requests.NO_CODE else ("", "?version=3"):
         answer = server.ask(url, "GET", f"/swagger.json{query}")
         document = answer.json
         if answer.status != 200 or not isinstance(document, dict):
             return Check("openapi", False, f"GET /swagger.json{query} answers {answer.status}")
     try:
-        rows = document["components"]["schemas"]["ServiceInput"]["properties"]["data"]["items"]["properties"]
+        properties = document["components"]["schemas"]["ServiceInput"]["properties"]
+        if style.forms[0] == requests.NO_CODE:
+            kinds = properties["input_data"]["properties"]
+            return Check("openapi", "columns" in kinds, f"served, with input_data of {', '.join(kinds)}")
+        rows = properties["data"]["items"]
+        if style.forms[0] == requests.ARRAY:
+            return Check("openapi", rows["type"] == "array", f"served, with rows that are of type {rows['type']}")
+        rows = rows["properties"]
     except (KeyError, TypeError):
         return Check("openapi", False, 'the OpenAPI does not describe the rows of "data"')
     if rows.keys() != expected:
@@ -48,12 +57,47 @@ def openapi(url: str, schema: ModelSchema) -> Check:
     return Check("openapi", True, f"served, with {len(expected)} columns")
 
 
-def sample_request(url: str, path: Path) -> Check:
+def ping(url: str) -> Check:
+    """MLflow's own server says that it is up."""
+    status = server.ask(url, "GET", "/ping").status
+    return Check("mlflow_ping", status == 200, f"GET /ping answers {status}")
+
+
+def mlflow_refusals(url: str, schema: ModelSchema) -> Check:
+    """MLflow's own server, which reads requests in its own way, answers what the model can't take with a 4xx."""
+    row = requests.sample_row(schema)
+    first = schema.used[0].name
+    wrong = {
+        "missing column": [{key: value for key, value in row.items() if key != first}],
+        "a list for a value": [{**row, first: [1]}],
+        **{
+            f"a number for {column.type}": [{**row, column.name: 1700000000000}]
+            for column in schema.used
+            if column.type not in ("numeric", "boolean")
+        },
+        **{
+            f"text for {column.type}": [{**row, column.name: "abc"}]
+            for column in schema.used
+            if column.type == "boolean"
+        },
+    }
+    got = {
+        what: server.post(url, {"dataframe_records": rows}, path="/invocations").status for what, rows in wrong.items()
+    }
+    failed = [f"{what}: gets {status}, not a 4xx" for what, status in got.items() if not 400 <= status < 500]
+    if failed:
+        return Check("mlflow_refusals", False, _listed(failed))
+    return Check("mlflow_refusals", True, f"{len(got)} requests that don't fit get a 4xx")
+
+
+def sample_request(url: str, path: Path, style: Style) -> Check:
     """A request that the folder offers as a sample is answered, each of its rows."""
     sent = path.read_bytes()
     answer = server.ask(url, "POST", "/score", sent, headers={"Content-Type": "application/json"})
-    results = answer.json.get("Results") if isinstance(answer.json, dict) else None
-    if answer.status != 200 or not isinstance(results, list) or len(results) != len(json.loads(sent)["data"]):
+    results = requests.results(style.forms[0], answer.json)
+    document = json.loads(sent)
+    count = len(document.get("data", document.get("input_data", {}).get("data", ())))
+    if answer.status != 200 or results is None or len(results) != count:
         return Check(path.stem, False, f"{path.name} gets {answer.status}: {_body(answer)}")
     return Check(path.stem, True, f"answered with {_shown(results[-1])}")
 
@@ -61,11 +105,12 @@ def sample_request(url: str, path: Path) -> Check:
 def golden(url: str, form: str, rows: Golden) -> Check:
     """The golden rows, sent in one form of a request, come back as the training process predicted them."""
     name = f"golden_{form.lower()}"
+    path = {"path": "/invocations"} if form in requests.MLFLOW else {}  # MLflow's own address
     differing: list[str] = []
     for method, quantiles, expected in _expectations(rows):
-        answer = server.post(url, requests.request(form, rows.rows, method, quantiles))
-        results = answer.json.get("Results") if isinstance(answer.json, dict) else None
-        if answer.status != 200 or not isinstance(results, list):
+        answer = server.post(url, requests.request(form, rows.rows, method, quantiles), **path)
+        results = requests.results(form, answer.json)
+        if answer.status != 200 or results is None:
             return Check(name, False, f"{method} gets {answer.status}: {_body(answer)}; {_AGAIN}")
         if len(results) != len(expected):
             return Check(name, False, f"{method} gives {len(results)} results for {len(expected)} rows; {_AGAIN}")
@@ -76,28 +121,28 @@ def golden(url: str, form: str, rows: Golden) -> Check:
     return Check(name, True, f"{len(rows.rows)} rows, {methods} as in training")
 
 
-def bad_requests(url: str, schema: ModelSchema) -> Check:
+def bad_requests(url: str, bad: Iterable[requests.BadRequest]) -> Check:
     """Requests that don't fit get a 4xx that names the column, and the server goes on."""
     wrong = []
     sent = 0
-    for bad in requests.bad_requests(schema):
+    for one in bad:
         sent += 1
-        answer = server.ask(url, "POST", "/score", bad.body, headers={"Content-Type": bad.content_type})
+        answer = server.ask(url, "POST", "/score", one.body, headers={"Content-Type": one.content_type})
         if not 400 <= answer.status < 500:
-            wrong.append(f"{bad.what}: gets {answer.status}, not a 4xx")
-        elif bad.column is not None and bad.column not in _columns_named(answer):
-            wrong.append(f"{bad.what}: the answer does not name the column {_shown(bad.column)}")
+            wrong.append(f"{one.what}: gets {answer.status}, not a 4xx")
+        elif one.column is not None and one.column not in _columns_named(answer):
+            wrong.append(f"{one.what}: the answer does not name the column {_shown(one.column)}")
     if wrong:
         return Check("bad_requests", False, _listed(wrong))
     return Check("bad_requests", True, f"{sent} requests that don't fit get a 4xx")
 
 
-def latency(url: str, rows: Golden) -> tuple[float, float]:
+def latency(url: str, form: str, rows: Golden) -> tuple[float, float]:
     """Milliseconds for one row as a client sees them: the median, and the 99th percentile of a few requests."""
     taken = []
     for number in range(TIMED_REQUESTS):
         started = time.perf_counter()
-        server.post(url, requests.request("data", [rows.rows[number % len(rows.rows)]]))
+        server.post(url, requests.request(form, [rows.rows[number % len(rows.rows)]]))
         taken.append((time.perf_counter() - started) * 1000)
     return statistics.median(taken), statistics.quantiles(taken, n=100, method="inclusive")[98]
 

@@ -12,17 +12,19 @@ from typing import Any
 import templates
 from forestay import __version__, project
 from forestay.errors import InputError
-from scoring import environment, openapi, requests, safe
+from scoring import environment, openapi_styles, requests, safe, styles
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
+from scoring.safe import Converted
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
+from scoring.styles import Style, json_text
 
-MODULES = ("scoring_input.py", "wsgi.py")  # copied as they are
 SERVICE = "service.json"  # what score.py tells of itself in a header
 
 
-def default_folder(home: Path, model: str, version: str) -> Path:
-    """Where a scoring folder lies when nobody says otherwise."""
-    return home / "scoring" / f"{safe_name(model)}-{version}"
+def default_folder(home: Path, model: str, version: str, style: str = styles.AZUREML) -> Path:
+    """Where a scoring folder lies when nobody says otherwise; one for each style."""
+    suffix = "" if style == styles.AZUREML else f"-{style}"
+    return home / "scoring" / f"{safe_name(model)}-{version}{suffix}"
 
 
 def safe_name(model: str) -> str:
@@ -32,7 +34,12 @@ def safe_name(model: str) -> str:
 
 
 def generate(
-    source: ModelSource, to: Path, *, home: Path | None = None, say: Callable[[str], None] = lambda _: None
+    source: ModelSource,
+    to: Path,
+    *,
+    style: str = styles.AZUREML,
+    home: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> ScoringFolder:
     """Write the scoring folder of a model version, whole or not at all.
 
@@ -41,35 +48,41 @@ def generate(
     source: the model version; its outputs folder holds model.pkl, model_schema.json, golden.json.
     to: where to; must not exist, be empty, or be a scoring folder already, which is then replaced. When nothing would
         change, it is left alone and keeps its proof.
+    style: which frame to put round the model, one of styles.NAMES.
     home: the `.forestay` folder, where the lock is kept.
     say: told of each stage.
 
     Raises
     ------
-    InputError: the model's files are missing or not those recorded, or `to` holds something else.
+    InputError: the model's files are missing or not those recorded, `to` holds something else, or there is no such
+        style for such a model.
     OutsideError: the package registry can't be reached and no earlier lock fits.
     """
     home = home or project.home()
     to = to.absolute()
     check_target(to)
     schema = check_model(source.path)
+    frame = styles.of(style, schema)
     golden = read_golden(source.path)
-    converted = safe.convert(source.path, schema, home, say)
-    document = _json(converted.into(json.loads((source.path / SCHEMA).read_bytes())))
+    converted = _convert(frame, source.path, schema, home, say)
+    document = json_text(converted.into(json.loads((source.path / SCHEMA).read_bytes())))
     schema = ModelSchema.model_validate_json(document, strict=True)
-    conda_env = environment.conda_env(schema)
+    conda_env = environment.conda_env(styles.needs(frame, schema))
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     lock = environment.lock(pins, home, say)
     say("writing the scoring folder")
-    texts = {**_texts(source, schema, golden), "conda_env.yaml": conda_env, "requirements.lock": lock}
+    texts = {**_texts(source, schema, golden, frame, conda_env), "conda_env.yaml": conda_env, "requirements.lock": lock}
     with project.new_folder(to) as scratch:
         (scratch / "model").mkdir()
         for name in schema.files:
-            kept = converted.file if converted.file is not None and name == safe.SKOPS_MODEL else source.path / name
-            shutil.copyfile(kept, scratch / "model" / name)
+            found = converted.file if converted.file is not None and name == safe.SKOPS_MODEL else source.path / name
+            kept = scratch / styles.place(frame, name)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copyfile(found, kept)
         (scratch / "model" / SCHEMA).write_text(document, encoding="utf-8")
         shutil.copyfile(source.path / GOLDEN, scratch / GOLDEN)
         for name, text in texts.items():
+            (scratch / name).parent.mkdir(exist_ok=True)
             (scratch / name).write_text(text, encoding="utf-8")
         files = {name: project.sha256(scratch / name) for name in present_files(scratch)}
         made = ScoringFolder(
@@ -82,6 +95,7 @@ def generate(
             files=files,
             proof=None,
             pickle_reason=converted.reason,
+            style=style,
         )
         proof = _same_proof(to, made)
         project.write_json(scratch / RECORD, {**made.record(), "proof": proof})
@@ -124,28 +138,33 @@ def check_target(to: Path) -> None:
         )
 
 
-def _texts(source: ModelSource, schema: ModelSchema, golden: Golden) -> dict[str, str]:
-    row = requests.sample_row(schema)
-    history = {requests.SAMPLE_HISTORY: _json(requests.history_request(golden))} if schema.forecasts else {}
+def _convert(style: Style, outputs: Path, schema: ModelSchema, home: Path, say: Callable[[str], None]) -> Converted:
+    """The model with skops, for the style whose score.py loads it so."""
+    if style.name != styles.AZUREML:
+        return Converted(None, reason=f"the style {style.name} loads the pickle, after comparing its hash")
+    return safe.convert(outputs, schema, home, say)
+
+
+def _texts(source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str) -> dict[str, str]:
+    history = {requests.SAMPLE_HISTORY: json_text(requests.history_request(golden))} if schema.forecasts else {}
     return {
-        "score.py": templates.render("scoring/score.py.j2", task=schema.task, safe=schema.trusted_types is not None),
-        **{name: (templates.FOLDER / "scoring" / name).read_text(encoding="utf-8") for name in MODULES},
-        SERVICE: _json({"model": source.name, "version": source.version}),
-        "Dockerfile": templates.render("scoring/Dockerfile.j2", python=schema.python, packages=schema.packages),
+        **styles.texts(style, schema, conda_env),
+        **{name: (templates.FOLDER / "scoring" / name).read_text(encoding="utf-8") for name in style.modules},
+        SERVICE: json_text({"model": source.name, "version": source.version}),
+        "Dockerfile": templates.render(
+            "scoring/Dockerfile.j2", python=schema.python, packages=schema.packages, modules=style.modules
+        ),
         "README.md": templates.render(
             "scoring/README.md.j2",
             model=source.name,
             version=source.version,
             schema=schema,
+            style=style,
         ),
-        requests.SAMPLE: _json(requests.request("data", [row])),
+        requests.SAMPLE: json_text(styles.sample(style, schema)),
         **history,
-        "openapi.json": _json(openapi.document(schema, source.name, source.version)),
+        "openapi.json": json_text(openapi_styles.document(schema, source.name, source.version, style)),
     }
-
-
-def _json(document: Any) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _same_proof(to: Path, made: ScoringFolder) -> dict[str, Any] | None:

@@ -221,7 +221,11 @@ def _column(column: ColumnSchema) -> dict[str, Any]:
         },
     }
     found = kinds.get(column.type, {"type": "string", "maxLength": requests.MAX_TEXT})
-    found = {**found, "type": [found["type"], "null"], "examples": [requests.sample_value(column)]}
+    found = {
+        **found,
+        "type": [found["type"], "null"] if column.nulls else found["type"],
+        "examples": [requests.sample_value(column)],
+    }
     if column.minimum is not None and column.maximum is not None:
         found["x-training-range"] = [column.minimum, column.maximum]
     if column.values:
@@ -245,7 +249,7 @@ def _result(schema: ModelSchema) -> dict[str, Any]:
         names = [label if isinstance(label, str) else json.dumps(label) for label in schema.classes]
         chances = _object(dict.fromkeys(names, chance))
     labels = {"type": "array", "items": label, "uniqueItems": True} if schema.multilabel else label
-    return {"oneOf": [labels, chances]}
+    return {"oneOf": [labels, chances]} if "predict_proba" in schema.methods else labels
 
 
 def _ids() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ MAX_NUMBER = 1e30
 SAMPLE, SAMPLE_HISTORY, SAMPLES = "sample_request.json", "sample_request_history.json", "sample_request*.json"
 HISTORY_ROWS = 6
 FORMS = ("data", "Inputs", "input_data")
+ARRAY = "array"  # rows as lists of numbers, of the simple style
+NO_CODE = "no_code"  # what Azure's own script for MLflow models takes
+MLFLOW = ("dataframe_split", "dataframe_records")  # what MLflow's own server takes
 
 
 def sample_value(column: ColumnSchema) -> Any:
@@ -52,7 +55,10 @@ def history_request(golden: Golden) -> dict[str, Any]:
 def request(
     form: str, rows: Sequence[dict[str, Any]], method: str = "predict", quantiles: Sequence[float] = ()
 ) -> dict[str, Any]:
-    """The body of a request in one of the three FORMS. Column names are those of the first row for `input_data`."""
+    """The body of a request in one of the three FORMS, as ARRAY, which has no method, as NO_CODE, or one of MLFLOW.
+
+    Column names, and their order, are those of the first row for `input_data` and others without names in each row.
+    """
     chosen = {"method": method, **({"quantiles": list(quantiles)} if quantiles else {})}
     parameters: dict[str, Any] = {} if chosen == {"method": "predict"} else {"GlobalParameters": chosen}
     if form == "data":
@@ -60,12 +66,25 @@ def request(
     if form == "Inputs":
         return {"Inputs": {"data": list(rows)}, "GlobalParameters": chosen}
     columns = list(rows[0])
-    split = {
-        "columns": columns,
-        "index": list(range(len(rows))),
-        "data": [[row[name] for name in columns] for row in rows],
-    }
+    lists = [[row[name] for name in columns] for row in rows]
+    if form == ARRAY:
+        return {"data": lists}
+    named = {} if method == "predict" else {"params": {"method": method}}
+    if form == "dataframe_records":
+        return {form: list(rows), **named}
+    if form == "dataframe_split":
+        return {form: {"columns": columns, "data": lists}, **named}
+    split = {"columns": columns, "index": list(range(len(rows))), "data": lists}
+    if form == NO_CODE:
+        return {"input_data": split, **named}
     return {"input_data": split, **parameters}
+
+
+def results(form: str, answer: Any) -> list[Any] | None:
+    """The entries of an answer to a request in this form, one a row; None where it has none."""
+    key = "predictions" if form in MLFLOW else "Results"
+    found = answer if form == NO_CODE else answer.get(key) if isinstance(answer, dict) else None
+    return found if isinstance(found, list) else None
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,7 @@ class BadRequest:
     content_type: str = "application/json"
 
 
-def unreadable(row: dict[str, Any]) -> Iterator[BadRequest]:
+def unreadable(row: Any) -> Iterator[BadRequest]:
     """Bodies that fail before score.py is called; wsgi.py refuses what the server itself would answer with a 500."""
     body = json.dumps({"data": [row]})
     yield BadRequest("not JSON", b"{")
@@ -126,9 +145,7 @@ def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     shorter = copy.deepcopy(split)
     shorter["input_data"]["data"][0].pop()
     yield body("a row shorter than the columns", shorter)
-    unknown = "no such column"
-    while unknown in row:
-        unknown += "?"
+    unknown = _unknown(row)
     yield body("unknown column", {"data": [{**row, unknown: 1}]}, unknown)
     first = schema.required[0].name
     yield body("missing column", {"data": [{key: row[key] for key in row if key != first}]}, first)
@@ -136,8 +153,91 @@ def bad_requests(schema: ModelSchema) -> Iterator[BadRequest]:
     yield body("renamed column", {"data": [renamed]}, first)
     for column in _first_of_each_type(schema):
         yield from (with_value(what, column, value) for what, value in _wrong_values(column))
+    strict = next((column for column in schema.used if not column.nulls), None)
+    if strict is not None:
+        yield with_value("null where the model takes none", strict, None)
     if schema.forecasts:
         yield from _bad_forecasts(schema, row)
+
+
+def bad_rows(schema: ModelSchema) -> Iterator[BadRequest]:
+    """Requests with rows as objects that the simple style refuses."""
+    row = sample_row(schema)
+    yield from _bad_bodies(row)
+    first = schema.used[0].name
+    yield _bad("unknown column", {"data": [{**row, _unknown(row): 1}]})
+    yield _bad("missing column", {"data": [{key: row[key] for key in row if key != first}]})
+    for column in _first_of_each_type(schema):
+        for what, value in _wrong_values(column):
+            yield _bad(f"{column.type} column, {what}", {"data": [{**row, column.name: value}]})
+    yield from _bad_nulls(schema, lambda name: {"data": [{**row, name: None}]})
+
+
+def bad_arrays(schema: ModelSchema) -> Iterator[BadRequest]:
+    """Requests with rows as lists of numbers that the simple style refuses."""
+    row = list(sample_row(schema).values())
+    yield from _bad_bodies(row)
+    yield _bad("a row too long", {"data": [[*row, 1]]})
+    yield _bad("a row too short", {"data": [row[1:]]})
+    for what, value in _wrong_values(ColumnSchema(name="", type="numeric", used=True)):
+        if what != "2**70":  # which is a number like another to a model of floats
+            yield _bad(f"a value, {what}", {"data": [[value, *row[1:]]]})
+    places = [column.name for column in schema.used]
+    yield from _bad_nulls(
+        schema,
+        lambda name: {"data": [[None if place == name else value for place, value in zip(places, row, strict=True)]]},
+    )
+
+
+def bad_splits(schema: ModelSchema) -> Iterator[BadRequest]:
+    """Requests as NO_CODE that must be refused; of values those that MLflow's types do not turn into others."""
+    row = sample_row(schema)
+    yield from unreadable(row)
+    yield _bad("no form", {})
+    yield _bad("no rows", {"input_data": {"columns": list(row), "index": [], "data": []}})
+    yield _bad("unknown key beside the form", {**request(NO_CODE, [row]), "method": "predict"})
+    yield _bad("unknown method", request(NO_CODE, [row], "__class__"))
+    yield _bad("rows as objects", {"input_data": [row]})
+    yield _bad("too many rows", request(NO_CODE, [row] * (MAX_ROWS + 1)))
+    longer = request(NO_CODE, [row])
+    longer["input_data"]["index"].append(1)
+    yield _bad("index longer than data", longer)
+    first = schema.used[0].name
+    yield _bad("unknown column", request(NO_CODE, [{**row, _unknown(row): 1}]))
+    yield _bad("missing column", request(NO_CODE, [{key: row[key] for key in row if key != first}]))
+    turned = {"numeric": ("text", "a boolean", "NaN"), "boolean": ("a number", "NaN")}
+    for column in _first_of_each_type(schema):
+        for what, value in _wrong_values(column):
+            if what not in (*turned.get(column.type, ()), "2**70", "half a surrogate pair"):
+                yield _bad(f"{column.type} column, {what}", request(NO_CODE, [{**row, column.name: value}]))
+    yield from _bad_nulls(schema, lambda name: request(NO_CODE, [{**row, name: None}]))
+
+
+def _bad_bodies(row: Any) -> Iterator[BadRequest]:
+    """What no style takes, whatever a row looks like."""
+    yield from unreadable(row)
+    yield _bad("no rows", {"data": []})
+    yield _bad("rows not a list", {"data": {"a": row}})
+    yield _bad("a row not a row", {"data": [1]})
+    yield _bad("no form", {})
+    yield _bad("unknown key beside the form", {"data": [row], "method": "predict"})
+    yield _bad("too many rows", {"data": [row] * (MAX_ROWS + 1)})
+
+
+def _bad_nulls(schema: ModelSchema, body: Callable[[str], Any]) -> Iterator[BadRequest]:
+    """null where the model takes none, for the first such column."""
+    for column in schema.used:
+        if not column.nulls:
+            yield _bad("null where the model takes none", body(column.name))
+            return
+
+
+def _unknown(row: dict[str, Any]) -> str:
+    """A name that is none of the columns'."""
+    unknown = "no such column"
+    while unknown in row:
+        unknown += "?"
+    return unknown
 
 
 def _bad(what: str, document: Any, column: str | None = None) -> BadRequest:

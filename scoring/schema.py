@@ -36,7 +36,7 @@ class ColumnSchema(BaseModel):
     """One column of a request. `minimum` and `maximum` are numbers, or ISO text for dates.
 
     `sample` is a value for sample requests, where the range does not tell one; of a forecasting model's columns those
-    that are `nullable` are not known ahead.
+    that are `nullable` are not known ahead. `nulls` tells whether the model takes rows without a value.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -51,6 +51,7 @@ class ColumnSchema(BaseModel):
     values: tuple[str, ...] | None = None
     max_length: int | None = None
     sample: Label | None = None
+    nulls: bool = True
 
 
 class ModelSchema(BaseModel):
@@ -63,6 +64,9 @@ class ModelSchema(BaseModel):
     decision: how a classifier with a threshold of its own decides, or None.
     trusted_types: what skops is told to trust when it loads the model; None where the model is a pickle.
     pickle_reason: in a scoring folder, why it is one.
+    takes_array: whether the model was fitted on plain arrays and not on frames with names.
+    probabilities: whether a classifier has them.
+    foreign: whether it was registered from a file and not trained here, so that nothing is known of what rows it takes.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
@@ -83,6 +87,9 @@ class ModelSchema(BaseModel):
     decision: dict[str, Any] | None = None
     trusted_types: tuple[str, ...] | None = None
     pickle_reason: str | None = None
+    takes_array: bool = False
+    probabilities: bool = True
+    foreign: bool = False
 
     @property
     def used(self) -> tuple[ColumnSchema, ...]:
@@ -119,11 +126,20 @@ class ModelSchema(BaseModel):
         return self.task == FORECASTING
 
     @property
+    def numbers_only(self) -> bool:
+        """Whether a row is no more than a list of numbers to the model."""
+        return self.takes_array and all(column.type == "numeric" for column in self.used)
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """What `method` of a request can be; the first is the default."""
         if self.forecasts:
             return ("forecast", "predict")
-        return ("predict", "predict_proba") if self.classifies or self.multilabel else ("predict",)
+        return (
+            ("predict", "predict_proba")
+            if (self.classifies or self.multilabel) and self.probabilities
+            else ("predict",)
+        )
 
 
 class Golden(BaseModel):

@@ -23,6 +23,7 @@ from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
 
 HOST = "127.0.0.1"
+HEALTH = ("/", b"Healthy")
 START_SECONDS = 90.0
 ANSWER_SECONDS = 60.0
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b:")
@@ -53,12 +54,14 @@ class Server:
     port: where it listens on 127.0.0.1.
     log: the file that it writes to.
     start_seconds: from start to the first healthy answer.
+    health: where it says that it is up, and how.
     """
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
     start_seconds: float = 0.0
+    health: tuple[str, bytes] = HEALTH
 
     @property
     def url(self) -> str:
@@ -163,6 +166,34 @@ def start(
     return Server(running, port, log)
 
 
+def start_mlflow(python: Path, folder: Path, bound: socket.socket, *, log: Path, work: Path) -> Server:
+    """Start MLflow's own scoring server on the MLflow model in `folder`, as `mlflow models serve` does it.
+
+    Parameters as of start(). MLflow tells nobody what it was used for.
+    """
+    port = int(bound.getsockname()[1])
+    words = [
+        str(python),
+        "-I",
+        "-B",
+        "-m",
+        "uvicorn",
+        "--fd",
+        str(bound.fileno()),
+        "mlflow.pyfunc.scoring_server.app:app",
+    ]
+    extra = {"__pyfunc_model_path__": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(work)}
+    with bound, log.open("ab") as output:
+        running = process.start(
+            words,
+            environment={**variables(folder), **extra},
+            folder=work,
+            output=output,
+            keep=[bound.fileno()],
+        )
+    return Server(running, port, log, health=("/ping", b"\n"))
+
+
 def wait_healthy(server: Server) -> None:
     """Wait until the server answers. Raises RunFailed, with the end of its log, when it ends or takes too long."""
     started = time.monotonic()
@@ -173,7 +204,7 @@ def wait_healthy(server: Server) -> None:
                 where=str(server.log),
                 fix="the log says more; a model that was changed must be generated again",
             )
-        if is_healthy(server.url, seconds=5.0):
+        if is_healthy(server.url, seconds=5.0, says=server.health):
             server.start_seconds = time.monotonic() - started
             return
         time.sleep(0.05)
@@ -182,9 +213,10 @@ def wait_healthy(server: Server) -> None:
     )
 
 
-def is_healthy(url: str, seconds: float = 2.0) -> bool:
+def is_healthy(url: str, seconds: float = 2.0, says: tuple[str, bytes] = HEALTH) -> bool:
+    path, body = says
     try:
-        return ask(url, "GET", "/", seconds=seconds).body == b"Healthy"
+        return ask(url, "GET", path, seconds=seconds).body == body
     except OutsideError:
         return False
 
@@ -213,9 +245,9 @@ def ask(
         connection.close()
 
 
-def post(url: str, document: Any) -> Answer:
-    """POST a JSON document to /score."""
-    return ask(url, "POST", "/score", json.dumps(document).encode(), headers={"Content-Type": "application/json"})
+def post(url: str, document: Any, path: str = "/score") -> Answer:
+    """POST a JSON document."""
+    return ask(url, "POST", path, json.dumps(document).encode(), headers={"Content-Type": "application/json"})
 
 
 def log_tail(log: Path, lines: int = 20) -> str:

@@ -17,10 +17,11 @@ import psutil
 
 from forestay import project
 from forestay.errors import InputError, RunFailed
-from scoring import checks, environment, proofs, requests, server
+from scoring import checks, environment, mlflow_model, proofs, requests, server, styles
 from scoring.folder import ScoringFolder, open_folder, snapshot
 from scoring.proofs import Check, Proof
 from scoring.schema import Golden, ModelSchema, ModelSource, read_golden, read_schema
+from scoring.styles import Style
 
 Say = Callable[[str], None]
 
@@ -76,6 +77,7 @@ def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered
     done = [_files(folder), _registered(folder, registered)]
     try:
         schema, golden = read_schema(folder.path / "model"), read_golden(folder.path)
+        style = styles.of(folder.style, schema)
         pins = environment.read_pins(_text(folder, "conda_env.yaml"), "conda_env.yaml")
         lock = _text(folder, "requirements.lock")
     except InputError as error:
@@ -100,7 +102,34 @@ def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered
             return replace(proof, checks=(*done, Check("start", False, f"{problem.message}; {problem.fix}")))
         seconds = running.start_seconds
         done.append(Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
-        return _ask(folder, running, replace(proof, startup_seconds=round(seconds, 3)), done, schema, golden, say)
+        proof = _ask(
+            folder, running, replace(proof, startup_seconds=round(seconds, 3)), done, schema, style, golden, say
+        )
+    finally:
+        running.stop()
+    if style.name == styles.MLFLOW:
+        more = _ask_mlflow(folder, made.python, log, schema, golden, say)
+        proof = replace(proof, checks=(*proof.checks, *more))
+    return proof
+
+
+def _ask_mlflow(
+    folder: ScoringFolder, python: Path, log: Path, schema: ModelSchema, golden: Golden, say: Say
+) -> list[Check]:
+    """MLflow's own server answers as well: what works with a no-code deployment works with `mlflow models serve`."""
+    say("starting MLflow's own scoring server")
+    running = server.start_mlflow(
+        python, folder.path / "model", server.listen(), log=log, work=folder.path.parent / "work"
+    )
+    try:
+        try:
+            server.wait_healthy(running)
+        except RunFailed as error:
+            problem = error.problems[0]
+            return [Check("mlflow_start", False, f"{problem.message}; {problem.fix}")]
+        url = running.url
+        found = [checks.ping(url), *(checks.golden(url, form, golden) for form in requests.MLFLOW)]
+        return [*found, checks.mlflow_refusals(url, schema)]
     finally:
         running.stop()
 
@@ -111,17 +140,19 @@ def _ask(
     proof: Proof,
     done: list[Check],
     schema: ModelSchema,
+    style: Style,
     golden: Golden,
     say: Say,
 ) -> Proof:
     url = running.url
-    done += [checks.health(url), checks.openapi(url, schema)]
-    done += [checks.sample_request(url, path) for path in sorted(folder.path.glob(requests.SAMPLES))]
-    say(f"replaying {len(golden.rows)} golden rows through {len(requests.FORMS)} forms of a request")
-    done += [checks.golden(url, form, golden) for form in requests.FORMS]
+    done += [checks.health(url), checks.openapi(url, schema, style)]
+    done += [checks.sample_request(url, path, style) for path in sorted(folder.path.glob(requests.SAMPLES))]
+    say(f"replaying {len(golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
+    golden = styles.golden(style, golden)
+    done += [checks.golden(url, form, golden) for form in style.forms]
     say("sending requests that must be refused")
-    done.append(checks.bad_requests(url, schema))
-    p50, p99 = checks.latency(url, golden)
+    done.append(checks.bad_requests(url, styles.bad_requests(style, schema)))
+    p50, p99 = checks.latency(url, style.forms[0], golden)
     return replace(
         proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=_memory(running.process.pid)
     )
@@ -144,7 +175,8 @@ def _registered(folder: ScoringFolder, registered: ModelSource | None) -> Check:
     except InputError as error:
         return Check(name, False, "; ".join(error.lines()))
     for file, expected in recorded.items():
-        path = folder.path / "model" / file
+        inside = folder.path / "model"
+        path = inside / (mlflow_model.place(file) if folder.style == styles.MLFLOW else file)
         if not path.is_file() or project.sha256(path) != expected:
             detail = f"model/{file} is not the one registered as {folder.model} {folder.version}"
             return Check(name, False, f"{detail}; generate the folder again: forestay score generate")

@@ -144,6 +144,30 @@ def forecasting(folder: Path, name: str = "Sales") -> Model:
     return Model(name, "1", "calm_reed", "calm_reed_1", outcome.outputs)
 
 
+def plain_arrays(folder: Path) -> Model:
+    """A regression fitted on a plain array of three numbers, as models from elsewhere often are."""
+    random = np.random.default_rng(5)
+    frame = pd.DataFrame(random.normal(size=(ROWS, 3)), columns=["a", "b", "c"])
+    target = (frame["a"] * 3 - frame["c"]).to_numpy()
+    model = write(folder, frame, dict.fromkeys(frame, "numeric"), target, "regression", name="Arrays")
+    fitted = Ridge().fit(frame.to_numpy(), target)
+    joblib.dump(fitted, folder / "model.pkl")
+    change_schema(folder, lambda schema: schema.update(takes_array=True, foreign=True))
+    change_schema(folder, lambda schema: [column.update(nulls=False) for column in schema["columns"]])
+    rows = json.loads((folder / "golden.json").read_text())["rows"][1:]
+    predictions = fitted.predict(np.array([list(row.values()) for row in rows])).tolist()
+    _write_json(folder / "golden.json", {"rows": rows, "predictions": predictions})
+    rehash(folder)
+    return model
+
+
+def change_schema(outputs: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Let `change` edit the schema of a model."""
+    schema = json.loads((outputs / "model_schema.json").read_text())
+    change(schema)
+    _write_json(outputs / "model_schema.json", schema)
+
+
 class LabelLists(ClassifierMixin, BaseEstimator):
     """A classifier a label; `predict` gives lists of labels, as a served text model does."""
 
@@ -320,15 +344,21 @@ def keep_lock(outputs: Path, home: Path) -> None:
         path.write_text("".join(sorted(lines)), encoding="utf-8")
 
 
-def load_score(model_folder: Path, version: str = "1") -> ModuleType:
+def load_score(model_folder: Path, style: str = "azureml", version: str = "1") -> ModuleType:
     """A rendered score.py, imported as the server imports it, for the model in `model_folder`.
 
     The server's own packages are not installed here: what score.py takes from them is stood in for.
     """
     import templates
+    from scoring import styles
+    from scoring.schema import read_schema
 
-    schema = json.loads((model_folder / "model_schema.json").read_text())
-    source = templates.render("scoring/score.py.j2", task=schema["task"], safe="trusted_types" in schema)
+    schema = read_schema(model_folder)
+    texts = styles.texts(styles.of(style, schema), schema)
+    for name, text in texts.items():
+        if name.startswith("model/"):
+            (model_folder / Path(name).name).write_text(text, encoding="utf-8")
+    source = texts["score.py"]
     path = model_folder / "score_under_test.py"
     path.write_text(source, encoding="utf-8")
     shutil.copyfile(templates.FOLDER / "scoring" / "scoring_input.py", model_folder / "scoring_input.py")
@@ -368,6 +398,8 @@ def _server_stand_ins() -> dict[str, ModuleType]:
         "azureml_inference_server_http.api.aml_response": {"AMLResponse": StandInResponse},
         "inference_schema": {},
         "inference_schema.parameter_types": {},
+        "inference_schema.parameter_types.numpy_parameter_type": {"NumpyParameterType": lambda _: None},
+        "inference_schema.parameter_types.pandas_parameter_type": {"PandasParameterType": lambda _: None},
         "inference_schema.parameter_types.standard_py_parameter_type": {"StandardPythonParameterType": lambda _: None},
         "inference_schema.schema_decorators": {"input_schema": plain, "output_schema": plain},
     }

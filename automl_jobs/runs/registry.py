@@ -34,34 +34,36 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
     folder = files.outputs(store, run)
     with store.writing() as client:
         part = files.place(run.tags)
-        same = (version for version in _versions(store, name) if version.run_id == row.run_id)
+        same = (version for version in versions(store, name) if version.run_id == row.run_id)
         before = [version for version in same if files.place(version.tags) == part]
         if before:
             return replace(_found(store, before[0]), existing=True)
-        if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name)
         source = f"{part}/mlflow-model" if (folder / "mlflow-model").is_dir() else part
-        made = client.create_model_version(
-            name,
-            source=f"runs:/{row.run_id}/{source}",
-            run_id=row.run_id,
-            tags={
-                tags.JOB: job.job,
-                tags.TRIAL: row.id,
-                tags.RANK: str(row.rank),
-                tags.ALGORITHM: row.algorithm,
-                tags.PRIMARY_METRIC: job.primary_metric,
-                tags.SCORE: repr(row.score),
-                **({tags.REFITTED: "yes"} if part == files.REFITTED else {}),
-            },
-        )
-    return model(store, name, str(made.version))
+        labels = {
+            tags.JOB: job.job,
+            tags.TRIAL: row.id,
+            tags.RANK: str(row.rank),
+            tags.ALGORITHM: row.algorithm,
+            tags.PRIMARY_METRIC: job.primary_metric,
+            tags.SCORE: repr(row.score),
+            **({tags.REFITTED: "yes"} if part == files.REFITTED else {}),
+        }
+        made = new_version(client, name, row.run_id, source, labels)
+    return model(store, name, made)
 
 
-def _versions(store: RunStore, name: str | None = None) -> list[Version]:
-    """Versions that come from our trials, by name, newest first."""
+def new_version(client: Any, name: str, run_id: str, source: str, labels: dict[str, str]) -> str:
+    """The number of a new version of `name`, whose files lie under `source` in a run's artifacts."""
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    made = client.create_model_version(name, source=f"runs:/{run_id}/{source}", run_id=run_id, tags=labels)
+    return str(made.version)
+
+
+def versions(store: RunStore, name: str | None = None) -> list[Version]:
+    """Versions that come from our trials, or from files, by name, newest first."""
     found = store.source.versions(name) if store.source else []
-    ours = [version for version in found if tags.TRIAL in version.tags]
+    ours = [version for version in found if tags.TRIAL in version.tags or tags.FILE in version.tags]
     return sorted(ours, key=lambda version: (version.name, -int(version.version)))
 
 
@@ -70,7 +72,7 @@ def _found(store: RunStore, version: Version) -> ModelVersion:
     run = _run(store, version)
     if run is None:
         raise InputError(
-            f"the trial of model {version.name}:{version.version} is gone: its run was removed from MLflow",
+            f"the files of model {version.name}:{version.version} are gone: its run was removed from MLflow",
             fix=f"register another one as {version.name}",
         )
     folder = files.outputs(store, run, files.place(version.tags))
@@ -93,18 +95,20 @@ def _run(store: RunStore, version: Version) -> Run | None:
 
 def _row(version: Version, path: Path) -> ModelVersion:
     labels = version.tags
+    rank, score = labels.get(tags.RANK), labels.get(tags.SCORE)
     return ModelVersion(
         name=version.name,
         version=version.version,
-        job=labels[tags.JOB],
-        trial=labels[tags.TRIAL],
+        job=labels.get(tags.JOB, ""),
+        trial=labels.get(tags.TRIAL, ""),
         path=path,
-        rank=int(labels[tags.RANK]),
+        rank=int(rank) if rank else None,
         algorithm=labels[tags.ALGORITHM],
-        metric=labels[tags.PRIMARY_METRIC],
-        score=float(labels[tags.SCORE]),
+        metric=labels.get(tags.PRIMARY_METRIC, ""),
+        score=float(score) if score else None,
         created=version.created,
         run_id=version.run_id,
+        file=labels.get(tags.FILE),
     )
 
 
@@ -112,21 +116,21 @@ def model(store: RunStore, given: str, version: str | None = None) -> ModelVersi
     """See `RunStore.model`."""
     name, asked = names.split_model(given)
     asked = version or asked
-    versions = _versions(store, name)
-    if not versions:
-        raise names.unknown_model(name, sorted({found.name for found in _versions(store)}))
+    there = versions(store, name)
+    if not there:
+        raise names.unknown_model(name, sorted({found.name for found in versions(store)}))
     if asked is None:
-        return _found(store, versions[0])
-    for found in versions:
+        return _found(store, there[0])
+    for found in there:
         if found.version == asked:
             return _found(store, found)
-    there = ", ".join(found.version for found in reversed(versions))
-    raise InputError(f"model {name!r} has no version {asked}", fix=f"there are: {there}")
+    numbers = ", ".join(found.version for found in reversed(there))
+    raise InputError(f"model {name!r} has no version {asked}", fix=f"there are: {numbers}")
 
 
 def models(store: RunStore) -> list[ModelVersion]:
     """See `RunStore.models`."""
-    found = ((version, _run(store, version)) for version in _versions(store))
+    found = ((version, _run(store, version)) for version in versions(store))
     return [
         _row(version, files.outputs_path(store, run, files.place(version.tags)))
         for version, run in found

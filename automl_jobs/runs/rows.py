@@ -318,6 +318,7 @@ class ModelVersion:
     rank: the trial's rank when it was registered.
     existing: the trial had been registered under this name before, and this is that version.
     decision: how its probabilities become labels; None for other models, and in a list of models.
+    job, trial: "" for a model that was registered from a `file`, which has no metric and no score either.
     """
 
     name: str
@@ -333,17 +334,19 @@ class ModelVersion:
     run_id: str
     existing: bool = False
     decision: Mapping[str, Any] | None = None
+    file: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "version": self.version,
-            "job": self.job,
-            "trial": self.trial,
+            "job": self.job or None,
+            "trial": self.trial or None,
+            "file": self.file,
             "path": str(self.path),
             "rank": self.rank,
             "algorithm": self.algorithm,
-            "metric": self.metric,
+            "metric": self.metric or None,
             "score": self.score,
             "created": moment(self.created),
             "run_id": self.run_id,

@@ -260,6 +260,17 @@ class RunStore:
 
         return register(self, name, rank, model)
 
+    def register_file(self, outputs: Path, model: str, file: str, algorithm: str) -> ModelVersion:
+        """Register an outputs folder that no job made as the next version of `model`; one like it gives that version.
+
+        Parameters
+        ----------
+        outputs: copied. file: the name of the file that the model was in. algorithm: the estimator's class.
+        """
+        from automl_jobs.runs.foreign import register
+
+        return register(self, outputs, model, file, algorithm)
+
     def model(self, name: str, version: str | None = None) -> ModelVersion:
         """A version of a model, None for the newest; `name` may be `M:3` and `local:M`. Raises InputError."""
         from automl_jobs.runs.registry import model

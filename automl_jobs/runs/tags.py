@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-KIND = "forestay.kind"  # "job" or "trial"
+KIND = "forestay.kind"  # "job", "trial", or "file" of a model that was registered from one
 JOB = "forestay.job"
 TASK = "forestay.task"
 PRIMARY_METRIC = "forestay.primary_metric"
@@ -43,3 +43,5 @@ SOURCE_TYPE = "mlflow.source.type"
 
 RANK = "forestay.rank"
 SCORE = "forestay.score"
+FILE = "forestay.file"  # what a model was registered from, where that is no trial
+CONTENT = "forestay.content"  # the hash of the schema of such a model, which has that of its file

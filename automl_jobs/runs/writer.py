@@ -66,14 +66,14 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
         names.check_job_name(start.name)
     with store.writing() as client:
         name = start.name or names.new_job_name()
-        experiment = _experiment(store, start.experiment)
+        experiment_id = experiment(store, start.experiment)
         if store.source is not None and store.source.runs(tags.JOB, name):
             raise InputError(
                 f"there is a job {name!r} already", where="name", fix="choose another name, or leave it out to get one"
             )
         begun = now()
         run = client.create_run(
-            experiment,
+            experiment_id,
             start_time=begun,
             run_name=name,
             tags={
@@ -90,13 +90,13 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
                 tags.CREATED: str(begun),
                 tags.SESSION: str(begun),
                 tags.TRIALS: "0",
-                **_origin(),
+                **origin(),
                 **liveness.own_tags(),
             },
         )
         log(client, run.info.run_id, parameters={**start.parameters, PREFER: start.prefer})
     writer = JobWriter(
-        store, name, run.info.run_id, experiment, start.primary_metric, higher, start.prefer, task=start.task
+        store, name, run.info.run_id, experiment_id, start.primary_metric, higher, start.prefer, task=start.task
     )
     writer.forget_cancel()
     store.client.log_text(run.info.run_id, start.spec_text, JOB_FILE)
@@ -105,7 +105,7 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
     return writer
 
 
-def _experiment(store: RunStore, name: str) -> str:
+def experiment(store: RunStore, name: str) -> str:
     """The id of an experiment by its name, made if there is none."""
     client = store.client
     found = client.get_experiment_by_name(name)
@@ -128,7 +128,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "experiment"
 
 
-def _origin() -> dict[str, str]:
+def origin() -> dict[str, str]:
     """MLflow's own tags for who ran what."""
     try:
         user = getpass.getuser()
@@ -288,7 +288,7 @@ class JobWriter:
                     tags.ALGORITHM: result.algorithm,
                     tags.PREPROCESSOR: _short(result.preprocessor),
                     tags.DURATION: f"{result.duration_seconds:.3f}",
-                    **_origin(),
+                    **origin(),
                 },
             )
         return str(run.info.run_id)

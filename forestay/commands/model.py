@@ -16,6 +16,7 @@ from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.runs import ModelVersion
+    from forestay.console import Console
 
 
 def _only_local(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -34,26 +35,91 @@ env_option = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("job")
+@click.argument("job", required=False)
 @rank_option
 @click.option("--name", required=True, help="The model's name: letters, digits, '-', '_' and '.'.")
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path), help="A fitted scikit-learn estimator, instead of JOB."
+)
+@click.option(
+    "--sample", type=click.Path(path_type=Path), help="With --file: rows as it was fitted on; CSV or Parquet."
+)
+@click.option("--target", metavar="COL", help="With --file: the sample's column that the model predicts.")
+@click.option(
+    "--task", type=click.Choice(["classification", "regression"]), help="With --file: where the estimator can't tell."
+)
+@click.option(
+    "--code",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE.py",
+    help="With --file: a module of your own that the model needs; can be repeated.",
+)
+@click.option("--encoding", help="With --file: the encoding of the sample, where it is not told from its bytes.")
+@click.option("--yes", is_flag=True, help="With --file: don't ask before loading a pickle.")
 @env_option
 @click.pass_context
-def register(context: click.Context, job: str, rank: int | None, name: str) -> None:
-    """Register a job's trial as a model version: the chosen one, or that of --rank.
+def register(context: click.Context, /, job: str | None, rank: int | None, name: str, yes: bool, **given: Any) -> None:
+    """Register a job's trial, or an estimator from elsewhere, as a model version.
 
-    Versions are counted up. A trial that is registered under this name already keeps its version, and no new one is
-    made: running the same command twice does no harm.
+    Of JOB the chosen trial is taken, or that of --rank. With --file any fitted scikit-learn estimator or pipeline is:
+    a pickle, written by joblib or not, or a .skops file. Loading a pickle runs the code in it; it is loaded in a
+    process of its own. Of the sample only the columns are kept: types, extremes, categories.
+
+    Versions are counted up. What is registered under this name already keeps its version, and no new one is made:
+    running the same command twice does no harm.
 
     Example: forestay model register latest --name CategorizeTransactions
+
+    Example: forestay model register --file model.pkl --sample sample.csv --target price --name Prices
     """
     from automl_jobs.runs import RunStore
 
-    found = RunStore.open(create=False).register(job, rank, name)
     shown = console(context)
+    if given["file"] is not None:
+        if job is not None or rank is not None:
+            raise InputError("takes no JOB and no --rank", where="--file", fix="leave out the one or the other")
+        found = _register_file(shown, name, yes, **given)
+    else:
+        extra = [key for key, value in given.items() if value] + (["yes"] if yes else [])
+        if job is None or extra:
+            fix = "name a job, as in forestay model register latest, or give --file and --sample"
+            where = f"--{extra[0]}" if extra else "JOB"
+            raise InputError("goes with --file" if extra else "is missing", where=where, fix=fix)
+        found = RunStore.open(create=False).register(job, rank, name)
     if found.existing:
-        shown.note(f"trial {found.trial} is {found.name}:{found.version} already")
+        shown.note(f"{_origin(found)} is {found.name}:{found.version} already")
     shown.emit({**found.as_dict(), "existing": found.existing}, lambda: model_view(found))
+
+
+def _register_file(
+    shown: Console, name: str, yes: bool, file: Path, sample: Path | None, code: tuple[Path, ...], **given: Any
+) -> ModelVersion:
+    import tempfile
+
+    from automl_jobs.runs import RunStore
+    from automl_jobs.runs.names import check_model_name
+    from scoring import foreign
+
+    if sample is None:
+        fix = "give some rows as it was fitted on: --sample sample.csv"
+        raise InputError("is missing: the columns of the model are read from it", where="--sample", fix=fix)
+    check_model_name(name.removeprefix("local:"))
+    asked = foreign.Foreign(file, sample, code=code, **given)
+    foreign.check_files(asked)
+    if not asked.skops and not yes and not shown.confirm(f"Loading a pickle runs the code in it. Load {file}?"):
+        fix = "say --yes if you trust where it comes from, or give a .skops file, which runs nothing"
+        raise InputError("a pickle runs the code in it, and was not loaded", where=f"--file {file}", fix=fix)
+    with tempfile.TemporaryDirectory() as scratch:
+        outputs = Path(scratch, "outputs")
+        examined = foreign.examine(asked, outputs, shown.note)
+        for note in examined.notes:
+            shown.warn(note)
+        return RunStore.open().register_file(outputs, name, file.name, examined.algorithm)
+
+
+def _origin(found: ModelVersion) -> str:
+    return f"file {found.file}" if found.file else f"trial {found.trial}"
 
 
 @click.command("list", cls=Command)
@@ -113,14 +179,20 @@ def download(context: click.Context, model: str, to: Path) -> None:
     console(context).emit(document, lambda: [f"{len(names)} files of {found.name}:{found.version} are in {to}"])
 
 
+def _lineage(found: ModelVersion) -> str:
+    if found.file:
+        return f"registered from a file: {found.file}"
+    return f"job {found.job}, trial {found.trial}, rank {found.rank} when registered"
+
+
 def model_view(found: ModelVersion) -> Iterable[Any]:
     """A model version for a person."""
     yield facts(
         [
             ("model", f"{found.name}:{found.version}"),
-            ("from", f"job {found.job}, trial {found.trial}, rank {found.rank} when registered"),
+            ("from", _lineage(found)),
             ("algorithm", found.algorithm),
-            (found.metric, number(found.score)),
+            *([(found.metric, number(found.score))] if found.metric else []),
             *decision_facts(found.decision),
             ("registered", when(found.as_dict()["created"]) + " UTC"),
             ("files in", found.path),
@@ -130,14 +202,14 @@ def model_view(found: ModelVersion) -> Iterable[Any]:
 
 def _list_view(found: list[ModelVersion]) -> Any:
     view = table(
-        ("model", "version", "job", "algorithm", "score", "registered (UTC)"),
+        ("model", "version", "from", "algorithm", "score", "registered (UTC)"),
         (
             (
                 version.name,
                 version.version,
-                version.job,
+                version.job or f"file {version.file}",
                 version.algorithm,
-                f"{version.metric} {number(version.score)}",
+                f"{version.metric} {number(version.score)}" if version.metric else None,
                 when(version.as_dict()["created"])[:-3],
             )
             for version in found

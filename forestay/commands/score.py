@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where to; by default .forestay/scoring/MODEL-VERSION.",
 )
+@click.option(
+    "--style",
+    type=click.Choice(["azureml", "mlflow", "simple"]),
+    default="azureml",
+    show_default=True,
+    help="azureml: three forms of a request, every method; mlflow: a no-code MLflow model; simple: a short score.py.",
+)
 @click.pass_context
-def generate(context: click.Context, model: str, folder: Path | None) -> None:
+def generate(context: click.Context, model: str, folder: Path | None, style: str) -> None:
     """Write the scoring folder of a registered model: score.py, conda_env.yaml, a lock with hashes, requests, an image.
 
     Nothing in it comes from real rows: samples are made from the model's schema.
@@ -42,8 +49,8 @@ def generate(context: click.Context, model: str, folder: Path | None) -> None:
     found = console(context)
     home = project.home()
     source = model_version(model)
-    to = folder or room.default_folder(home, source.name, source.version)
-    made = room.generate(source, to, home=home, say=found.note)
+    to = folder or room.default_folder(home, source.name, source.version, style)
+    made = room.generate(source, to, style=style, home=home, say=found.note)
 
     def view() -> Iterator[str]:
         yield f"{made.path}: {made.model} {made.version}"

@@ -24,10 +24,10 @@ import psutil
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import checks, environment, proofs, server
+from scoring import checks, environment, proofs, server, styles
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
-from scoring.schema import read_golden
+from scoring.schema import read_golden, read_schema
 from scoring.targets import DeploymentRecord, background, check_name
 
 Say = Callable[[str], None]
@@ -197,7 +197,8 @@ class LocalTarget:
         try:
             server.wait_healthy(running)
             self.say("smoke test with golden rows")
-            smoke = checks.golden(running.url, "data", read_golden(folder))
+            style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
+            smoke = checks.golden(running.url, style.forms[0], styles.golden(style, read_golden(folder)))
             if not smoke.passed:
                 raise RunFailed(f"the smoke test failed: {smoke.detail}", where=str(log), fix="read the log")
         except RunFailed:

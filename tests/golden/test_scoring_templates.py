@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import templates
+from scoring import styles
 from scoring.schema import ColumnSchema, ModelSchema
 from tests.scoring_models import HOSTILE_COLUMNS
 
@@ -61,6 +62,23 @@ READMES = {
     "README_forecasting.md": schema("forecasting", **SERIES),
     "README_multilabel.md": schema("text_classification_multilabel", pickle_reason='skops can\'t write "it"'),
 }
+SIMPLE = {
+    "simple_frame.py": {"task": "classification", "array": False, "to_array": False, "dates": True},
+    "simple_array.py": {"task": "regression", "array": True, "to_array": True, "dates": False},
+    "simple_mixed_array.py": {"task": "text_classification", "array": False, "to_array": True, "dates": False},
+    "simple_multilabel.py": {
+        "task": "text_classification_multilabel",
+        "array": False,
+        "to_array": False,
+        "dates": False,
+    },
+}
+MODULES = ("scoring_input.py", "wsgi.py")
+FOREIGN = {
+    "foreign_classification.py": {"task": "classification", "foreign": True, "probabilities": True, "safe": True},
+    "foreign_labels_only.py": {"task": "classification", "foreign": True, "probabilities": False, "safe": False},
+    "foreign_regression.py": {"task": "regression", "foreign": True, "probabilities": True, "safe": True},
+}
 RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "score_classification.py": ("score.py.j2", {"task": "classification"}),
     "score_regression.py": ("score.py.j2", {"task": "regression"}),
@@ -68,12 +86,39 @@ RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "score_multilabel.py": ("score.py.j2", {"task": "text_classification_multilabel"}),
     "score_skops.py": ("score.py.j2", {"task": "regression", "safe": True}),
     "conda_env.yaml": ("conda_env.yaml.j2", {"python": "3.11.7", "packages": PACKAGES}),
-    "Dockerfile": ("Dockerfile.j2", {"python": "3.11.7", "packages": PACKAGES}),
-    "Dockerfile_without_lightgbm": ("Dockerfile.j2", {"python": "3.12.1", "packages": {"numpy": "2.4.6"}}),
+    "Dockerfile": ("Dockerfile.j2", {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES}),
+    "Dockerfile_without_lightgbm": (
+        "Dockerfile.j2",
+        {"python": "3.12.1", "packages": {"numpy": "2.4.6"}, "modules": MODULES},
+    ),
     **{
-        file: ("README.md.j2", {"model": 'Ch"urn <b>', "version": "3", "schema": found})
+        file: (
+            "README.md.j2",
+            {"model": 'Ch"urn <b>', "version": "3", "schema": found, "style": styles.of(styles.AZUREML, found)},
+        )
         for file, found in READMES.items()
     },
+    "README_simple.md": (
+        "README.md.j2",
+        {
+            "model": "M",
+            "version": "1",
+            "schema": schema("classification"),
+            "style": styles.of(styles.SIMPLE, schema("classification")),
+        },
+    ),
+    "README_mlflow.md": (
+        "README.md.j2",
+        {
+            "model": "M",
+            "version": "1",
+            "schema": schema("classification"),
+            "style": styles.of(styles.MLFLOW, schema("classification")),
+        },
+    ),
+    **{file: ("simple_score.py.j2", values) for file, values in SIMPLE.items()},
+    **{file: ("score.py.j2", values) for file, values in FOREIGN.items()},
+    "mlflow_score.py": ("mlflow_score.py.j2", {}),
 }
 
 
@@ -87,10 +132,18 @@ def test_rendered_as_recorded(file: str) -> None:
     assert text == (FILES / file).read_bytes().decode()
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("safe", [True, False])
-def test_score_py_compiles_and_passes_ruff(task: str, safe: bool) -> None:
-    source = templates.render("scoring/score.py.j2", task=task, safe=safe)
+SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"{task} {safe}": ("score.py.j2", {"task": task, "safe": safe}) for task in TASKS for safe in (True, False)},
+    **{file: ("simple_score.py.j2", values) for file, values in SIMPLE.items()},
+    **{file: ("score.py.j2", values) for file, values in FOREIGN.items()},
+    "mlflow_score.py": ("mlflow_score.py.j2", {}),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_score_py_compiles_and_passes_ruff(name: str) -> None:
+    template, values = SCRIPTS[name]
+    source = templates.render(f"scoring/{template}", **values)
     ast.parse(source)
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
@@ -116,7 +169,7 @@ def test_image_holds_no_expected_answers() -> None:
     copied = [line for line in (FILES / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
     assert copied == [
         "COPY requirements.lock /tmp/requirements.lock",
-        "COPY score.py scoring_input.py service.json wsgi.py openapi.json /srv/scoring/",
+        "COPY score.py service.json openapi.json scoring_input.py wsgi.py /srv/scoring/",
         "COPY model /srv/scoring/model",
     ]
 

@@ -1,0 +1,145 @@
+"""Entry script for Azure ML's inference server: answers with the classification model in `model/`.
+
+The server imports this file, calls `init()` once and `run()` for every POST to /score. Column names, types and labels
+come from `model_schema.json`, which lies beside the model; scoring_input.py, beside this file, makes rows of requests.
+Three forms of a request are taken:
+
+    {"data": [{column: value, ...}, ...]}
+    {"Inputs": {"data": [...]}, "GlobalParameters": {"method": "predict"}}
+    {"input_data": {"columns": [...], "index": [...], "data": [[...], ...]}}
+
+Beside the first two `"ids": [...]` may stand, one for each row; they come back with the answer, as the index of the
+third form does. A request that does not fit gets a 400 that lists every problem.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import flask
+import numpy as np
+import skops.io
+from azureml_inference_server_http.api.aml_response import AMLResponse
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # for scoring_input.py, wherever the folder was copied to
+
+import scoring_input  # noqa: E402
+from scoring_input import BadRequest, RequestReader  # noqa: E402
+
+METHODS = ("predict", "predict_proba")
+MODEL_FOLDER = scoring_input.find_model_folder(Path(__file__))
+SCHEMA: dict[str, Any] = json.loads((MODEL_FOLDER / "model_schema.json").read_text(encoding="utf-8"))
+SERVICE: dict[str, str] = json.loads((HERE / "service.json").read_text(encoding="utf-8"))
+HEADERS = {
+    "Content-Type": "application/json",
+    "x-model-version": urllib.parse.quote(SERVICE["version"], safe=""),
+}
+CLASSES: list[Any] = SCHEMA["classes"]
+
+logger = logging.getLogger("azmlinfsrv.score")
+reader = RequestReader(SCHEMA)
+model: Any = None  # the fitted pipeline, once init() has run
+
+
+def init() -> None:
+    """Load the model and predict one row with it, so that a model that can't answer never starts."""
+    global model
+    for name, expected in SCHEMA["files"].items():
+        with (MODEL_FOLDER / name).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != expected:
+            raise RuntimeError(f"{name} is not the file that was recorded: sha256 {found}, not {expected}")
+    sys.path.insert(0, str(MODEL_FOLDER))  # the model's own modules lie beside it
+    # No type beside these and skops' own is built: the file is refused before.
+    model = skops.io.load(MODEL_FOLDER / "model.skops", trusted=SCHEMA["trusted_types"])
+    reader.few_rows = getattr(model, "few_rows", 0)  # how many it takes without a frame
+    for method in METHODS:
+        predict(reader.to_frame([reader.sample_row()]), method)
+
+
+def predict(frame: Any, method: str) -> list[Any]:
+    """One entry a row: a label of the type it had in training or a number, or a probability for each class."""
+    table = frame.to_numpy() if SCHEMA["takes_array"] else frame
+    if method == "predict_proba":
+        names = [class_name(label) for label in CLASSES]
+        return [dict(zip(names, row, strict=True)) for row in np.asarray(model.predict_proba(table)).tolist()]
+    found = getattr(model, method)(table)
+    return [value.item() if isinstance(value, np.generic) else value for value in np.asarray(found).tolist()]
+
+
+def class_name(label: Any) -> str:
+    """A label as a key of a JSON object."""
+    return label if isinstance(label, str) else json.dumps(label)
+
+
+def results(predictions: list[Any], ids: list[Any] | None) -> dict[str, Any]:
+    """The document of an answer; ids stand in it where they were sent."""
+    return {"Results": predictions} if ids is None else {"Results": predictions, "ids": ids}
+
+
+def reply(document: dict[str, Any], status: int = 200) -> AMLResponse:
+    """A JSON answer; NaN in it raises ValueError, since it is not JSON."""
+    return AMLResponse(json.dumps(document, allow_nan=False), status, HEADERS)
+
+
+def answer(rows: list[Any], ids: list[Any] | None, method: str) -> AMLResponse:
+    """The answer to rows that were sent. Raises BadRequest for rows that the model can't take."""
+    frame = reader.to_frame(rows)
+    try:
+        return reply(results(predict(frame, method), ids))
+    except (ValueError, TypeError, KeyError):
+        refused = reader.refused(rows, lambda tried: reply(results(predict(tried, method), None)))
+        if refused:
+            raise scoring_input.bad_rows(refused) from None
+        raise
+
+
+@input_schema("data", StandardPythonParameterType([reader.sample_row()]), convert_to_provided_type=False, optional=True)
+@input_schema(
+    "Inputs",
+    StandardPythonParameterType({"data": [reader.sample_row()]}),
+    convert_to_provided_type=False,
+    optional=True,
+)
+@input_schema(
+    "GlobalParameters",
+    StandardPythonParameterType({"method": METHODS[0]}),
+    convert_to_provided_type=False,
+    optional=True,
+)
+@input_schema(
+    "input_data",
+    StandardPythonParameterType({"columns": list(reader.sample_row()), "index": [0], "data": [[]]}),
+    convert_to_provided_type=False,
+    optional=True,
+)
+@input_schema("ids", StandardPythonParameterType(["row 1"]), convert_to_provided_type=False, optional=True)
+@output_schema(StandardPythonParameterType({"Results": [CLASSES[0]]}))
+def run(
+    data: Any = None, Inputs: Any = None, GlobalParameters: Any = None, input_data: Any = None, ids: Any = None
+) -> AMLResponse:
+    """Answer one request. The parameters are the keys of its body."""
+    try:
+        if flask.has_request_context() and flask.request.method == "POST":
+            scoring_input.check_body(flask.request.get_data())
+        method = scoring_input.read_method(GlobalParameters, METHODS)
+        rows, names = reader.read_rows(data, Inputs, input_data, ids)
+        return answer(rows, names, method)
+    except BadRequest as error:
+        return reply(error.document, 400)
+    except TimeoutError:  # SCORING_TIMEOUT_MS has passed: the server raised this, and answers it
+        raise
+    except Exception:
+        request_id = flask.g.get("request_id", "") if flask.has_app_context() else ""
+        logger.exception("request %s failed", request_id)
+        message = f"the service failed; its log says more about request {request_id}"
+        return reply({"error": {"code": "internal", "message": message, "details": []}}, 500)
