@@ -69,6 +69,7 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
             "serve": Lazy("forestay.commands.score:serve", "Serve a scoring folder in the foreground."),
             "diff": Lazy("forestay.commands.score:diff", "What changes between two versions, and what breaks callers."),
+            "prune": Lazy("forestay.commands.score:prune", "Remove environments that nothing uses any more."),
         },
     ),
     "endpoint": (

@@ -6,9 +6,13 @@ ABSOLUTE): the same versions of the same packages give the same bits, but summin
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
+import shlex
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +26,9 @@ from scoring.styles import Style
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
 SHOWN = 3  # how many differing rows a detail shows
+SHOWN_ROW = 300  # characters of a row's JSON
+CURL_SECONDS = 30
+README_ADDRESS = "http://127.0.0.1:5001"  # as templates/scoring/README.md.j2 writes it
 TIMED_REQUESTS = 30
 _AGAIN = "if the model is right, generate the folder again: forestay score generate"
 
@@ -31,8 +38,11 @@ def health(url: str) -> Check:
     return Check("health", healthy, "GET / says Healthy" if healthy else "GET / does not say Healthy")
 
 
-def openapi(url: str, schema: ModelSchema, style: Style) -> Check:
-    """The server publishes an OpenAPI whose rows have the model's columns, or are lists where they have no names."""
+def openapi(url: str, schema: ModelSchema, style: Style, folder: Path) -> Check:
+    """The server publishes a valid OpenAPI whose rows have the model's columns, or are lists where those have no names.
+
+    The one that lies in the folder is valid too.
+    """
     expected = {column.name for column in schema.required}
     # Rows of values of several types, which are lists here, can't be described in version 2.
     for query in ("?version=3",) if style.forms[0] == requests.NO_CODE else ("", "?version=3"):
@@ -54,7 +64,62 @@ def openapi(url: str, schema: ModelSchema, style: Style) -> Check:
     if rows.keys() != expected:
         differing = sorted(rows.keys() ^ expected)
         return Check("openapi", False, f"the OpenAPI has other columns than the model: {_shown(differing[0])}")
-    return Check("openapi", True, f"served, with {len(expected)} columns")
+    if importlib.util.find_spec("openapi_spec_validator") is None:
+        told = "its form is not checked: openapi-spec-validator is not installed"
+        return Check("openapi", True, f"served, with {len(expected)} columns; {told}")
+    written = json.loads((folder / "openapi.json").read_bytes())
+    for what, one in (("what is served", document), ("openapi.json", written)):
+        fault = invalid_openapi(one)
+        if fault is not None:
+            return Check("openapi", False, f"{what} is no valid OpenAPI: {fault}; {_AGAIN}")
+    return Check("openapi", True, f"served and valid, with {len(expected)} columns; openapi.json is valid")
+
+
+def invalid_openapi(document: Any) -> str | None:
+    """What is wrong with an OpenAPI document, by openapi-spec-validator; None when nothing is."""
+    from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+
+    newer = isinstance(document, dict) and str(document.get("openapi")).startswith("3.1.")
+    validator = OpenAPIV31SpecValidator if newer else OpenAPIV30SpecValidator
+    try:
+        error = next(validator(document).iter_errors(), None)
+    except Exception as failure:  # noqa: BLE001 - a document far from the form breaks its parser in its own ways
+        return f"{type(failure).__name__}: {failure}"[:300]
+    if error is None:
+        return None
+    place = ".".join(str(part) for part in error.absolute_path) or "the document"
+    return f"{place}: {error.message.splitlines()[0]}"[:300]
+
+
+def readme_curl(url: str, folder: Path, style: Style) -> Check:
+    """The curl lines of the README are run as they stand there, but for the port, and each gets what it asks for."""
+    name = "readme"
+    curl = shutil.which("curl")
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    curl ") and README_ADDRESS in line]
+    if not lines:
+        return Check(name, False, f"README.md has no curl line; {_AGAIN}")
+    if curl is None:
+        return Check(name, True, f"{len(lines)} curl lines not run: there is no curl on this machine")
+    for line in lines:
+        words = shlex.split(line.replace(README_ADDRESS, url))
+        done = subprocess.run(
+            [curl, "--silent", "--show-error", "--noproxy", "*", *words[1:]],
+            cwd=folder,
+            capture_output=True,
+            timeout=CURL_SECONDS,
+            check=False,
+        )
+        try:
+            results = requests.results(style.forms[0], json.loads(done.stdout))
+        except ValueError:
+            results = None
+        if results is None:
+            told = (done.stdout or done.stderr).decode("utf-8", "replace").strip()[:300]
+            return Check(name, False, f"{line}: exit code {done.returncode}, {told or 'no answer'}; {_AGAIN}")
+        if not results:
+            return Check(name, False, f"{line}: answers without a result; {_AGAIN}")
+    return Check(name, True, f"{len(lines)} curl lines run as written")
 
 
 def ping(url: str) -> Check:
@@ -102,23 +167,28 @@ def sample_request(url: str, path: Path, style: Style) -> Check:
     return Check(path.stem, True, f"answered with {_shown(results[-1])}")
 
 
-def golden(url: str, form: str, rows: Golden) -> Check:
-    """The golden rows, sent in one form of a request, come back as the training process predicted them."""
-    name = f"golden_{form.lower()}"
+def golden(url: str, form: str, rows: Golden, *, real: bool = False) -> Check:
+    """The golden rows, sent in one form of a request, come back as the training process predicted them.
+
+    Of `real` rows, which a proof must not keep, only the number is told.
+    """
+    name = f"golden_{'real_' if real else ''}{form.lower()}"
     path = {"path": "/invocations"} if form in requests.MLFLOW else {}  # MLflow's own address
     differing: list[str] = []
     for method, quantiles, expected in _expectations(rows):
         answer = server.post(url, requests.request(form, rows.rows, method, quantiles), **path)
         results = requests.results(form, answer.json)
         if answer.status != 200 or results is None:
-            return Check(name, False, f"{method} gets {answer.status}: {_body(answer)}; {_AGAIN}")
+            told = "see the server's answer by sending them to forestay score serve" if real else _body(answer)
+            return Check(name, False, f"{method} gets {answer.status}: {told}; {_AGAIN}")
         if len(results) != len(expected):
             return Check(name, False, f"{method} gives {len(results)} results for {len(expected)} rows; {_AGAIN}")
-        differing += _differences(expected, results)
+        differing += _differences(expected, results, None if real else rows.rows)
     if differing:
         return Check(name, False, f"{_listed(differing)}; {_AGAIN}")
     methods = " and ".join(method for method, _, _ in _expectations(rows))
-    return Check(name, True, f"{len(rows.rows)} rows, {methods} as in training")
+    tolerance = f"labels equal, numbers within {RELATIVE:g} of each other"
+    return Check(name, True, f"{len(rows.rows)} rows, {methods} as in training: {tolerance}")
 
 
 def bad_requests(url: str, bad: Iterable[requests.BadRequest]) -> Check:
@@ -162,18 +232,21 @@ def _expectations(rows: Golden) -> list[tuple[str, Sequence[float], Sequence[Any
     return found
 
 
-def _differences(expected: Sequence[Any], results: Sequence[Any]) -> list[str]:
-    lines = []
+def _differences(expected: Sequence[Any], results: Sequence[Any], rows: Sequence[dict[str, Any]] | None) -> list[str]:
+    """A line for each value that differs: which row it is, both values, and what was sent."""
+    lines: list[str] = []
+    recorded = "the trained model has" if rows is None else "golden.json has"
     for number, (want, got) in enumerate(zip(expected, results, strict=True)):
         parts, found = _parts(want), _parts(got)
+        sent = "" if rows is None else f" to {_shown(rows[number], SHOWN_ROW)}"
         if parts and parts.keys() == found.keys():
             lines += [
-                f"row {number}, {part}: golden.json has {parts[part]!r}, the server answers {found[part]!r}"
+                f"row {number}, {part}: {recorded} {parts[part]!r}, the server answers {found[part]!r}{sent}"
                 for part in parts
                 if not same(parts[part], found[part])
             ]
         elif not same(want, got):
-            lines.append(f"row {number}: golden.json has {_shown(want)}, the server answers {_shown(got)}")
+            lines.append(f"row {number}: {recorded} {_shown(want)}, the server answers {_shown(got)}{sent}")
     return lines
 
 
@@ -213,9 +286,9 @@ def _listed(lines: list[str]) -> str:
     return "; ".join(lines[:SHOWN]) + more
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, most: int = 80) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _body(answer: server.Answer) -> str:

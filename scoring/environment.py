@@ -41,6 +41,17 @@ _UNREACHABLE = re.compile(
 )
 
 
+# Asked of a clean environment's Python: what is installed in it, and whether it could import forestay.
+QUESTION = (
+    "import importlib.metadata as m, importlib.util as u, json;"
+    "print(json.dumps([[(d.name, d.version) for d in m.distributions()], u.find_spec('forestay') is not None]))"
+)
+
+
+class NoPython(OutsideError):
+    """The Python that a folder asks for is not on this machine, and uv can't fetch it."""
+
+
 @dataclass(frozen=True)
 class Pins:
     """What conda_env.yaml asks for: Python exactly, and `name==version` lines, an extra in brackets allowed."""
@@ -152,26 +163,44 @@ def unmet_pins(pins: Pins, lock_text: str) -> list[str]:
     return lines
 
 
+def folder_of(lock_text: str, python: str, home: Path) -> Path:
+    """Where the environment of a lock is kept."""
+    key = hashlib.sha256(f"{python}\n{lock_text}".encode()).hexdigest()[:32]
+    return home / "envs" / key
+
+
+def guard(folder: Path) -> Path:
+    """The lock file to hold while an environment's folder is made or removed."""
+    return folder.with_name(f".{folder.name}.guard")
+
+
+def last_used(folder: Path) -> float:
+    """When ensure() last gave this environment out, in seconds since 1970."""
+    return folder.stat().st_mtime
+
+
 def ensure(lock_text: str, python: str, home: Path, say: Say) -> Environment:
     """The environment of a lock, built when it is not there yet; what a killed build left is removed first.
 
-    Raises OutsideError when packages or the Python itself can't be fetched.
+    Raises OutsideError when packages can't be fetched, NoPython when the Python can't.
     """
-    key = hashlib.sha256(f"{python}\n{lock_text}".encode()).hexdigest()[:32]
-    folder = home / "envs" / key
+    folder = folder_of(lock_text, python, home)
     interpreter = folder / "bin" / "python"
-    if interpreter.exists():
-        return Environment(interpreter, built=False)
-    with project.lock(home / "envs" / f".{key}.guard", "the environment", wait_seconds=BUILD_WAIT_SECONDS):
+    with project.lock(guard(folder), "the environment", wait_seconds=BUILD_WAIT_SECONDS):
         if interpreter.exists():
+            os.utime(folder)
             return Environment(interpreter, built=False)
-        for left in (home / "envs").glob(f".{key}.new-*"):
+        for left in folder.parent.glob(f".{folder.name}.new-*"):
             say("removing what an interrupted build of this environment left")
             shutil.rmtree(left, ignore_errors=True)
         say(f"building a clean environment with Python {python} ({len(locked_versions(lock_text))} packages)")
         started = time.monotonic()
         with project.new_folder(folder) as scratch:
-            _uv("venv", "--python", _interpreter(python), "--relocatable", scratch, what=f"find Python {python}")
+            try:
+                _uv("venv", "--python", _interpreter(python), "--relocatable", scratch, what=f"find Python {python}")
+            except (OutsideError, RunFailed) as error:
+                problem = error.problems[0]
+                raise NoPython(problem.message, fix="install that Python, or train again with this one") from error
             wanted = scratch / "requirements.lock"
             wanted.write_text(lock_text, encoding="utf-8")
             _uv(
@@ -185,12 +214,8 @@ def ensure(lock_text: str, python: str, home: Path, say: Say) -> Environment:
 
 def installed_versions(environment: Environment) -> tuple[dict[str, str], bool]:
     """What an environment has: version by canonical package name, and whether it could import forestay."""
-    question = (
-        "import importlib.metadata as m, importlib.util as u, json;"
-        "print(json.dumps([[(d.name, d.version) for d in m.distributions()], u.find_spec('forestay') is not None]))"
-    )
     done = subprocess.run(
-        [environment.python, "-I", "-c", question], capture_output=True, text=True, cwd="/", check=False, timeout=120
+        [environment.python, "-I", "-c", QUESTION], capture_output=True, text=True, cwd="/", check=False, timeout=120
     )
     if done.returncode != 0:
         raise RunFailed(
@@ -234,8 +259,6 @@ def _uv(*words: str | Path, what: str) -> None:
     told = " ".join(text.split())[-600:]
     if "No solution found" in text or "unsatisfiable" in text:
         raise RunFailed(f"cannot {what}: {told}", fix="train with versions that fit together, then generate again")
-    if "No interpreter found" in text or "no download was found" in text:
-        raise OutsideError(f"cannot {what}: {told}", fix="install that Python, or train again with this one")
     if _UNREACHABLE.search(text):
         raise OutsideError(
             f"cannot {what}: the package registry can't be reached ({told})",

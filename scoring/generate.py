@@ -12,7 +12,7 @@ from typing import Any
 import templates
 from forestay import __version__, project
 from forestay.errors import InputError
-from scoring import environment, openapi_styles, requests, safe, styles
+from scoring import conda, environment, imports, openapi_styles, requests, safe, styles
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
 from scoring.safe import Converted
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
@@ -40,6 +40,7 @@ def generate(
     style: str = styles.AZUREML,
     home: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    conda_file: Path | None = None,
 ) -> ScoringFolder:
     """Write the scoring folder of a model version, whole or not at all.
 
@@ -51,12 +52,13 @@ def generate(
     style: which frame to put round the model, one of styles.NAMES.
     home: the `.forestay` folder, where the lock is kept.
     say: told of each stage.
+    conda_file: the environment of another trainer, such as Azure's conda_env_v_1_0_0.yml, in place of the recorded one.
 
     Raises
     ------
     InputError: the model's files are missing or not those recorded, `to` holds something else, or there is no such
         style for such a model.
-    OutsideError: the package registry can't be reached and no earlier lock fits.
+    OutsideError: the package registry can't be reached and no earlier lock fits, or the conda file can't be made exact.
     """
     home = home or project.home()
     to = to.absolute()
@@ -64,9 +66,21 @@ def generate(
     schema = check_model(source.path)
     frame = styles.of(style, schema)
     golden = read_golden(source.path)
+    document = json.loads((source.path / SCHEMA).read_bytes())
+    if conda_file is not None:
+        schema = _with_conda(schema, conda_file, say)
+        document |= {"python": schema.python, "packages": schema.packages}
     converted = _convert(frame, source.path, schema, home, say)
-    document = json_text(converted.into(json.loads((source.path / SCHEMA).read_bytes())))
-    schema = ModelSchema.model_validate_json(document, strict=True)
+    document = converted.into(document)
+    schema = ModelSchema.model_validate_json(json_text(document), strict=True)
+    model = {name: source.path / name for name in schema.files}
+    if converted.file is not None:
+        model[safe.SKOPS_MODEL] = converted.file
+    # MLflow serves a no-code model by itself: there is no score.py to trace.
+    if conda_file is None and frame.name == styles.AZUREML:
+        code = {**_code(source, schema, frame, ""), f"model/{SCHEMA}": json_text(document)}
+        document["packages"] = imports.traced(schema, model, code, golden, home, say)
+        schema = schema.model_copy(update={"packages": document["packages"]})
     conda_env = environment.conda_env(styles.needs(frame, schema))
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     lock = environment.lock(pins, home, say)
@@ -75,11 +89,10 @@ def generate(
     with project.new_folder(to) as scratch:
         (scratch / "model").mkdir()
         for name in schema.files:
-            found = converted.file if converted.file is not None and name == safe.SKOPS_MODEL else source.path / name
             kept = scratch / styles.place(frame, name)
             kept.parent.mkdir(exist_ok=True)
-            shutil.copyfile(found, kept)
-        (scratch / "model" / SCHEMA).write_text(document, encoding="utf-8")
+            shutil.copyfile(model[name], kept)
+        (scratch / "model" / SCHEMA).write_text(json_text(document), encoding="utf-8")
         shutil.copyfile(source.path / GOLDEN, scratch / GOLDEN)
         for name, text in texts.items():
             (scratch / name).parent.mkdir(exist_ok=True)
@@ -124,6 +137,20 @@ def check_model(outputs: Path) -> ModelSchema:
     return schema
 
 
+def _with_conda(schema: ModelSchema, path: Path, say: Callable[[str], None]) -> ModelSchema:
+    """The schema with Python and packages of a conda file in place of its own."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot read the conda file", where=str(path), fix="give a readable file") from error
+    found = conda.read(text, str(path))
+    if found.system:
+        say(f"of conda's packages these are no Python packages, the image brings them: {', '.join(found.system)}")
+    for index in found.indexes:
+        say(f"{path} names another package index, {index}: set UV_INDEX for it if a package is not found")
+    return schema.model_copy(update={"python": found.python, "packages": found.packages})
+
+
 def check_target(to: Path) -> None:
     """Refuse a folder that holds something else than a scoring folder."""
     if not to.exists():
@@ -145,12 +172,19 @@ def _convert(style: Style, outputs: Path, schema: ModelSchema, home: Path, say: 
     return safe.convert(outputs, schema, home, say)
 
 
-def _texts(source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str) -> dict[str, str]:
-    history = {requests.SAMPLE_HISTORY: json_text(requests.history_request(golden))} if schema.forecasts else {}
+def _code(source: ModelSource, schema: ModelSchema, style: Style, conda_env: str) -> dict[str, str]:
+    """The entry script, and what it reads beside itself."""
     return {
         **styles.texts(style, schema, conda_env),
         **{name: (templates.FOLDER / "scoring" / name).read_text(encoding="utf-8") for name in style.modules},
         SERVICE: json_text({"model": source.name, "version": source.version}),
+    }
+
+
+def _texts(source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str) -> dict[str, str]:
+    history = {requests.SAMPLE_HISTORY: json_text(requests.history_request(golden))} if schema.forecasts else {}
+    return {
+        **_code(source, schema, style, conda_env),
         "Dockerfile": templates.render(
             "scoring/Dockerfile.j2", python=schema.python, packages=schema.packages, modules=style.modules
         ),

@@ -78,6 +78,12 @@ def last_proven(home: Path, model: str, version: str) -> Path | None:
     return Path(max(passed, key=lambda found: str(found["at"]))["path"]) if passed else None
 
 
+def proven_folders(home: Path) -> set[Path]:
+    """The folders of all passed proofs that are still there."""
+    found = [_read(path) for path in (home / "proofs").glob("*/*/*.json")]
+    return {Path(one["path"]) for one in found if one and one.get("verified") is True and Path(one["path"]).is_dir()}
+
+
 def require(home: Path, path: Path) -> tuple[ScoringFolder, str]:
     """The scoring folder at `path` and its hash, if just this content was proven. Raises InputError if not."""
     folder = open_folder(path.absolute())

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from forestay import project
-from forestay.errors import InputError, RunFailed
-from scoring import checks, environment, mlflow_model, proofs, requests, server, styles
+from forestay.errors import InputError, OutsideError, RunFailed
+from scoring import checks, container, environment, mlflow_model, proofs, requests, server, styles
 from scoring.folder import ScoringFolder, open_folder, snapshot
 from scoring.proofs import Check, Proof
 from scoring.schema import Golden, ModelSchema, ModelSource, read_golden, read_schema
@@ -32,6 +32,7 @@ def verify(
     home: Path | None = None,
     say: Say = lambda _: None,
     registered: ModelSource | None = None,
+    real: Golden | None = None,
 ) -> Proof:
     """Prove the scoring folder at `path` and record the result.
 
@@ -40,11 +41,12 @@ def verify(
     home: the `.forestay` folder, for environments and proofs.
     say: told of each stage.
     registered: the model version as the registry has it, to compare the model's hash with; None where there is none.
+    real: real rows to replay beside the golden ones of the folder; they are kept nowhere.
 
     Raises
     ------
     InputError: `path` is not a scoring folder.
-    OutsideError: packages for the environment can't be fetched.
+    OutsideError: packages can't be fetched, or neither the Python nor a container engine is at hand.
     """
     home = home or project.home()
     started = time.monotonic()
@@ -61,7 +63,7 @@ def verify(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             duration_seconds=0.0,
         )
-        proof = _prove(folder, proof, home, say, registered)
+        proof = _prove(folder, proof, home, say, registered, real)
     if open_folder(original.path).hash() != folder_hash:
         changed = Check("unchanged", False, "files in the folder changed while it was being verified; run this again")
         return replace(proof, verified=False, checks=(*proof.checks, changed))
@@ -71,7 +73,14 @@ def verify(
     return proof
 
 
-def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered: ModelSource | None) -> Proof:
+def _prove(
+    folder: ScoringFolder,
+    proof: Proof,
+    home: Path,
+    say: Say,
+    registered: ModelSource | None,
+    real: Golden | None,
+) -> Proof:
     """The checks, in order. A check that fails ends them only where the next can't run without it."""
     say("checking files and hashes")
     done = [_files(folder), _registered(folder, registered)]
@@ -85,15 +94,76 @@ def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered
     done.append(_lock(schema, pins, lock))
     if not done[-1].passed:
         return replace(proof, checks=tuple(done))
-    made = environment.ensure(lock, pins.python, home, say)
+    work = folder.path.parent / "work"
+    work.mkdir()
+    log = folder.path.parent / "server.log"
+    try:
+        made = environment.ensure(lock, pins.python, home, say)
+    except environment.NoPython as missing:
+        return _prove_in_container(folder, proof, done, schema, style, golden, real, missing, say)
     done.append(_environment(made, lock))
     if not done[-1].passed:
         return replace(proof, checks=tuple(done))
     say("starting the Azure ML inference server")
-    work = folder.path.parent / "work"
-    work.mkdir()
-    log = folder.path.parent / "server.log"
     running = server.start(made.python, folder.path, server.listen(), log=log, work=work, tag="forestay:verify")
+    proof = _serve(folder, running, proof, done, schema, style, golden, real, say)
+    if style.name == styles.MLFLOW and proof.startup_seconds is not None:
+        more = _ask_mlflow(folder, made.python, log, schema, golden, say)
+        proof = replace(proof, checks=(*proof.checks, *more))
+    return proof
+
+
+def _prove_in_container(
+    folder: ScoringFolder,
+    proof: Proof,
+    done: list[Check],
+    schema: ModelSchema,
+    style: styles.Style,
+    golden: Golden,
+    real: Golden | None,
+    missing: environment.NoPython,
+    say: Say,
+) -> Proof:
+    """The same checks of the folder's image, where its Python is not on this machine.
+
+    Raises OutsideError when there is no container engine either, saying what both ways lack.
+    """
+    try:
+        engine = container.find_engine()
+    except OutsideError as error:
+        raise OutsideError(
+            f"Python {schema.python} is neither on this machine nor in a container: "
+            f"{missing.problems[0].message}; {error.problems[0].message}",
+            fix=f"install Python {schema.python} (uv python install {schema.python}), or start docker or podman",
+        ) from error
+    say(f"Python {schema.python} is not on this machine; the proof runs in a container")
+    image = container.build(engine, folder.path, proof.folder_hash, say)
+    try:
+        installed, has_forestay = container.installed_versions(image)
+        lock = _text(folder, "requirements.lock")
+        kind = f"in a container of {Path(engine).name}"
+        done.append(_installed(installed, has_forestay, lock, kind, "build the image again"))
+        if not done[-1].passed:
+            return replace(proof, checks=tuple(done))
+        say("starting the image")
+        work, log = folder.path.parent / "work", folder.path.parent / "server.log"
+        return _serve(folder, container.start(image, log=log, work=work), proof, done, schema, style, golden, real, say)
+    finally:
+        container.remove(image)
+
+
+def _serve(
+    folder: ScoringFolder,
+    running: server.Server,
+    proof: Proof,
+    done: list[Check],
+    schema: ModelSchema,
+    style: styles.Style,
+    golden: Golden,
+    real: Golden | None,
+    say: Say,
+) -> Proof:
+    """Wait for the server, ask it, and stop it."""
     try:
         try:
             server.wait_healthy(running)
@@ -102,15 +172,10 @@ def _prove(folder: ScoringFolder, proof: Proof, home: Path, say: Say, registered
             return replace(proof, checks=(*done, Check("start", False, f"{problem.message}; {problem.fix}")))
         seconds = running.start_seconds
         done.append(Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
-        proof = _ask(
-            folder, running, replace(proof, startup_seconds=round(seconds, 3)), done, schema, style, golden, say
-        )
+        proof = replace(proof, startup_seconds=round(seconds, 3))
+        return _ask(folder, running, proof, done, schema, style, golden, real, say)
     finally:
         running.stop()
-    if style.name == styles.MLFLOW:
-        more = _ask_mlflow(folder, made.python, log, schema, golden, say)
-        proof = replace(proof, checks=(*proof.checks, *more))
-    return proof
 
 
 def _ask_mlflow(
@@ -142,20 +207,28 @@ def _ask(
     schema: ModelSchema,
     style: Style,
     golden: Golden,
+    real: Golden | None,
     say: Say,
 ) -> Proof:
     url = running.url
-    done += [checks.health(url), checks.openapi(url, schema, style)]
+    done += [checks.health(url), checks.openapi(url, schema, style, folder.path)]
     done += [checks.sample_request(url, path, style) for path in sorted(folder.path.glob(requests.SAMPLES))]
+    done.append(checks.readme_curl(url, folder.path, style))
     say(f"replaying {len(golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
     golden = styles.golden(style, golden)
     done += [checks.golden(url, form, golden) for form in style.forms]
+    if real is not None:
+        say(f"replaying {len(real.rows)} real rows")
+        real = styles.golden(style, real)
+        done += [checks.golden(url, form, real, real=True) for form in style.forms]
     say("sending requests that must be refused")
     done.append(checks.bad_requests(url, styles.bad_requests(style, schema)))
     p50, p99 = checks.latency(url, style.forms[0], golden)
-    return replace(
-        proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=_memory(running.process.pid)
-    )
+    if isinstance(running, container.ContainerServer):
+        memory = container.memory_mb(running)
+    else:
+        memory = _memory(running.process.pid)
+    return replace(proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
 
 
 def _files(folder: ScoringFolder) -> Check:
@@ -203,16 +276,16 @@ def _lock(schema: ModelSchema, pins: environment.Pins, lock: str) -> Check:
 def _environment(made: environment.Environment, lock: str) -> Check:
     """The environment has what the lock names, nothing in another version, and no forestay."""
     installed, has_forestay = environment.installed_versions(made)
+    kind = "built now" if made.built else "kept from an earlier proof"
+    return _installed(installed, has_forestay, lock, kind, f"remove {made.python.parent.parent} and run this again")
+
+
+def _installed(installed: dict[str, str], has_forestay: bool, lock: str, kind: str, fix: str) -> Check:
     wanted = environment.locked_versions(lock)
     if installed != wanted or has_forestay:
         differing = sorted(name for name in installed.keys() | wanted.keys() if installed.get(name) != wanted.get(name))
-        return Check(
-            "environment",
-            False,
-            f"it is not what requirements.lock names: {', '.join(differing) or 'forestay can be imported'}; "
-            f"remove {made.python.parent.parent} and run this again",
-        )
-    kind = "built now" if made.built else "kept from an earlier proof"
+        names = ", ".join(differing) or "forestay can be imported"
+        return Check("environment", False, f"it is not what requirements.lock names: {names}; {fix}")
     return Check("environment", True, f"{len(wanted)} packages as locked, without forestay; {kind}")
 
 

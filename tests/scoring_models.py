@@ -326,8 +326,8 @@ def conversions() -> Path:
 
 
 def keep_lock(outputs: Path, home: Path) -> None:
-    """Put small locks where the resolver would keep them, so that generate() needs no network."""
-    from scoring import environment, safe
+    """Put small locks where the resolver would keep them, and what tracing would find: generate() needs no network."""
+    from scoring import environment, imports, safe
     from scoring.schema import read_schema
 
     home.mkdir(parents=True, exist_ok=True)
@@ -336,7 +336,11 @@ def keep_lock(outputs: Path, home: Path) -> None:
     schema = read_schema(outputs)
     for more in ({}, {"skops": safe.skops_version()}):
         packages = {**schema.packages, **more}
-        found = environment.conda_env(schema.model_copy(update={"packages": packages}))
+        served = schema.model_copy(update={"packages": packages})
+        traced = imports.kept_path(served, home)
+        traced.parent.mkdir(parents=True, exist_ok=True)
+        _write_json(traced, packages)
+        found = environment.conda_env(served)
         pins = environment.read_pins(found, "conda_env.yaml")
         lines = [f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n" for name, version in pins.versions().items()]
         path = environment.lock_path(pins, home)

@@ -14,8 +14,11 @@ from forestay.cli import Command, console
 from forestay.errors import ForestayError
 
 if TYPE_CHECKING:
+    from scoring.advisories import Audit
     from scoring.diff import Difference
     from scoring.proofs import Proof
+
+NETWORK = "network"  # --advisories without a file
 
 
 @click.command(cls=Command)
@@ -34,8 +37,29 @@ if TYPE_CHECKING:
     show_default=True,
     help="azureml: three forms of a request, every method; mlflow: a no-code MLflow model; simple: a short score.py.",
 )
+@click.option(
+    "--conda",
+    "conda_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The conda file of the trial that made the model, such as Azure's conda_env_v_1_0_0.yml, to pin from.",
+)
+@click.option(
+    "--advisories",
+    is_flag=False,
+    flag_value=NETWORK,
+    metavar="[FILE]",
+    help="Tell of known vulnerabilities of what is pinned: by pip-audit, or from a JSON FILE of OSV advisories.",
+)
 @click.pass_context
-def generate(context: click.Context, model: str, folder: Path | None, style: str) -> None:
+def generate(
+    context: click.Context,
+    model: str,
+    folder: Path | None,
+    style: str,
+    conda_file: Path | None,
+    advisories: str | None,
+) -> None:
     """Write the scoring folder of a registered model: score.py, conda_env.yaml, a lock with hashes, requests, an image.
 
     Nothing in it comes from real rows: samples are made from the model's schema.
@@ -50,17 +74,60 @@ def generate(context: click.Context, model: str, folder: Path | None, style: str
     home = project.home()
     source = model_version(model)
     to = folder or room.default_folder(home, source.name, source.version, style)
-    made = room.generate(source, to, style=style, home=home, say=found.note)
+    made = room.generate(source, to, style=style, home=home, say=found.note, conda_file=conda_file)
+    audit = _audit(made.path, advisories)
+    document = made.as_dict()
+    if audit is not None:
+        document["advisories"] = [advisory.as_dict() for advisory in audit.advisories]
+        if audit.note:
+            found.note(audit.note)
 
     def view() -> Iterator[str]:
         yield f"{made.path}: {made.model} {made.version}"
-        for name in made.as_dict()["files"]:
+        for name in document["files"]:
             yield f"  {name}"
         if made.pickle_reason is not None:
             yield f"the model is loaded from its pickle, whose hash is compared before: {made.pickle_reason}"
+        if audit is not None and not audit.note:
+            yield f"known vulnerabilities of what is pinned: {len(audit.advisories) or 'none'}"
+            for advisory in audit.advisories:
+                yield f"  {advisory.line()}"
         yield f"prove it: forestay score verify {shlex.quote(str(folder or made.path))}"
 
-    found.emit(made.as_dict(), view)
+    found.emit(document, view)
+
+
+def _audit(folder: Path, asked: str | None) -> Audit | None:
+    """What is known of the versions in a folder's lock; None when nobody asked."""
+    from scoring import advisories
+
+    if asked is None:
+        return None
+    lock = (folder / "requirements.lock").read_text(encoding="utf-8")
+    return advisories.from_network(lock) if asked == NETWORK else advisories.from_file(Path(asked), lock)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="How many environments used last stay though nothing needs them.",
+)
+@click.pass_context
+def prune(context: click.Context, keep: int) -> None:
+    """Remove environments under .forestay/envs that no proven folder and no endpoint uses.
+
+    Example: forestay score prune --keep 2
+    """
+    from forestay import project
+    from scoring.prune import prune as room
+
+    done = room(project.home(), keep)
+    console(context).emit(
+        done.as_dict(), f"{len(done.removed)} environments removed, {len(done.kept)} kept; {done.freed_mb:.0f} MB free"
+    )
 
 
 @click.command(cls=Command)
@@ -97,7 +164,9 @@ def proof_view(proof: Proof) -> Iterator[Any]:
         [[check.name, "passed" if check.passed else "FAILED", check.detail] for check in proof.checks],
     )
     if proof.p50_ms is not None:
-        yield f"one row: {proof.p50_ms:.1f} ms (99 %: {proof.p99_ms:.1f} ms), memory {proof.memory_mb:.0f} MB"
+        memory = "not known" if proof.memory_mb is None else f"{proof.memory_mb:.0f} MB"
+        times = f"one row {proof.p50_ms:.1f} ms (99 %: {proof.p99_ms:.1f} ms)"
+        yield f"start {proof.startup_seconds:.1f} s, {times}, memory {memory}"
     verdict = "proven" if proof.verified else f"NOT proven: {', '.join(check.name for check in proof.failed)}"
     yield f"{proof.model} {proof.version} is {verdict}, in {proof.duration_seconds:.1f} s"
 

@@ -167,6 +167,7 @@ def test_a_warm_proof_is_quick_and_recorded(home: Path, proven: Path, cli: CLI) 
         "health",
         "openapi",
         "sample_request",
+        "readme",
         "golden_data",
         "golden_inputs",
         "golden_input_data",
@@ -325,6 +326,62 @@ def test_what_fails_before_run_is_refused_in_one_form(home: Path, proven: Path, 
         assert served.body == (folder / "openapi.json").read_bytes()
     finally:
         running.stop()
+
+
+ENGINE = """\
+#!{python} -I
+# A container engine as far as a proof needs one: an image is its build's folder, a container a server in {clean}.
+import os, socket, sys
+from pathlib import Path
+
+sys.path.insert(0, {tree!r})
+words, state = sys.argv[1:], Path({state!r})
+with (state / "calls").open("a") as calls:
+    calls.write(" ".join(words[:2]) + "\\n")
+if words[0] == "build":
+    (state / "context").write_text(words[-1])
+elif words[0] == "run" and "--entrypoint" in words:
+    os.execv({clean!r}, [{clean!r}, *words[words.index("-I") :]])
+elif words[0] == "run":
+    from scoring import server
+
+    host, port, inside = words[words.index("--publish") + 1].split(":")
+    assert inside == "5001"
+    bound = socket.create_server((host, int(port)))
+    bound.set_inheritable(True)
+    folder = Path((state / "context").read_text())
+    command = server.command(Path({clean!r}), folder, bound.fileno(), "forestay:container")
+    os.execve(command[0], command, server.variables(folder))
+elif words[0] == "stats":
+    print("100MiB / 1GiB")
+"""
+
+
+def test_a_python_that_is_not_here_is_proven_in_a_container(
+    home: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = (copy / "requirements.lock").read_text()
+    python = environment.read_pins((copy / "conda_env.yaml").read_text(), "").python
+    clean = environment.ensure(lock, python, home, print).python
+    engine = tmp_path / "bin" / "docker"
+    engine.parent.mkdir()
+    tree = str(Path(environment.__file__).parents[1])
+    script = ENGINE.format(python=sys.executable, clean=str(clean), tree=tree, state=str(tmp_path))
+    engine.write_text(script)
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{engine.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(environment, "_interpreter", lambda _: "3.99.0")
+    said: list[str] = []
+    elsewhere = tmp_path / "home"  # where no environment is kept
+    proof = verify(copy, home=elsewhere, say=said.append)
+    assert proof.verified, proof.failed
+    assert f"Python {python} is not on this machine; the proof runs in a container" in said
+    details = {check.name: check.detail for check in proof.checks}
+    assert details["environment"].endswith("without forestay; in a container of docker")
+    assert proof.memory_mb == 104.9
+    calls = (tmp_path / "calls").read_text().split("\n")
+    assert [call.split()[0] for call in calls if call] == ["info", "build", "run", "run", "stats", "rm", "rmi"]
+    assert servers(home, "forestay:container") == []
 
 
 # ---- endpoints ----

@@ -247,6 +247,7 @@ def test_a_failed_proof_is_none(folder: ScoringFolder, home: Path) -> None:
 def test_the_folder_proven_last_is_taken(folder: ScoringFolder, source: Model, home: Path, tmp_path: Path) -> None:
     scoring_models.change_weight(source.path)
     scoring_models.rehash(source.path)
+    scoring_models.keep_lock(source.path, home)
     newer = generate(source, tmp_path / "newer", home=home)
     proofs.keep(proof_of(newer, at="2024-02-02T00:00:00+00:00"), home)
     proofs.keep(proof_of(folder, at="2024-02-01T00:00:00+00:00"), home)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import checks, environment, server
+from scoring import checks, environment, openapi, server
+from scoring.proofs import Check
 from scoring.requests import bad_requests, request, sample_row
 from scoring.rows import read_body
-from scoring.schema import ColumnSchema, ModelSchema
+from scoring.schema import ColumnSchema, Golden, ModelSchema
 from scoring.targets import background, check_name, choose
 
 SCHEMA = ModelSchema(
@@ -110,6 +115,65 @@ def test_an_unreachable_registry_is_said_as_such(tmp_path: Path, monkeypatch: py
             environment.lock(pins, tmp_path, lambda _: None)
     assert "hunter2" not in str(caught.value)
     assert not environment.lock_path(pins, tmp_path).exists()
+
+
+# ---- what a proof asks of the served folder ----
+
+
+def test_an_openapi_is_valid_or_it_is_said_where_it_is_not() -> None:
+    good = openapi.document(SCHEMA, "Bank", "1")
+    assert checks.invalid_openapi(good) is None
+    assert checks.invalid_openapi({**good, "paths": {"/score": {"post": {"responses": 3}}}}) is not None
+    assert "info" in str(checks.invalid_openapi({"openapi": "3.0.3", "paths": {}}))
+    assert checks.invalid_openapi([]) is not None
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    """A server that gives Results for bodies with rows, and a 400 for others."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200 if "data" in body else 400)
+            self.end_headers()
+            self.wfile.write(json.dumps({"Results": ["yes"]} if "data" in body else {"error": {}}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's line is curl's")
+def test_the_curl_lines_of_the_readme_are_run(answering: str, tmp_path: Path) -> None:
+    readme, sample = tmp_path / "README.md", tmp_path / "sample_request.json"
+    line = '    curl -H "Content-Type: application/json" -d @sample_request.json http://127.0.0.1:5001/score\n'
+    readme.write_text(f"# Try it\n\n{line}")
+    sample.write_text('{"data": [{}]}')
+    assert checks.readme_curl(answering, tmp_path) == Check("readme", True, "1 curl lines run as written")
+    sample.write_text("{}")
+    refused = checks.readme_curl(answering, tmp_path)
+    assert not refused.passed
+    assert '{"error": {}}' in refused.detail
+    sample.unlink()
+    assert not checks.readme_curl(answering, tmp_path).passed
+    readme.write_text("nothing")
+    assert "no curl line" in checks.readme_curl(answering, tmp_path).detail
+
+
+def test_a_differing_row_is_shown_with_both_values_and_what_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Golden(rows=({"age": 1}, {"age": 2, "note": "x" * 999}), predictions=("no", "yes"))
+    answer = server.Answer(200, b'{"Results": ["no", "no"]}')
+    monkeypatch.setattr(server, "post", lambda url, document: answer)
+    found = checks.golden("http://127.0.0.1:1", "data", rows)
+    assert not found.passed
+    assert 'row 1: golden.json has "yes", the server answers "no" to {"age": 2, "note": "xxx' in found.detail
+    assert len(found.detail) < 600
+    assert "forestay score generate" in found.detail
 
 
 # ---- equality of predictions ----
