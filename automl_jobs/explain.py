@@ -61,7 +61,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
         return {**head, **(importances or {"metric": detail.primary_metric}), **head, "contributions": contributions}
     if request.seconds is None and kept and kept.get("trial") == found.row.id:
         return {**kept, **head}
-    problem = _problem(detail, request, warn)
+    problem = rebuilt_problem(detail, request.overrides, warn)
     try:
         told = tasks.of(problem.task).explain(problem, engine.load(found.judged), request.seconds or DEFAULT_SECONDS)
     except ValueError as error:
@@ -69,8 +69,16 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     return {**head, **told.as_dict()}
 
 
-def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -> AnyProblem:
-    """The training problem of a job, built again: the same rows on the same sides, by its seed."""
+def rebuilt_problem(detail: JobDetail, overrides: Mapping[str, str] | None, warn: Callable[[str], None]) -> AnyProblem:
+    """The training problem of a job, built again: the same rows on the same sides, by its seed.
+
+    Parameters
+    ----------
+    overrides: `--set` over what was given at submit.
+    warn: told when the data has changed since.
+
+    Raises InputError when the job file is gone or another one.
+    """
     from automl_jobs.engine import tasks
     from automl_jobs.spec.jobs import runnable
     from automl_jobs.submit import SubmitOptions, prepare_job, submitted_options
@@ -85,7 +93,7 @@ def _problem(detail: JobDetail, request: Request, warn: Callable[[str], None]) -
             fix="put it back there; a job's file is kept in the run store as job.yml",
         )
     options = submitted_options(detail) or SubmitOptions()
-    prepared = prepare_job(path, replace(options, overrides={**options.overrides, **(request.overrides or {})}))
+    prepared = prepare_job(path, replace(options, overrides={**options.overrides, **(overrides or {})}))
     spec = prepared.loaded.spec
     differs = [
         f"{name} is {now}, was {then}"

@@ -17,6 +17,10 @@ ORDINARY_ROWS = 40
 SHARED_BY_ROWS = 5
 SAMPLED_TEXTS = 5_000
 UNSEEN = "never seen in training"
+LONGEST_TEXT = 20_000  # characters: well within what a request may hold
+BEYOND = 3  # how many widths of a column's range the extreme numbers lie outside it
+# Beyond these a number is no longer exact as a whole one, or too large for models that calculate in single precision.
+LARGEST_WHOLE, LARGEST = 2**53, 1e30
 
 
 def _words(texts: pd.Series) -> list[str]:
@@ -34,7 +38,8 @@ def _number(column: dict[str, Any], share: float) -> float | int:
         return 0
     if column["integer"]:
         return int(low + round(share * (high - low)))
-    return float(f"{low + share * (high - low):.6g}")
+    # Weighted so that a range of nearly all numbers does not overflow.
+    return float(f"{(1 - share) * low + share * high:.6g}")
 
 
 def _date(column: dict[str, Any], share: float) -> str | None:
@@ -91,7 +96,35 @@ def rows(columns: list[dict[str, Any]], frame: pd.DataFrame, seed: int) -> list[
         elif column["type"] == "text":
             unseen[column["name"]] = ""
     made.append(unseen)
+    for share in (-BEYOND, 1 + BEYOND):
+        extreme = {column["name"]: _extreme(column, share) for column in used if column["type"] == "numeric"}
+        made.append({**row(draw.random(len(used))), **extreme})
+    longest = {column["name"]: _longest(column, words.get(column["name"], [])) for column in used}
+    made.append({**row(draw.random(len(used))), **{name: text for name, text in longest.items() if text is not None}})
+    for first in (0, 1):  # every other column is missing
+        made.append({**row(draw.random(len(used))), **{column["name"]: None for column in used[first::2]}})
     return made
+
+
+def _extreme(column: dict[str, Any], share: float) -> float | int:
+    """A number outside the column's range; its end where what lies outside could not be calculated with."""
+    low, high = column["minimum"], column["maximum"]
+    if low is None:
+        return 0
+    most = LARGEST_WHOLE if column["integer"] else LARGEST
+    outside = low + share * (high - low)
+    return _number(column, share if abs(outside) <= most else float(share > 0))
+
+
+def _longest(column: dict[str, Any], words: list[str]) -> str | None:
+    """A text of the words, as long as the longest in training; the longest category; None for other columns."""
+    if column["type"] == "categorical" and column["values"]:
+        return max(column["values"], key=len)
+    if column["type"] != "text" or not column["max_length"]:
+        return None
+    once = " ".join(words) + " "
+    length = min(column["max_length"], LONGEST_TEXT)
+    return (once * (length // len(once) + 1))[:length]
 
 
 def to_frame(columns: list[dict[str, Any]], rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -113,7 +113,7 @@ def write(
         "files": {name: sha256(folder / name) for name in (MODEL, *(path.name for path in code))},
     }
     write_json(folder / SCHEMA, schema)
-    write_json(folder / GOLDEN, _golden(problem, model))
+    write_json(folder / GOLDEN, golden_document(problem, model))
     (folder / CONDA).write_text(
         templates.render("scoring/conda_env.yaml.j2", python=schema["python"], packages=versions), encoding="utf-8"
     )
@@ -145,7 +145,8 @@ def own_packages(schema: dict[str, Any]) -> set[str]:
     return set(schema["packages"]) - set(SERVED_ALWAYS)
 
 
-def _golden(problem: Packable, model: Any) -> dict[str, Any]:
+def golden_document(problem: Packable, model: Any) -> dict[str, Any]:
+    """golden.json: the problem's golden rows, and what the fitted model says of them in this process."""
     frame = problem.golden_frame()
     predictions = [_plain(value) for value in model.predict(frame)]
     probabilities = None if problem.classes is None else model.predict_proba(frame).tolist()

@@ -132,8 +132,15 @@ def prune(context: click.Context, keep: int) -> None:
 
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--golden",
+    type=click.Choice(["schema", "real"]),
+    default="schema",
+    show_default=True,
+    help="Which rows are replayed: those made from the schema, or real validation rows of the job too, kept nowhere.",
+)
 @click.pass_context
-def verify(context: click.Context, folder: Path) -> None:
+def verify(context: click.Context, folder: Path, golden: str) -> None:
     """Prove a scoring folder: a clean environment, the real server, and the predictions of the training process.
 
     Exit code 0 when every check passed, 1 when one did not.
@@ -142,13 +149,18 @@ def verify(context: click.Context, folder: Path) -> None:
     """
     from forestay import project
     from scoring.folder import open_folder
-    from scoring.registry import registered
+    from scoring.registry import model_version, registered
     from scoring.verify import verify as prove
 
     found = console(context)
     opened = open_folder(folder)
     source = registered(opened.model, opened.version)
-    proof = prove(folder, home=project.home(), say=found.note, registered=source)
+    real = None
+    if golden == "real":
+        from scoring.real_rows import real_golden
+
+        real = real_golden(source or model_version(f"{opened.model}:{opened.version}"), found.warn)
+    proof = prove(folder, home=project.home(), say=found.note, registered=source, real=real)
 
     found.emit(proof.as_dict(), lambda: proof_view(proof))
     if not proof.verified:
