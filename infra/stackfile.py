@@ -44,12 +44,14 @@ class Stack:
     ----------
     name: as Pulumi calls it, `dev` or `dev-services`. path: its file.
     settings: what it says. document: the same with places, for later messages.
+    config: the file's `config` as it is written, other providers' keys too, secrets encrypted.
     """
 
     name: str
     path: Path
     settings: StackSettings
     document: Document
+    config: Mapping[str, Any]
 
     @property
     def names(self) -> naming.Names:
@@ -101,7 +103,7 @@ def check(file: Document, name: str, path: Path) -> Stack:
     if problems:
         raise InputError.of(sorted(problems, key=_order))
     naming.check_given(settings.names, document.place(("names",)))
-    return Stack(name, path, settings, document)
+    return Stack(name, path, settings, document, file.data["config"])
 
 
 def from_pulumi(config: Mapping[str, str], name: str) -> StackSettings:

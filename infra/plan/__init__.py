@@ -1,0 +1,10 @@
+"""A stack's plan without a login: what its program declares, and what follows from it.
+
+arm            ids and names as Azure Resource Manager will give them
+outputs        what a resource answers, made up in the right form
+monitor        the recording monitor that stands in for Pulumi's engine
+run            settings -> the program, run in process -> resources
+model          Plan and its parts, and their JSON
+costs, quota, roles   what follows: what bills while idle, cores taken, who may do what
+graph, changes        the resources as Mermaid or DOT; one plan against another
+"""

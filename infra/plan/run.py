@@ -1,0 +1,126 @@
+"""Runs the real program in process against the recording monitor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from infra.plan.model import PlannedResource
+from infra.plan.monitor import MASK, Recorder
+from infra.plan.outputs import MadeUp
+from infra.settings import StackSettings
+from infra.stackfile import PROJECT, Stack
+
+Declare = Callable[[StackSettings], None]
+
+
+def record(stack: Stack, declare: Declare) -> Recorder:
+    """Run `declare` on a stack's settings as Pulumi would, and keep what it registers.
+
+    Pulumi keeps its state in context variables: a thread of its own has none of the caller's, and leaves none behind.
+    The program runs as in a preview, where an output that nobody made up is unknown and gets noticed.
+
+    Parameters
+    ----------
+    stack: whose settings. declare: the program, infra.program.declare.
+
+    Raises whatever the program raises, and ValueError for what no plan can be made of: an input that stays unknown, a
+    resource declared twice.
+    """
+    recorder = Recorder(MadeUp(stack.settings.subscription_id, stack.settings.location), PROJECT, stack.name)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _configure(stack, recorder)
+            with asyncio.Runner() as runner:
+                # What fails is raised below; what else awaited it need not be told on stderr.
+                runner.get_loop().set_exception_handler(lambda *_: None)
+                runner.run(_program(stack.settings, declare))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name=f"plan {stack.name}", daemon=True)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    if recorder.faults:
+        raise ValueError("; ".join(recorder.faults))
+    return recorder
+
+
+def in_order(recorded: Mapping[str, PlannedResource]) -> tuple[PlannedResource, ...]:
+    """Resources as a tree is read: each right after its parent, siblings by type and name."""
+    children: dict[str | None, list[PlannedResource]] = {}
+    for one in recorded.values():
+        children.setdefault(one.parent, []).append(one)
+    found: list[PlannedResource] = []
+
+    def visit(parent: str | None) -> None:
+        for one in sorted(children.get(parent, ()), key=lambda one: (not one.component, one.type, one.name)):
+            found.append(one)
+            visit(one.urn)
+
+    visit(None)
+    return tuple(found)
+
+
+async def _program(settings: StackSettings, declare: Declare) -> None:
+    from pulumi.runtime.stack import run_in_stack
+
+    await run_in_stack(lambda: declare(settings))
+
+
+def _configure(stack: Stack, recorder: Recorder) -> None:
+    """Pulumi's settings of this thread: the monitor instead of an engine, and the stack's configuration."""
+    from pulumi.runtime import mocks, settings
+    from pulumi.runtime.config import set_all_config
+
+    quiet = logging.getLogger("infra.plan")
+    settings.configure(
+        mocks.MockSettings(  # type: ignore[no-untyped-call]
+            monitor=recorder,
+            engine=mocks.MockEngine(quiet),
+            project=PROJECT,
+            stack=stack.name,
+            dry_run=True,
+            organization="organization",
+            root_directory=str(stack.path.parent.parent),
+            callbacks=None,
+            outputs=set(),
+            lock=threading.Lock(),
+            package_refs={},
+            base_providers_by_ref={},
+        )
+    )
+    config, secret = configuration(stack)
+    set_all_config(config, secret)
+
+
+def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
+    """What the engine would hand to the program: texts, objects as JSON, secrets in place (masked here, since the plan
+    has no passphrase), and the keys that hold secrets."""
+    texts: dict[str, str] = {}
+    secret: list[str] = []
+    for key, value in stack.config.items():
+        clear = _clear(value)
+        if clear != value:
+            secret.append(key)
+        texts[key] = clear if isinstance(clear, str) else json.dumps(clear)
+    return texts, secret
+
+
+def _clear(value: Any) -> Any:
+    """A value with `{secure: ...}` replaced by the mask."""
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            return MASK
+        return {key: _clear(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_clear(one) for one in value]
+    return value
