@@ -1,5 +1,6 @@
 """A stack's plan without a login: what its program declares, and what follows from it.
 
+build          one stack, from settings to plan
 arm            ids and names as Azure Resource Manager will give them
 outputs        what a resource answers, made up in the right form
 monitor        the recording monitor that stands in for Pulumi's engine

@@ -21,6 +21,7 @@ class PlannedResource:
     parent: URN of what it belongs to; None right under the stack.
     depends_on: URNs of the resources that are made before it.
     inputs: plain camelCase JSON, all known, secrets masked.
+    sources: input -> URNs of the resources that its value comes from.
     secret_paths: where in `inputs` a secret was masked, as `secureSettings.key`.
     external: others own it; it is read and granted on, never made.
     """
@@ -37,6 +38,7 @@ class PlannedResource:
     provider: str = ""
     ignore_changes: tuple[str, ...] = ()
     secret_paths: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     external: bool = False
     component: bool = False
 
@@ -59,6 +61,7 @@ class PlannedResource:
             "provider": self.provider or None,
             "ignore_changes": list(self.ignore_changes),
             "secrets": list(self.secret_paths),
+            "sources": {key: list(urns) for key, urns in self.sources.items()},
             "external": self.external,
             "component": self.component,
         }
@@ -174,7 +177,13 @@ class Prices:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that `forestay infra plan` says of one stack."""
+    """Everything that `forestay infra plan` says of one stack.
+
+    Attributes
+    ----------
+    resources: each right after its parent. principals: made-up object id -> name of the identity that will have one.
+    outputs: the stack's.
+    """
 
     env: str
     location: str
@@ -184,6 +193,7 @@ class Plan:
     roles: tuple[Grant, ...] = ()
     quota: tuple[Quota, ...] = ()
     prices: Prices | None = None
+    principals: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -201,5 +211,6 @@ class Plan:
             "roles": [one.as_dict() for one in self.roles],
             "quota": [one.as_dict() for one in self.quota],
             "prices": self.prices.as_dict() if self.prices else None,
+            "principals": dict(self.principals),
             "outputs": dict(self.outputs),
         }

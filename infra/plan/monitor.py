@@ -117,6 +117,7 @@ class Recorder(mocks.MockMonitor):
             provider=request.provider.rpartition("::")[0],
             ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
             secret_paths=tuple(sorted(secrets)),
+            sources=_sources(request),
             external=external,
             component=not getattr(request, "custom", True),
         )
@@ -138,6 +139,11 @@ def _aliases(request: Any) -> Iterable[str]:
             spec = alias.spec
             parts = {"name": spec.name, "type": spec.type, "parent": spec.parentUrn, "stack": spec.stack}
             yield ", ".join(f"{key}={value}" for key, value in parts.items() if value)
+
+
+def _sources(request: Any) -> dict[str, tuple[str, ...]]:
+    given = getattr(request, "propertyDependencies", {})
+    return {key: tuple(sorted(given[key].urns)) for key in sorted(given) if given[key].urns}
 
 
 def _plain(value: struct_pb2.Value, path: str, secrets: list[str], *, masked: bool = False) -> Any:
