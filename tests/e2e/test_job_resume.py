@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
+from tests.forecasting_support import JOB as FORECAST
+from tests.forecasting_support import stores
+from tests.resume_support import stopped
 from tests.tables import MLTABLE, mixed
 
 JOB = """\
@@ -57,27 +59,6 @@ def whole(forestay: Run, job: Path, name: str) -> str:
     done = forestay("job", "submit", job, "--seed", "3", "--set", f"name={name}", "--output", "json")
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["job"])
-
-
-def stopped(project: Path, after: int, how: signal.Signals, *arguments: str) -> int:
-    """A command in the background, hit by a signal once trial number `after` has ended; its exit code."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "forestay", "job", *arguments],
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if re.search(rf"trial +{after} ", line):
-            process.send_signal(how) if how == signal.SIGKILL else os.killpg(process.pid, how)
-            break
-    else:
-        raise AssertionError("the job ended before that trial")
-    process.communicate(timeout=60)
-    return process.returncode
 
 
 @pytest.mark.slow
@@ -152,6 +133,38 @@ def test_what_has_changed_meanwhile_and_who_runs_it_is_told(forestay: Run, proje
     board_now = json.loads(forestay("job", "leaderboard", "latest", "--output", "json").stdout)
     ids = [trial["id"] for trial in board_now["trials"]]
     assert len(ids) == len(set(ids)) >= 3
+
+
+@pytest.mark.slow
+def test_a_killed_forecast_ends_as_one_that_was_not(forestay: Run, project: Path) -> None:
+    stores(60).to_csv(project / "train.csv", index=False)
+    job = project / "job.yml"
+    job.write_text(
+        FORECAST.format(extra="  time_series_id_column_names: store\n")
+        + "limits: {timeout_minutes: 20, max_trials: 6}\ntraining:\n"
+        "  allowed_training_algorithms: [naive, seasonal_naive, elastic_net]\n",
+        encoding="utf-8",
+    )
+
+    def ranked(name: str) -> list[tuple[Any, ...]]:
+        found = json.loads(forestay("job", "leaderboard", name, "--output", "json").stdout)["trials"]
+        keys = ("rank", "id", "algorithm", "preprocessor", "score", "status", "error")
+        return [tuple(trial.get(key) for key in keys) for trial in found]
+
+    expected = ranked(whole(forestay, job, "whole"))
+    # The baseline, the portfolio, and draws of Optuna; no blend, where one model is far ahead.
+    assert len(expected) == 5
+    assert {"Baseline", "SeasonalNaive", "ElasticNet"} <= {row[2] for row in expected}
+    options = ("--seed", "3", "--set", "name=cut")
+    assert stopped(project, 2, signal.SIGKILL, "submit", str(job), *options) == -signal.SIGKILL
+    done = forestay("job", "resume", "cut", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "Completed"
+    started = [int(number) for number in re.findall(r"^trial +(\d+) ", done.stderr, re.MULTILINE)]
+    assert started
+    assert min(started) > 2
+    assert len(started) == len(set(started))
+    assert ranked("cut") == expected
 
 
 def test_a_job_that_is_not_there_can_not_go_on(forestay: Run, project: Path) -> None:

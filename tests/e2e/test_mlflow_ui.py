@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +22,9 @@ import pytest
 from automl_jobs.runs import RunStore
 from tests.conftest import Run
 from tests.environments import environment
+from tests.resume_support import stopped
 from tests.runs_support import MATRIX, METRIC, finished_job, job_start, new_store, outputs_folder
+from tests.tables import MLTABLE, mixed
 
 VERSION = "3.15.0"
 
@@ -170,3 +174,52 @@ def test_the_run_store_works_on_a_tracking_server(
     assert (path / "model.pkl").read_bytes() == (outputs / "model.pkl").read_bytes()
     assert answer("job", "trial", "calm")["confusion_matrix"] == MATRIX
     assert not (project / ".forestay" / "runs.db").exists()
+
+
+JOB = """\
+type: automl
+task: classification
+primary_metric: AUC_weighted
+target_column_name: label
+training_data: {path: ./data, type: mltable}
+n_cross_validations: 3
+limits: {timeout_minutes: 20, max_trials: 5}
+training:
+  allowed_training_algorithms: [logistic_regression, bernoulli_naive_bayes, knn]
+"""
+
+
+def test_a_job_is_submitted_killed_and_resumed_on_a_tracking_server(
+    project: Path, serve: Any, forestay: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "data").mkdir()
+    mixed(240, 1).drop(columns=["amount", "words"]).to_csv(project / "data" / "data.csv", index=False)
+    (project / "data" / "MLTable").write_text(MLTABLE, encoding="utf-8")
+    (project / "job.yml").write_text(JOB, encoding="utf-8")
+    options = ("submit", "job.yml", "--seed", "3", "--set", "name=cut")
+
+    def ranked() -> list[tuple[Any, ...]]:
+        done = forestay("job", "leaderboard", "cut", "--output", "json")
+        assert done.returncode == 0, done.stderr
+        keys = ("rank", "id", "algorithm", "preprocessor", "score", "status")
+        return [tuple(trial[key] for key in keys) for trial in json.loads(done.stdout)["trials"]]
+
+    assert forestay("job", *options).returncode == 0
+    expected = ranked()
+    assert "VotingEnsemble" in {row[2] for row in expected}
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", serve(project / "server.db"))
+    assert stopped(project, 2, signal.SIGKILL, *options) == -signal.SIGKILL
+    # What the process that was killed had at hand is not on the machine where the job goes on.
+    shutil.rmtree(project / ".forestay" / "cache", ignore_errors=True)
+    done = forestay("job", "resume", "cut", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["status"], found["trials"]) == ("Completed", 5)
+    started = [int(number) for number in re.findall(r"^trial +(\d+) ", done.stderr, re.MULTILINE)]
+    assert started
+    assert min(started) > 2
+    assert ranked() == expected
+    registered = forestay("model", "register", "cut", "--name", "M", "--output", "json")
+    assert registered.returncode == 0, registered.stderr
+    assert (Path(json.loads(registered.stdout)["path"]) / "model.pkl").is_file()
