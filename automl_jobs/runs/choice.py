@@ -74,7 +74,8 @@ def choose(rows: Sequence[TrialRow], prefer: str, higher: bool, task: str = "") 
     rows: the leaderboard, best first.
     prefer: `score` takes the best score, whatever the model costs; `balanced` the best score among models within
         MOST_MS and MOST_MB; `speed` the cheapest of those whose score is within noise of the best: one standard error
-        over the folds (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
+        over the folds (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3), within the bounds
+        too; where they are all over one, as `balanced`.
     higher: whether more of the metric is better.
     task: for those of STEADY_TASKS `balanced` takes a voting ensemble whose score is within noise of the best: of the
         best of many scores of few folds much is luck, and the more so the fewer models stand behind it.

@@ -415,6 +415,7 @@ def _row(result: TrialResult, run_id: str, status: str, score: float | None, met
         score_se=metrics.get(SCORE_SE),
         predict_ms=metrics.get(PREDICT_MS),
         model_mb=metrics.get(MODEL_MB),
+        rows=int(metrics[TRAIN_ROWS]) if TRAIN_ROWS in metrics else None,
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Run
-from tests.tables import MLTABLE, mixed
+from tests.tables import MLTABLE
 
 JOB = """\
 type: automl
@@ -23,14 +23,24 @@ training_data: {path: ./data, type: mltable}
 n_cross_validations: 3
 limits: {timeout_minutes: 20, max_trials: 5}
 training:
-  allowed_training_algorithms: [elastic_net, decision_tree, light_gbm]
+  allowed_training_algorithms: [elastic_net, light_gbm]
 """
+
+
+def noisy() -> pd.DataFrame:
+    """Rows of which a line tells nearly all that can be told: the blend is best, and a line within noise of it."""
+    draw = np.random.default_rng(4)
+    frame = pd.DataFrame(draw.normal(size=(240, 3)), columns=["wide", "long", "old"])
+    frame["kind"] = draw.choice(["a", "b", "c"], len(frame))
+    line = frame["wide"] + 0.5 * frame["long"] + (frame["kind"] == "a")
+    frame["amount"] = line + 0.9 * frame["old"].abs() + draw.normal(0, 1, len(frame))
+    return frame
 
 
 @pytest.mark.slow
 def test_bagged_folds_and_a_preference_for_speed(forestay: Run, project: Path) -> None:
     (project / "data").mkdir()
-    mixed(240, 1).drop(columns=["label", "words"]).to_csv(project / "data" / "data.csv", index=False)
+    noisy().to_csv(project / "data" / "data.csv", index=False)
     (project / "data" / "MLTable").write_text(MLTABLE, encoding="utf-8")
     (project / "job.yml").write_text(JOB, encoding="utf-8")
 
@@ -44,12 +54,23 @@ def test_bagged_folds_and_a_preference_for_speed(forestay: Run, project: Path) -
     board = answer("job", "leaderboard", "latest")
     chosen = board["chosen"]
     assert chosen["id"] == submitted["best_trial"]["id"]
-    models = [trial for trial in board["trials"] if trial["algorithm"] != "Baseline"]
-    close = [trial for trial in models if models[0]["score"] - trial["score"] <= models[0]["score_se"]]
-    assert chosen["id"] in {trial["id"] for trial in close}
-    # Times whose ratio is less than 1.25 are one.
+    trials = board["trials"]
+    first = trials[0]
+    models = trials[: next(place for place, trial in enumerate(trials) if trial["algorithm"] == "Baseline")]
+    # On a machine that does much else a model's milliseconds may be over the bound.
+    close = [
+        trial
+        for trial in models
+        if first["score"] - trial["score"] <= first["score_se"]
+        and trial["predict_ms"] <= 20
+        and trial["model_mb"] <= 50
+    ]
     (milliseconds,) = [trial["predict_ms"] for trial in close if trial["id"] == chosen["id"]]
+    # Times whose ratio is less than 1.25 are one.
     assert milliseconds <= 1.25 * max(0.1, min(trial["predict_ms"] for trial in close))
+    assert first["algorithm"] == "VotingEnsemble"
+    assert chosen["algorithm"] == "ElasticNet"
+    assert "one standard error" in chosen["reason"]
     shown = forestay("job", "leaderboard", "latest").stdout
     assert f"* {chosen['rank']}" in shown
 

@@ -13,14 +13,15 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from automl_jobs.runs import RunStore
-from tests.conftest import Run
+from tests.conftest import ROOT, Run
 from tests.environments import environment
 from tests.resume_support import stopped
 from tests.runs_support import MATRIX, METRIC, finished_job, job_start, new_store, outputs_folder
@@ -29,6 +30,21 @@ from tests.tables import MLTABLE, mixed
 VERSION = "3.15.0"
 
 pytestmark = pytest.mark.slow
+
+# Runs a command, and ends it with all that it has started when our end of its input is closed: by the test, or by the
+# death of its process, which leaves no time to do so.
+GUARD = """
+import os, signal, subprocess, sys, threading
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=lambda: (sys.stdin.read(), os.killpg(0, signal.SIGKILL)), daemon=True).start()
+sys.exit(server.wait())
+"""
+
+
+def guarded(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
+    """A command that ends with us; `options` are those of Popen."""
+    words = [sys.executable, "-c", GUARD, *map(str, command)]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True, **options)
 
 
 @pytest.fixture(scope="session")
@@ -54,17 +70,9 @@ def serve(mlflow_server: Path, tmp_path: Path) -> Iterator[Any]:
         arguments = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         arguments += ["--backend-store-uri", f"sqlite:///{database}"]
         settings = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        settings["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that run jobs of its own
         settings.pop("MLFLOW_TRACKING_URI", None)
-        started.append(
-            subprocess.Popen(
-                [mlflow_server, *arguments],
-                cwd=tmp_path,
-                stdout=log,
-                stderr=log,
-                env=settings,
-                start_new_session=True,
-            )
-        )
+        started.append(guarded([mlflow_server, *arguments], cwd=tmp_path, stdout=log, stderr=log, env=settings))
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -77,8 +85,22 @@ def serve(mlflow_server: Path, tmp_path: Path) -> Iterator[Any]:
 
     yield start
     for process in started:
-        os.killpg(process.pid, signal.SIGKILL)  # all of its workers; a polite end takes it ten seconds
-        process.wait()
+        process.communicate()
+
+
+def test_a_server_ends_with_the_process_that_started_it() -> None:
+    parent = (
+        "import sys, time; from tests.e2e.test_mlflow_ui import guarded\n"
+        'child = \'import subprocess, sys, time; one = subprocess.Popen([sys.executable, "-c", "import time;'
+        " time.sleep(60)\"]); print(one.pid, flush=True); time.sleep(60)'\n"
+        "guarded([sys.executable, '-c', child]); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        grandchild = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+    psutil.wait_procs([grandchild], timeout=20)
+    assert not grandchild.is_running()
 
 
 def ask(address: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -135,6 +135,19 @@ def test_a_model_of_a_sample_is_the_choice_only_where_it_is_clearly_better(prefe
     assert chosen(board(row(0.94, rows=900_000), row(0.93, rows=1_000_000), base), prefer)[0] == 1
 
 
+def test_a_running_job_makes_the_choice_that_its_leaderboard_shows(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "home")
+    outputs = outputs_folder(tmp_path / "outputs")
+    writer = store.start_job(job_start("calm_bay_aaaaaa"))
+    for identity, score, rows in (("sampled", 0.902, 60_000), ("whole", 0.9, 900_000)):
+        writer.log_trial(trial(identity, score, outputs, metrics={"predict_ms": 1.0, "train_rows": float(rows)}))
+    so_far = writer.chosen()
+    writer.finish("Completed")
+    assert so_far is not None
+    assert so_far.id == "whole"
+    assert store.job("latest").best == so_far
+
+
 def test_a_forecast_of_several_models_goes_before_a_single_one_that_is_within_noise() -> None:
     single, blend = row(0.100, score_se=0.01), row(0.108, algorithm="VotingEnsemble")
     rows = board(single, row(0.105), blend, higher=False)
