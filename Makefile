@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory clean
+.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory bench-scoring soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -55,6 +55,12 @@ bench-automl: setup-dev ## train against FLAML, AutoGluon and others (hours; goe
 
 bench-memory: setup-dev ## memory and time of jobs on up to a million rows; writes benchmarks/MEMORY.md
 	$(BIN)/python -m benchmarks.memory
+
+bench-scoring: setup-dev ## one model behind several servers; writes benchmarks/scoring/RESULTS.md
+	$(BIN)/python -m benchmarks.scoring
+
+soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MINUTES=2 for less than 10)
+	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)
 
 clean: ## remove what set-up and tests made
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

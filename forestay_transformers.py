@@ -58,6 +58,8 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _truths(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_bool_dtype(column):
+        return column.astype("float64")
     words = column.map(category_text, na_action="ignore").astype("object").astype(str).str.lower()
     result = pd.Series(np.nan, index=column.index, dtype="float64")
     result[words.isin(TRUE_WORDS)] = 1.0

@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, Any]:
     )
     if not whole or not isinstance(found.get("env"), str):
         raise InputError("this is no plan: it has no env and resources", where=str(path), fix=fix)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:

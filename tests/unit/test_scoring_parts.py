@@ -154,15 +154,15 @@ def test_the_curl_lines_of_the_readme_are_run(answering: str, tmp_path: Path) ->
     line = '    curl -H "Content-Type: application/json" -d @sample_request.json http://127.0.0.1:5001/score\n'
     readme.write_text(f"# Try it\n\n{line}")
     sample.write_text('{"data": [{}]}')
-    assert checks.readme_curl(answering, tmp_path) == Check("readme", True, "1 curl lines run as written")
+    assert checks.readme_curl(answering, tmp_path, FRAME) == Check("readme", True, "1 curl lines run as written")
     sample.write_text("{}")
-    refused = checks.readme_curl(answering, tmp_path)
+    refused = checks.readme_curl(answering, tmp_path, FRAME)
     assert not refused.passed
     assert '{"error": {}}' in refused.detail
     sample.unlink()
-    assert not checks.readme_curl(answering, tmp_path).passed
+    assert not checks.readme_curl(answering, tmp_path, FRAME).passed
     readme.write_text("nothing")
-    assert "no curl line" in checks.readme_curl(answering, tmp_path).detail
+    assert "no curl line" in checks.readme_curl(answering, tmp_path, FRAME).detail
 
 
 def test_a_differing_row_is_shown_with_both_values_and_what_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -455,7 +455,7 @@ ODD += ["2024-02-30", "2024-01-31T10:00:00+02:00", "é", "\ud800", "x" * 100_001
 
 
 @pytest.mark.parametrize("kind", ["numeric", "integer", "boolean", "datetime", "categorical"])
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_whole_column_is_read_as_its_cells_are(score: ModuleType, kind: str, data: st.DataObject) -> None:
     """Many rows are read column by column: the same frame, or the same problems."""
