@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import checks, environment, openapi, server
+from scoring import checks, environment, openapi, server, styles
 from scoring.proofs import Check
 from scoring.requests import bad_requests, request, sample_row
 from scoring.rows import read_body
@@ -48,6 +48,7 @@ SCHEMA = ModelSchema(
     packages={"numpy": "2.4.6", "scikit-learn": "1.9.1"},
     files={},
 )
+FRAME = styles.of(styles.AZUREML, SCHEMA)
 
 
 # ---- pins and locks ----
