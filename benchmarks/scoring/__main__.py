@@ -63,7 +63,7 @@ def measure(bench: servers.Bench, scale: float, only: str | None) -> tuple[list[
     core, other = cores()
     os.sched_setaffinity(0, {other})
     cells: list[Cell] = []
-    notes = [f"Server on core {core}, clients on core {other}. {busy()} at the start"]
+    notes = [f"Server on core {core}, clients on core {other}. Load of the machine {busy()} at the start"]
     expected = {rows: servers.in_process(bench, model.requested(rows), 3, "pipeline", core)["answers"] for rows in ROWS}
     for server in servers.SERVERS:
         if only and only.lower() not in server.name.lower():
@@ -80,7 +80,7 @@ def measure(bench: servers.Bench, scale: float, only: str | None) -> tuple[list[
             found.pop("answers")
             cells.append(Cell(name, rows, 1, load.Load(requests=requests(rows, scale), failed=0, **found)))
             say(report.line(cells[-1]))
-    notes[0] += f", {busy()} at the end: above zero, other work ran beside."
+    notes[0] += f" and {busy()} at the end; above one and a half, other work ran beside."
     return cells, notes
 
 
@@ -114,7 +114,7 @@ def cores() -> tuple[int, int]:
 
 def busy() -> str:
     """How many programs want to run."""
-    return f"Load of the machine {os.getloadavg()[0]:.1f}"
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def machine() -> str:
