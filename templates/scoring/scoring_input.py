@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import operator
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -167,17 +168,15 @@ class RequestReader:
         if details:
             raise bad_rows(details)
         few = len(rows) <= self.few_rows
+        whole_columns = {} if few else self.whole_columns(rows)
         arrays: dict[str, Any] = {}
         for column in self.columns:
             name = column["name"]
             convert, to_array = CONVERTERS.get(column["type"], TEXT)
             cells = []
-            if not few:
-                quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
-                whole = quick([row.get(name) for row in rows], column)
-                if whole is not None:
-                    arrays[name] = whole
-                    continue
+            if name in whole_columns:
+                arrays[name] = whole_columns[name]
+                continue
             for number, row in enumerate(rows):
                 value = row.get(name)
                 try:
@@ -195,6 +194,21 @@ class RequestReader:
         if details:
             raise bad_rows(details)
         return arrays if few else pd.DataFrame(arrays)
+
+    def whole_columns(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """The columns that can be read at once, each as an array; the others need a look at every value."""
+        names = [column["name"] for column in self.columns]
+        if self.forecasts or len(names) == 1:
+            columns: Any = [[row.get(name) for row in rows] for name in names]
+        else:
+            columns = zip(*map(operator.itemgetter(*names), rows), strict=True)
+        found = {}
+        for column, values in zip(self.columns, columns, strict=True):
+            quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
+            whole = quick(list(values), column)
+            if whole is not None:
+                found[column["name"]] = whole
+        return found
 
     def misfits(self, rows: list[Any]) -> list[dict[str, Any]]:
         """Rows whose columns are not the model's: missing ones, unknown ones; order does not matter."""
