@@ -32,6 +32,7 @@ class Version:
     name: as people call it, `Churn 3`.
     quantiles: whether a forecast can be asked for quantiles.
     python, packages: what it is served with; versions by canonical name.
+    generated: whether it is a scoring folder, whose packages are all that serve it; else they are those known so far.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Version:
     quantiles: bool
     python: str
     packages: dict[str, str]
+    generated: bool
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,20 @@ def from_folder(path: Path) -> Version:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read", where=str(file), fix="generate it again: forestay score generate") from error
-    return _version(f"{folder.model} {folder.version}", schema, folder.path, text)
+    return _version(f"{folder.model} {folder.version}", schema, folder.path, text, generated=True)
 
 
 def from_registry(source: ModelSource) -> Version:
-    """A registered model version as one side; its environment is the one that a scoring folder would have."""
+    """A registered model version as one side; generating its scoring folder may add packages that load the model."""
     schema = read_schema(source.path)
-    return _version(f"{source.name} {source.version}", schema, source.path, environment.conda_env(schema))
+    text = environment.conda_env(schema)
+    return _version(f"{source.name} {source.version}", schema, source.path, text, generated=False)
 
 
-def _version(name: str, schema: ModelSchema, outputs: Path, conda_env: str) -> Version:
+def _version(name: str, schema: ModelSchema, outputs: Path, conda_env: str, *, generated: bool) -> Version:
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     quantiles = schema.forecasts and bool(read_golden(outputs).quantiles)
-    return Version(name, schema, quantiles, pins.python, pins.versions())
+    return Version(name, schema, quantiles, pins.python, pins.versions(), generated)
 
 
 def read(given: str) -> Version:
@@ -320,7 +323,10 @@ def _environment(old: Version, new: Version) -> Iterator[Change]:
     reason = "callers don't see what serves them"
     if old.python != new.python:
         yield Change("python_changed", "python", old.python, new.python, False, reason)
-    for name in sorted(old.packages.keys() | new.packages.keys()):
+    names = old.packages.keys() | new.packages.keys()
+    if old.generated != new.generated:  # what only one of them has may be what generating adds
+        names = old.packages.keys() & new.packages.keys()
+    for name in sorted(names):
         before, after = old.packages.get(name), new.packages.get(name)
         if before != after:
             kind = "added" if before is None else "removed" if after is None else "changed"

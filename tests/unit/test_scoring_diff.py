@@ -181,6 +181,8 @@ def test_environments_are_told_and_break_nobody(version: Version) -> None:
     }
     assert found.breaking == ()
     assert found.as_dict()["breaking"] is False
+    served = replace(version, packages=packages, generated=True)
+    assert {change.name for change in diff.compare(served, version).changes} == {"numpy"}
 
 
 class Served:
