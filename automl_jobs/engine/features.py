@@ -24,8 +24,10 @@ LINEAR, CHARS, COUNTS, TREE, TARGET = "linear", "chars", "counts", "tree", "targ
 FOR_LINES = (LINEAR, CHARS)
 FOR_TREES = (TREE, TARGET)
 LINEAR_TERMS, TOPICS = 50_000, 64
-# So many categories of a column are counted one by one at most.
-COUNTED_LEVELS = 200
+# So many categories of a column are counted one by one at most, the others together. Hashing as many columns' worth
+# mixes frequent categories with rare ones, and was worse for linear models on every table that was tried. Trees take
+# few columns, since theirs are dense.
+COUNTED_LEVELS, COUNTED_FOR_TREES = 1_000, 200
 FEW_ROWS = 200
 IMPUTED = ("numeric", "boolean", "categorical")
 
@@ -70,7 +72,7 @@ def settings(
 
     Parameters
     ----------
-    levels: how many categories columns have: many are hashed, as Azure does it.
+    levels: how many categories columns have.
     """
     imputers: dict[str, dict[str, Any]] = {}
     texts: dict[str, dict[str, Any]] = {}
@@ -93,18 +95,16 @@ def hashed_columns(
 ) -> dict[str, int]:
     """Which of these categorical columns are hashed where categories are counted, and to how many bits.
 
-    Those with more levels than are counted one by one, and those that the job file says; none where it blocks that.
+    Those that the job file says; parameters without `fields` are for all columns of the type CategoricalHash and for
+    those that have more `levels` than are counted one by one.
     """
-    bits = {name: transformers.HASH_BITS for name in names if levels.get(name, 0) > COUNTED_LEVELS}
-    if featurization is None:
-        return bits
-    if transformers.HASHER in featurization.blocked_transformers:
+    if featurization is None or transformers.HASHER in featurization.blocked_transformers:
         return {}
     types = featurization.column_name_and_types
-    bits |= {name: transformers.HASH_BITS for name in names if types.get(name) == transformers.HASHED}
+    bits = {name: transformers.HASH_BITS for name in names if types.get(name) == transformers.HASHED}
+    many = [name for name in names if levels.get(name, 0) > COUNTED_LEVELS]
     for entry in featurization.transformer_params.get(transformers.HASHER, ()):
-        # Without `fields` the parameters are for every column that is hashed.
-        chosen = [name for name in entry.fields_ if name in names] if entry.fields_ else list(bits)
+        chosen = [name for name in entry.fields_ if name in names] if entry.fields_ else [*bits, *many]
         bits |= dict.fromkeys(chosen, transformers.hash_bits(entry.parameters))
     return bits
 
@@ -200,7 +200,7 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
                 OneHot(
                     handle_unknown="infrequent_if_exist",
                     min_frequency=2,
-                    max_categories=COUNTED_LEVELS,
+                    max_categories=COUNTED_FOR_TREES if layout in FOR_TREES else COUNTED_LEVELS,
                     dtype=np.float32,
                 )
             )

@@ -66,11 +66,12 @@ class Checked:
                 assert np.allclose(few, told[: len(values)], atol=1e-5), name
 
 
-def check(folder: Path, values: Any, extra: str = "") -> Checked:
-    """The column `x` of these values beside a number, through the loader, and two models fitted on them."""
+def check(folder: Path, values: Any, extra: str = "", times: int = 1) -> Checked:
+    """The column `x` of `times` ROWS values beside a number, through the loader, and two models fitted on them."""
     (folder / "train").mkdir(parents=True)
-    size = np.where(SIGNAL, 0.3, -0.3) + draw.normal(size=ROWS)
-    table = pd.DataFrame({"x": values, "size": size.round(3), "outcome": np.where(SIGNAL, "yes", "nope")})
+    signal = np.tile(SIGNAL, times)
+    size = np.where(signal, 0.3, -0.3) + draw.normal(size=len(signal))
+    table = pd.DataFrame({"x": values, "size": size.round(3), "outcome": np.where(signal, "yes", "nope")})
     table.to_csv(folder / "train" / "data.csv", index=False)
     (folder / "train" / "MLTable").write_text(MLTABLE, encoding="utf-8")
     (folder / "job.yml").write_text(JOB + extra, encoding="utf-8")
@@ -95,26 +96,41 @@ def levels(count: int) -> list[str]:
     return [f"level{number}" for number in draw.integers(0, count, ROWS)]
 
 
-def test_thousands_of_levels_are_hashed_and_told(tmp_path: Path) -> None:
-    many = [f"shop{number:04}" for number in np.arange(ROWS) // 1.08 // 1]
-    found = check(tmp_path, many, "  column_name_and_types: {x: Categorical}\n")
+def test_hundreds_of_levels_are_counted_one_by_one(tmp_path: Path) -> None:
+    many = [f"level{number % 300}" for number in range(5 * ROWS)]
+    found = check(tmp_path, many, "  column_name_and_types: {x: Categorical}\n", times=5)
+    told = found.told()
+    assert told["Transformations"] == ["OneHotEncoder"]
+    assert 200 < told["EngineeredFeatureCount"] <= 300
+    assert found.told(model="LightGBM")["Transformations"] == ["CategoryCodes"]
+    found.answers(["level3", "never seen", None])
+
+
+MANY = [f"shop{number:04}" for number in np.arange(5 * ROWS) // 1.08 // 1]
+
+
+def test_thousands_of_levels_are_hashed_where_the_file_says_so_and_told(tmp_path: Path) -> None:
+    extra = "  column_name_and_types: {x: Categorical}\n  transformer_params:\n"
+    extra += "    hash_one_hot_encoder: [{parameters: {number_of_bits: 9}}]\n"
+    found = check(tmp_path, MANY, extra, times=5)
     assert found.prepared.train is not None
-    assert next(one.distinct for one in found.prepared.train.columns if one.name == "x") > 200
+    assert next(one.distinct for one in found.prepared.train.columns if one.name == "x") > 1000
     told = found.told()
     assert told["Transformations"] == ["HashOneHotEncoder"]
-    assert told["EngineeredFeatureCount"] == 1024
+    assert told["EngineeredFeatureCount"] == 512
     assert found.told(model="LightGBM")["Transformations"] == ["CategoryCodes"]
     guard = found.guards["High cardinality feature detection"]
     assert "hashed" in str(guard.details)
     found.answers(["shop0001", "never seen", None, 7])
 
 
-def test_blocked_hashing_counts_the_frequent_levels(tmp_path: Path) -> None:
-    many = [f"shop{number:04}" for number in np.arange(ROWS) // 1.08 // 1]
-    typed = "  column_name_and_types: {x: Categorical}\n  blocked_transformers: [hash_one_hot_encoder]\n"
-    found = check(tmp_path, many, typed)
-    assert found.told()["Transformations"] == ["OneHotEncoder"]
-    assert "hashed" not in str(found.guards["High cardinality feature detection"].details)
+@pytest.mark.parametrize("blocked", ["", "  blocked_transformers: [hash_one_hot_encoder]\n"])
+def test_else_the_frequent_levels_of_thousands_are_counted(tmp_path: Path, blocked: str) -> None:
+    found = check(tmp_path, MANY, f"  column_name_and_types: {{x: Categorical}}\n{blocked}", times=5)
+    told = found.told()
+    assert told["Transformations"] == ["OneHotEncoder"]
+    assert told["EngineeredFeatureCount"] <= 1000
+    assert "the most frequent" in str(found.guards["High cardinality feature detection"].details)
     found.answers(["shop0001", "never seen", None])
 
 
