@@ -8,7 +8,7 @@ result: it has seen the rows that would judge it. The model that was judged is k
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -164,13 +164,19 @@ def run(problem: Problem, request: Refit, threads: int, folder: Path) -> Refitte
         tuple(sorted(outputs.own_packages(schema))),
         extra={name: schema[name] for name in ("decision", "calibration") if name in schema},
     )
+    return told(problem, written, started, rounds)
+
+
+def told(problem: Problem, written: outputs.Written, started: float, rounds: Mapping[str, int | None]) -> Refitted:
+    """What came of a fit on all rows that began at `started` (time.monotonic); `rounds` of each trial's booster."""
     document = {
         "refitted": True,
         "reason": "",
         "rows": problem.rows,
-        "judged_rows": train,
+        "judged_rows": len(problem.splits[0][0]),
         "rounds": {trial: count for trial, count in rounds.items() if count},
         "seconds": round(time.monotonic() - started, 3),
+        "train_rows": problem.rows,
         **written.as_metrics(),
     }
     return Refitted(written.folder, document)

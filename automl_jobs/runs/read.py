@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs import choice, files, liveness, names, tags
 from automl_jobs.runs.rows import ENDED, INTERRUPTED, JOB_DOCUMENTS, BestTrial, JobDetail, JobRow, TrialDetail, TrialRow
 from automl_jobs.runs.writer import (
+    AGAIN,
+    COSTS,
     JOB_FILE,
     MLFLOW_STATUS,
     MODEL_MB,
@@ -19,6 +21,7 @@ from automl_jobs.runs.writer import (
     PREDICT_MS,
     PREFER,
     QUALITY,
+    REFIT,
     SCORE_SE,
     SCORE_STD,
     TEST,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration", "refit")
+DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration")
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
@@ -178,18 +181,25 @@ def children_of(source: Source | None, parent: Run) -> list[Run]:
     return [child for child in found if tags.TRIAL in child.tags]
 
 
-def trial_rows(source: Source | None, parent: Run) -> list[TrialRow]:
-    """The leaderboard of a parent run; a trial that is being written now is not in it yet."""
+def trial_rows(source: Source | None, parent: Run, served: bool = False) -> list[TrialRow]:
+    """The leaderboard of a parent run; a trial that is being written now is not in it yet.
+
+    Parameters
+    ----------
+    served: see `trial_row`.
+    """
     children = children_of(source, parent)
     if parent.ended is None:
         children = [child for child in children if child.ended is not None]
     best = _best(parent.tags)
-    return [replace(row, chosen=best is not None and row.id == best.id) for row in _ranked(children, parent.tags)]
+    return [
+        replace(row, chosen=best is not None and row.id == best.id) for row in _ranked(children, parent.tags, served)
+    ]
 
 
-def _ranked(children: list[Run], job_tags: Mapping[str, str]) -> list[TrialRow]:
+def _ranked(children: list[Run], job_tags: Mapping[str, str], served: bool = False) -> list[TrialRow]:
     metric = job_tags[tags.PRIMARY_METRIC]
-    rows = ((trial_row(child, metric), int(child.tags.get(tags.ORDER, 0))) for child in children)
+    rows = ((trial_row(child, metric, served), int(child.tags.get(tags.ORDER, 0))) for child in children)
     return choice.ranked(rows, _higher(job_tags))
 
 
@@ -197,9 +207,17 @@ def _higher(job_tags: Mapping[str, str]) -> bool:
     return job_tags[tags.DIRECTION] == "maximize"
 
 
-def trial_row(run: Run, metric: str) -> TrialRow:
-    """A trial's row, which has no rank yet."""
+def trial_row(run: Run, metric: str, served: bool = False) -> TrialRow:
+    """A trial's row, which has no rank yet.
+
+    Parameters
+    ----------
+    served: whether its costs and rows are those of the model as it is served, fitted again perhaps; else of the one
+        that was judged, by which the choice goes.
+    """
     labels = run.tags
+    costs = {name: run.metrics.get(AGAIN + name if served and tags.REFITTED in labels else name) for name in COSTS}
+    rows = costs[TRAIN_ROWS]
     metrics = {name: value for name, value in run.metrics.items() if name not in NOT_AZURES}
     status, error = _status(run), labels.get(tags.ERROR)
     if status not in ENDED or run.ended is None:
@@ -220,10 +238,10 @@ def trial_row(run: Run, metric: str) -> TrialRow:
         score_std=run.metrics.get(SCORE_STD),
         score_se=run.metrics.get(SCORE_SE),
         train_score=run.metrics.get(TRAIN_SCORE),
-        predict_ms=run.metrics.get(PREDICT_MS),
-        model_mb=run.metrics.get(MODEL_MB),
+        predict_ms=costs[PREDICT_MS],
+        model_mb=costs[MODEL_MB],
         quality=_quality(run),
-        rows=int(run.metrics[TRAIN_ROWS]) if TRAIN_ROWS in run.metrics else None,
+        rows=None if rows is None else int(rows),
     )
 
 
@@ -238,7 +256,7 @@ def best_of(rows: list[TrialRow], parent: Run) -> BestTrial | None:
 def job_and_trials(store: RunStore, given: str) -> tuple[JobRow, list[TrialRow]]:
     """See `RunStore.job_and_trials`."""
     parent = _parent(store, given)
-    return _row(parent), trial_rows(store.source, parent)
+    return _row(parent), trial_rows(store.source, parent, served=True)
 
 
 def find_trial(store: RunStore, given: str, rank: int | None) -> tuple[JobRow, TrialRow]:
@@ -277,11 +295,17 @@ def trial(store: RunStore, given: str, rank: int | None) -> TrialDetail:
         primary_metric=found.primary_metric,
         row=row,
         parameters=dict(sorted(run.params.items())),
-        documents={name: files.document(store, run, name) for name in DOCUMENTS},
+        documents={name: files.document(store, run, name) for name in DOCUMENTS} | {REFIT: _refit(store, run)},
         files=files.listed(outputs) if outputs else (),
         outputs=outputs,
         judged=judged,
     )
+
+
+def _refit(store: RunStore, run: Run) -> Any | None:
+    """What came of fitting a trial's model again; None where that was cut short before its model was the trial's."""
+    document = files.document(store, run, REFIT)
+    return document if document is None or document["refitted"] == (tags.REFITTED in run.tags) else None
 
 
 def download(store: RunStore, given: str, rank: int | None, to: Path) -> tuple[TrialDetail, tuple[str, ...]]:

@@ -37,7 +37,15 @@ QUALITY = ("minority_recall", "minority_average_precision", "expected_calibratio
 """Of a classifier: how it does on the rarest class, and how far its probabilities hold (see engine/quality)."""
 TRAIN_ROWS = "train_rows"
 """How many rows a trial's model was fitted on."""
-NOT_AZURES = (SCORE_STD, SCORE_SE, TRAIN_SCORE, PREDICT_MS, FEATURES_MS, MODEL_MB, TRAIN_ROWS, *QUALITY)
+COSTS = (PREDICT_MS, MODEL_MB, TRAIN_ROWS)
+AGAIN = "refit_"
+"""Before the name of one of COSTS: of the model that was fitted again. The choice goes by those of what was judged."""
+NOT_AZURES = (
+    *(SCORE_STD, SCORE_SE, TRAIN_SCORE, FEATURES_MS),
+    *COSTS,
+    *(AGAIN + name for name in COSTS),
+    *QUALITY,
+)
 """Numbers of a trial that are no metrics of Azure's: they have keys of their own in JSON."""
 REFIT = "refit"
 """The document of a trial that says whether its model was fitted again on all rows."""
@@ -251,15 +259,18 @@ class JobWriter:
 
         Parameters
         ----------
-        document: which rows the model has seen, or why it stays as it is. outputs: its files, None where it does.
+        document: which rows the model has seen, or why it stays as it is; what it costs, by the names of COSTS.
+        outputs: its files, None where it stays.
         """
         with self._guard:
             client = self._store.client
-            client.log_text(trial.run_id, json.dumps(document, allow_nan=False), REFIT)
             if outputs is not None:
                 client.log_artifacts(trial.run_id, str(outputs), files.REFITTED)
+            client.log_text(trial.run_id, json.dumps(document, allow_nan=False), REFIT)
+            if outputs is not None:
+                costs = {AGAIN + name: document[name] for name in COSTS if name in document}
                 with self._store.writing() as writing:
-                    log(writing, trial.run_id, labels={tags.REFITTED: "yes"})
+                    log(writing, trial.run_id, metrics=costs, labels={tags.REFITTED: "yes"})
 
     def is_refitted(self, trial: BestTrial) -> bool:
         """Whether a trial's model was fitted again on all rows, in an earlier session perhaps."""

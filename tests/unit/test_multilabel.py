@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,21 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
 
-from automl_jobs.engine import ensemble
-from automl_jobs.engine.multilabel import metrics, thresholds
+from automl_jobs.engine import ensemble, outputs
+from automl_jobs.engine.multilabel import metrics, refit, thresholds
 from automl_jobs.engine.multilabel.ensemble import run as blend
 from automl_jobs.engine.multilabel.models import NAMES
 from automl_jobs.engine.multilabel.problem import build
 from automl_jobs.engine.multilabel.trial import LabelsTrainer
 from automl_jobs.engine.problem import Problem
+from automl_jobs.engine.refit import Refits
 from automl_jobs.engine.trial import BASELINE, TrialOutcome, TrialPlan
 from automl_jobs.prepare import prepare
+from automl_jobs.prepare.plan import ValidationPlan
 from automl_jobs.spec import load_job
-from forestay_transformers import LinearLabels
+from forestay_transformers import BlendedLabels, LinearLabels
 
 WORDS = {
     "sports": ["goal", "match", "team", "coach", "league"],
@@ -229,3 +233,43 @@ def test_scores_of_any_scale_become_probabilities() -> None:
         likely = judged.probabilities[:, 0] > 0.5
         assert truth[likely].mean() == pytest.approx(judged.probabilities[likely].mean(), abs=0.08)
         assert truth.mean() == pytest.approx(judged.probabilities.mean(), abs=0.02)
+
+
+def test_a_model_and_its_blend_learn_from_a_hold_out_of_ours_in_the_end(tmp_path: Path) -> None:
+    loaded = prepare(load_job(job(tmp_path, table(noise=0.3))))
+    # As it is from 20,000 rows on.
+    found = build(replace(loaded, plan=ValidationPlan("holdout", fraction=0.2)), seed=0)
+    assert (found.hold_out, found.rows, found.training_rows) == (True, ROWS, 128)
+    trainer, refits = LabelsTrainer(found, 1), Refits(found.rows / found.training_rows)
+    plans = [TrialPlan("1", "LogisticRegression"), TrialPlan("2", "BernoulliNaiveBayes")]
+    files: dict[str, Path] = {}
+    for plan in plans:
+        outcome = trainer.run(plan, tmp_path / plan.id)
+        assert outcome.metrics["train_rows"] == 128
+        refits.note(plan, outcome.parameters, 1.0)
+        files[plan.id] = outcome.outputs
+    again = refit.run(found, refits.request("1", plans[0].algorithm, files.__getitem__), 1, tmp_path / "again")
+    assert (again.document["refitted"], again.document["rows"], again.document["judged_rows"]) == (True, ROWS, 128)
+    before, after = (joblib.load(one / "model.pkl") for one in (files["1"], again.outputs))
+    assert after.steps[-1][1].thresholds == before.steps[-1][1].thresholds
+    # As a model that is calibrated by the same rule after it was fitted on all rows.
+    rule = json.loads((files["1"] / "model_schema.json").read_text(encoding="utf-8"))["sigmoids"]
+    rows = after.steps[1][1].transform(after.steps[0][1].transform(found.frame))
+    bare = trainer.learn(plans[0], rows, found.target).decision_function(rows)
+    expected = 1 / (1 + np.exp(-(bare * np.array(rule["slopes"]) + np.array(rule["offsets"]))))
+    assert np.allclose(after.predict_proba(found.frame), expected, atol=1e-5)
+    assert not np.allclose(before.predict_proba(found.frame), expected, atol=1e-3)
+
+    weights = {"1": 0.75, "2": 0.25}
+    blocks = ensemble.blocks(
+        ["a", "b"], [joblib.load(files[one] / "model.pkl") for one in weights], [*weights.values()]
+    )
+    blend_of = Pipeline([before.steps[0], ("model", BlendedLabels(blocks, [0.4] * 4))])
+    files["3"] = outputs.write(tmp_path / "3" / "outputs", found, blend_of, "VotingEnsemble", "a, b", ()).folder
+    refits.note(TrialPlan("3", "VotingEnsemble", {ensemble.MEMBERS: weights}), {}, 1.0)
+    blended = refit.run(found, refits.request("3", "VotingEnsemble", files.__getitem__), 1, tmp_path / "blended")
+    model = joblib.load(blended.outputs / "model.pkl")
+    assert model.steps[-1][1].thresholds == [0.4] * 4
+    second = refit.run(found, refits.request("2", plans[1].algorithm, files.__getitem__), 1, tmp_path / "second")
+    alone = joblib.load(second.outputs / "model.pkl").predict_proba(found.frame)
+    assert np.allclose(model.predict_proba(found.frame), 0.75 * expected + 0.25 * alone, atol=1e-5)

@@ -176,11 +176,20 @@ def test_the_store_keeps_both_models(tmp_path: Path) -> None:
     assert chosen is not None
     early = store.register(writer.job, None, "early")
     assert not writer.is_refitted(chosen)
-    document = {"refitted": True, "reason": "", "rows": 10, "judged_rows": 9}
+    document = {"refitted": True, "reason": "", "rows": 10, "judged_rows": 9, "train_rows": 10, "predict_ms": 30.0}
+    # Killed before the model is the trial's, nothing says that it is.
+    (early.path.parent / "refit").write_text(json.dumps(document), encoding="utf-8")
+    assert store.trial(writer.job, None).as_dict()["refit"] is None
     writer.log_refit(chosen, document, outputs_folder(tmp_path / "second", "of all rows"))
     assert writer.is_refitted(chosen)
     found = store.trial(writer.job, None)
     assert found.as_dict()["refit"] == document
+    # What the model costs is told of the one that is served; the choice goes by the one that was judged.
+    assert (found.row.rows, found.row.predict_ms) == (10, 30.0)
+    assert (store.leaderboard(writer.job)[0].rows, store.leaderboard(writer.job)[0].predict_ms) == (10, 30.0)
+    assert not [name for name in found.row.metrics if name.startswith("refit")]
+    writer.finish("Completed")
+    assert store.job(writer.job).best == chosen
     assert found.outputs is not None
     assert found.judged is not None
     assert found.outputs != found.judged

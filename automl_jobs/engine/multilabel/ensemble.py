@@ -49,7 +49,7 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
     preprocessor = ", ".join(dict.fromkeys(layouts))
     written = outputs.write(folder / "outputs", problem, Pipeline(steps), ensemble.VOTING, preprocessor, ())
     return TrialOutcome(
-        plan=TrialPlan(plan.id, ensemble.VOTING),
+        plan=TrialPlan(plan.id, ensemble.VOTING, {ensemble.MEMBERS: {member.id: weight for member, weight in members}}),
         preprocessor=preprocessor,
         score=scored.metrics[problem.metric],
         folds=scored.folds,

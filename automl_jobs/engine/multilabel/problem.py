@@ -30,8 +30,6 @@ def build(prepared: Prepared, seed: int) -> Problem:
     classes = sorted({label for row in rows for label in row})
     return replace(
         found,
-        # Its thresholds and calibrations are part of the fitted weights: its models stay those that were judged.
-        hold_out=False,
         target=np.asarray(labels.indicator(rows, classes)),
         classes=classes,
         schema={**found.schema, "classes": classes, "target_type": "string"},

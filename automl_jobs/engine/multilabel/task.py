@@ -51,13 +51,19 @@ class _Session:
     def answer(self, request: Any, folder: Path) -> Any:
         from automl_jobs.engine import after
         from automl_jobs.engine.ensemble import EnsemblePlan
-        from automl_jobs.engine.multilabel import ensemble
+        from automl_jobs.engine.multilabel import ensemble, refit
+        from automl_jobs.engine.multilabel.trial import LabelsTrainer
+        from automl_jobs.engine.refit import Refit
 
         # Test data is no part of Azure's text jobs.
         if isinstance(request, after.Describe):
             return after.describe(self.problem, request)
         if isinstance(request, EnsemblePlan):
             return ensemble.run(self.problem, request, folder / request.id)
+        if isinstance(request, Refit):
+            # What was made for trials gives way to the features of all rows.
+            self.trainer = LabelsTrainer(self.problem, self.trainer.threads)
+            return refit.run(self.problem, request, self.trainer.threads, folder / f"{request.id}-refit")
         return self.trainer.run(request, folder / request.id)
 
 

@@ -18,6 +18,9 @@ from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.trial import BASELINE, HELD_OUT, Trainer, TrialOutcome, TrialPlan
 from forestay_transformers import LinearLabels
 
+SIGMOIDS = "sigmoids"
+"""In a model's schema: `slopes` and `offsets` of its calibration, a label each (see `thresholds.Rule`)."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -60,14 +63,14 @@ class LabelsTrainer(Trainer):
 
         started = time.monotonic()
         problem = self.problem
-        layout = NO_FEATURES if plan.algorithm == BASELINE else plan.layout or layouts(plan.algorithm)[0]
+        layout = layout_of(plan)
         used = self.matrices.of(layout, None)
         plain = plan.algorithm == BASELINE
         held = []
         compared: list[float] = []
         model: LinearLabels | None = None
         for train, valid in problem.splits:
-            model = self._learn(plan, used.matrix[train], problem.target[train])
+            model = self.learn(plan, used.matrix[train], problem.target[train])
             held.append(model.decision_function(used.matrix[valid]))
             if len(problem.splits) >= pruning.FEWEST_FOLDS:
                 compared.append(self._alone(held[-1], problem.target[valid], plain))
@@ -81,19 +84,30 @@ class LabelsTrainer(Trainer):
         learned = judged.rule.probabilities(model.decision_function(used.matrix[seen])) > judged.rule.thresholds
         values = scored.metrics | {"train_score": metrics.primary(problem.metric, problem.target[seen], learned)}
         if problem.refit:
-            model = self._learn(plan, used.matrix, problem.target)
+            model = self.learn(plan, used.matrix, problem.target)
         model.calibrate(judged.rule.slopes, judged.rule.offsets)
         model.thresholds = judged.rule.thresholds.tolist()
         preprocessor = self._preprocessor(layout)
         steps = [("input", self.matrices.reader), ("features", used.transformer), ("model", model)]
-        written = outputs.write(folder / "outputs", problem, Pipeline(steps), plan.algorithm, preprocessor, ())
+        sigmoids = {"slopes": judged.rule.slopes.tolist(), "offsets": judged.rule.offsets.tolist()}
+        written = outputs.write(
+            folder / "outputs",
+            problem,
+            Pipeline(steps),
+            plan.algorithm,
+            preprocessor,
+            (),
+            # They are in the weights; a fit on other rows has to take them along.
+            extra={SIGMOIDS: sigmoids},
+        )
+        count = len(problem.target) if problem.refit else len(problem.splits[0][0])
         np.save(folder / HELD_OUT, judged.probabilities)
         return TrialOutcome(
             plan=plan,
             preprocessor=preprocessor,
             score=values[problem.metric],
             folds=scored.folds,
-            metrics=values | written.as_metrics(),
+            metrics=values | written.as_metrics() | {"train_rows": float(count)},
             artifacts=scored.charts,
             parameters={name: str(value) for name, value in plan.parameters.items()} | told(judged),
             duration_seconds=time.monotonic() - started,
@@ -110,7 +124,8 @@ class LabelsTrainer(Trainer):
         judged = thresholds.judge(held, truth, problem.metric, problem.seed, calibrated=plain)
         return metrics.primary(problem.metric, truth, judged.said)
 
-    def _learn(self, plan: TrialPlan, matrix: Any, target: np.ndarray) -> LinearLabels:
+    def learn(self, plan: TrialPlan, matrix: Any, target: np.ndarray) -> LinearLabels:
+        """A plan's model of these rows, with neither calibration nor thresholds."""
         assert self.problem.classes is not None
         estimator = None
         if plan.algorithm != BASELINE:
@@ -123,6 +138,11 @@ class LabelsTrainer(Trainer):
         from automl_jobs.engine import features
 
         return "LabelFrequency" if layout == NO_FEATURES else features.describe(self.problem.settings, layout)
+
+
+def layout_of(plan: TrialPlan) -> str:
+    """The feature layout that a plan is tried on."""
+    return NO_FEATURES if plan.algorithm == BASELINE else plan.layout or layouts(plan.algorithm)[0]
 
 
 def layouts(name: str) -> tuple[str, ...]:
