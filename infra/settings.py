@@ -11,13 +11,14 @@ import re
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from forestay.documents.names import refuse
 from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, one_of
 from infra.services import Service, check_name
 from infra.values import (
+    RESOURCE_ID,
     Guid,
-    Guids,
     Mails,
     Range,
     Ranges,
@@ -34,6 +35,8 @@ from infra.values import (
 
 STEM = re.compile(r"[a-z](?!.*--)[a-z0-9-]{1,18}[a-z0-9]")
 POOL = re.compile(r"[a-z][a-z0-9]{0,11}")
+KEY = re.compile(r"[A-Za-z0-9-]{1,127}")
+KEY_VERSION = re.compile(r"[0-9a-f]{32}")
 ESTATE, SERVICES = "estate", "services"
 
 
@@ -108,11 +111,18 @@ class Aks(Section):
 
 
 class Subnets(Section):
-    """The ranges of the estate's own network."""
+    """The ranges of the estate's own network. Training runs in the workspace's managed network, not in these.
 
-    training: Range = "10.20.0.0/24"
+    Attributes
+    ----------
+    runners: for what deploys from inside: agents of pipelines, jump hosts. endpoints: private endpoints.
+    aci, aks: served models. gateway: Application Gateway, which wants a subnet to itself.
+    """
+
+    runners: Range = "10.20.0.0/24"
     endpoints: Range = "10.20.1.0/24"
     aci: Range = "10.20.2.0/24"
+    gateway: Range = "10.20.3.0/24"
     aks: Range = "10.20.16.0/20"
 
     def ranges(self) -> dict[str, ipaddress.IPv4Network]:
@@ -199,26 +209,49 @@ class Registry(Section):
 
 
 class Encryption(Section):
-    """Customer-managed keys: only at creation of the workspace."""
+    """A customer-managed key for the workspace's metadata, only at its creation, and for its storage account.
+
+    Attributes
+    ----------
+    key_vault: where the key is. key: its name. version: the one that the workspace is made with.
+    storage: whether the key encrypts the storage account too, which follows the key when it is rotated.
+    """
 
     key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")]
-    key: Name
+    key: Annotated[Name, AfterValidator(matching(KEY, "a key's name", "forestay"))]
+    version: Annotated[Name, AfterValidator(matching(KEY_VERSION, "a key's version", "0" * 32))]
+    storage: Flag = False
+
+
+class Principal(Section):
+    """Someone in Entra: a group's object id alone, or `{id: ..., kind: service_principal}`: Azure wants to be told."""
+
+    id: Guid
+    kind: Annotated[str, BeforeValidator(one_of("group", "user", "service_principal"))] = "group"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"id": value} if isinstance(value, str) else value
 
 
 class Principals(Section):
-    """Object ids of who works with the estate, in Entra: groups, users or service principals."""
+    """Who works with the estate: those who submit jobs, and those who deploy models."""
 
-    submitters: Guids = ()
-    deployers: Guids = ()
+    submitters: Annotated[tuple[Principal, ...], AsList] = ()
+    deployers: Annotated[tuple[Principal, ...], AsList] = ()
+
+
+SubnetId = Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")]
 
 
 class ExistingSubnets(Section):
-    """Subnets of a network that others own."""
+    """Subnets of a network that others own: its owner delegates the one for ACI and gives them a way out."""
 
-    training: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
-    endpoints: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
-    aci: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
-    aks: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")] | None = None
+    endpoints: SubnetId | None = None
+    aci: SubnetId | None = None
+    gateway: SubnetId | None = None
+    aks: SubnetId | None = None
 
 
 class Existing(Section):
@@ -293,6 +326,7 @@ class StackSettings(Section):
                 "is private with a registry that is not Premium: only that has private endpoints",
                 "write forestay:registry: {sku: premium}",
             )
+        _check_existing(self)
         if self.layer == ESTATE and self.services:
             raise refuse("declares services in the estate's stack", "move forestay:services to the services stack")
         for name, service in self.services.items():
@@ -301,3 +335,31 @@ class StackSettings(Section):
             if service.target == "aci" and not self.aci:
                 raise refuse(f"has the service {name} on aci, which forestay:aci turns off", "write target: aks")
         return self
+
+
+def _check_existing(settings: StackSettings) -> None:
+    """What others own must be there as a whole, since nothing is added to it. Raises the error of one value."""
+    existing = settings.existing
+    group = existing.resource_group
+    if group and RESOURCE_ID.fullmatch(group)["subscription"].lower() != settings.subscription_id.lower():  # type: ignore[index]
+        raise refuse(
+            "has an existing resource group in another subscription than azure-native:subscriptionId",
+            "everything is made in the group: write its subscription there",
+        )
+    if existing.workspace:
+        lacking = [
+            name for name in ("storage_account", "key_vault", "container_registry") if not getattr(existing, name)
+        ]
+        if lacking:
+            raise refuse(
+                f"has an existing workspace without existing.{to_camel(lacking[0])}, on which roles are granted",
+                "name the storage account, key vault and registry that the workspace uses",
+            )
+    if existing.virtual_network and settings.network.private:
+        needed = {"endpoints": True, "aci": settings.aci, "aks": settings.aks is not None and existing.aks is None}
+        lacking = [name for name, needs in needed.items() if needs and not getattr(existing.subnets, name)]
+        if lacking:
+            raise refuse(
+                f"has an existing network without existing.subnets.{lacking[0]}",
+                "subnets of a network of others are theirs to make: write the id of one",
+            )

@@ -100,7 +100,6 @@ Mail = Annotated[Name, AfterValidator(matching(MAIL, "a mail address", "ml-team@
 Range = Annotated[Name, AfterValidator(network_range)]
 Mails = Annotated[tuple[Mail, ...], AsList]
 Ranges = Annotated[tuple[Range, ...], AsList]
-Guids = Annotated[tuple[Guid, ...], AsList]
 Tags = Annotated[dict[str, Text], AsMapping]
 
 

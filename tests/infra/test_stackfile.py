@@ -72,7 +72,7 @@ def test_what_pulumi_hands_over_is_read_like_the_file(tmp_path: Path) -> None:
         ("forestay:maxNodes: 2", "it belongs under `forestay:training:`"),
         ("forestay:network: privat", "did you mean private"),
         ("forestay:network: {access: private}", "registry that is not Premium"),
-        ("forestay:network: {subnets: {aks: 10.20.0.0/20}}", "overlapping subnets: training"),
+        ("forestay:network: {subnets: {aks: 10.20.0.0/20}}", "overlapping subnets: runners"),
         ("forestay:network: {addressSpace: 10.20.0.1/16}", "is not an address range"),
         ("forestay:network: {addressSpace: 10.9.0.0/16}", "outside of addressSpace"),
         ("forestay:budget: {amount: 5, startDate: '2026-01-15', mails: [a@b.co]}", "write 2026-01-01"),
