@@ -57,6 +57,7 @@ RULES: dict[str, Rule] = {
     "natGateway": Rule("ng", 80, r"[A-Za-z0-9][\w.-]{0,78}[\w]"),
     "publicAddress": Rule("pip", 80, r"[A-Za-z0-9][\w.-]{0,78}[\w]"),
     "privateEndpoint": Rule("pep", 64, r"[A-Za-z0-9][\w.-]{0,62}[\w]"),
+    "monitorScope": Rule("ampls", 255, r"[A-Za-z0-9][\w.()-]{0,253}[\w()-]"),
     "actionGroup": Rule("ag", 100, r"[^:<>+/&%\\?|]{0,99}[^:<>+/&%\\?| .]"),
     "budget": Rule("budget", 63, r"[A-Za-z0-9-_]{1,63}"),
     "containerGroup": Rule("ci", 63, r"[a-z0-9](?!.*--)[a-z0-9-]{0,61}[a-z0-9]"),

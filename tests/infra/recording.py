@@ -55,7 +55,8 @@ class Answers(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = dict(args.inputs)
         group = f"/subscriptions/{GUID}/resourceGroups/{inputs.get('resourceGroupName', 'group')}"
-        name = next((v for k, v in inputs.items() if k.endswith("Name") and k != "resourceGroupName"), args.name)
+        own = (v for k, v in inputs.items() if k.endswith("Name") and k not in ("resourceGroupName", "friendlyName"))
+        name = next(own, args.name)
         kind = args.typ.split(":")
         place = group if kind[-1] == "ResourceGroup" else f"{group}/providers/{'/'.join(kind[1:])}/{name}"
         made = {key: str(uuid.uuid5(uuid.NAMESPACE_URL, args.name + key)) for key in ("principalId", "clientId")}

@@ -16,7 +16,11 @@ from tests.infra.test_estate import ESTATES, PRINCIPALS, THEIRS, existing_id
 # Types that the checker has no schema of.
 # What the SDK names otherwise than ARM, without the checker knowing: the body has `identity` there.
 RENAMED = ": properties.encryption.encryptionIdentity: unknown property"
-WITHOUT_SCHEMA = {"azure-native:resources:ResourceGroup"}
+WITHOUT_SCHEMA = {
+    "azure-native:resources:ResourceGroup",
+    "azure-native:monitor:PrivateLinkScope",
+    "azure-native:monitor:PrivateLinkScopedResource",
+}
 KEY = {"keyVault": existing_id("Microsoft.KeyVault/vaults", "keys"), "key": "forestay", "version": "a" * 32}
 COMBINATIONS = {
     "people": ("dev", {"principals": PRINCIPALS}),
