@@ -16,10 +16,11 @@ from infra.components.identities import Identities, IdentitiesArgs, Identity
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.registry import ContainerRegistry, RegistryArgs
 from infra.components.roles import Grant, Grants, GrantsArgs, grants, owns_cluster, owns_workspace, scope_ids
+from infra.components.spending import Spending, SpendingArgs
 from infra.components.storage import CustomerKey, StorageAccount, StorageArgs
 from infra.components.vault import Vault, VaultArgs
 from infra.components.workspace import Workspace, WorkspaceArgs
-from infra.settings import StackSettings
+from infra.settings import Aks, StackSettings
 
 # What a private endpoint leads to: of each resource, the faces that Azure ML and its users speak to.
 FACES = {
@@ -37,6 +38,7 @@ class Estate:
 
     Attributes
     ----------
+    principals: object ids of who acts, by the word that roles use.
     references: resources by the word that roles use for them as a scope.
     scopes: ARM ids by that word, of everything that a role may be granted on.
     granted: the role assignments made so far.
@@ -46,6 +48,7 @@ class Estate:
     settings: StackSettings
     common: Common
     identities: Mapping[str, Identity]
+    principals: dict[str, Text] = field(default_factory=dict)
     references: dict[str, Reference] = field(default_factory=dict)
     scopes: dict[str, Text] = field(default_factory=dict)
     granted: list[tuple[Grant, pulumi.Resource]] = field(default_factory=list)
@@ -67,12 +70,17 @@ class Estate:
 
     def grant(self, name: str, scopes: set[str]) -> None:
         """Make the grants of the table on these scopes, as one component."""
-        done = {grant.scope for grant, _ in self.granted}
-        wanted = [grant for grant in grants(self.settings) if grant.scope in scopes - done]
+        done = {grant for grant, _ in self.granted}
+        wanted = [
+            grant
+            for grant in grants(self.settings)
+            if grant not in done
+            and grant.scope in scopes
+            and (grant.person is not None or grant.principal in self.principals)
+        ]
         if not wanted:
             return
-        principals = {who: identity.principal_id for who, identity in self.identities.items()}
-        made = Grants(name, GrantsArgs(wanted, principals, self.scopes))
+        made = Grants(name, GrantsArgs(wanted, self.principals, self.scopes))
         self.granted += zip(wanted, made.made, strict=True)
 
     def granted_to(self, principal: str, scope: str | None = None) -> list[pulumi.Resource]:
@@ -95,6 +103,13 @@ def declare_estate(settings: StackSettings) -> None:
     if links:
         links.declare_endpoints()
     _computes(estate)
+    if settings.aks and owns_cluster(settings):
+        _cluster(estate, settings.aks)
+    elif settings.existing.aks:
+        _existing_cluster(estate)
+    if settings.budget:
+        name = estate.common.names.of("budget")
+        Spending("budget", SpendingArgs(name, estate.scopes["group"], settings.budget))
     if settings.lock:
         _locks(estate)
     _export(estate, workspace, monitoring)
@@ -179,7 +194,7 @@ def _start(settings: StackSettings) -> Estate:
     if owns_cluster(settings):
         principals += ["cluster", "kubelet"]
     identities = Identities("identities", IdentitiesArgs(common, tuple(principals))).by_principal
-    estate = Estate(settings, common, identities)
+    estate = Estate(settings, common, identities, {who: one.principal_id for who, one in identities.items()})
     estate.scopes.update(scope_ids(settings))
     estate.scopes.update({f"identity {who}": identity.id for who, identity in identities.items()})
     return estate
@@ -285,6 +300,63 @@ def _computes(estate: Estate) -> None:
                 provider=provider,
             ),
         )
+
+
+def _cluster(estate: Estate, settings: Aks) -> None:
+    """The cluster that serves models, and what may be done with it."""
+    from infra.components.aks import Attach, AttachArgs, Cluster, ClusterArgs
+
+    logs = estate.references.get("logs")
+    after = [*estate.granted_to("cluster"), *estate.granted_to("kubelet")]
+    cluster = Cluster(
+        "aks",
+        ClusterArgs(
+            estate.common,
+            settings,
+            control=estate.identities["cluster"],
+            kubelet=estate.identities["kubelet"],
+            serving=estate.identities["endpoint"],
+            logs=logs.id if logs else None,
+            private=estate.settings.network.private,
+            subnet=estate.scopes.get("subnet aks"),
+            zone=estate.scopes.get("zone aks"),
+            after=after,
+        ),
+    )
+    estate.add("cluster", cluster.reference)
+    estate.grant("grants-cluster", {"cluster"})
+    pulumi.export("cluster", cluster.reference.name)
+    if settings.azure_ml_extension:
+        waits = [*cluster.ready, *estate.ready, *estate.granted_to("workspace"), *estate.granted_to("endpoint")]
+        Attach(
+            "aks-azureml",
+            AttachArgs(
+                estate.common,
+                cluster=cluster.reference,
+                workspace=estate.references["workspace"].name,
+                identity=estate.identities["endpoint"],
+                nodes=sum(pool.min_nodes for pool in settings.pools),
+                after=waits,
+            ),
+        )
+
+
+def _existing_cluster(estate: Estate) -> None:
+    """A cluster of someone else's: its nodes may pull, and people may use it."""
+    from pulumi_azure_native import Provider, containerservice
+
+    place = estate.addresses.of("aks")
+    options = None
+    if place.subscription.lower() != estate.settings.subscription_id.lower():
+        options = pulumi.InvokeOptions(provider=Provider("cluster-subscription", subscription_id=place.subscription))
+    found = containerservice.get_managed_cluster_output(
+        resource_group_name=place.group, resource_name=place.name, opts=options
+    )
+    estate.principals["kubelet"] = found.identity_profile.apply(
+        lambda profile: profile["kubeletidentity"].object_id if profile else ""
+    )
+    estate.add("cluster", Reference(place.id, place.name, owned=False))
+    estate.grant("grants-cluster", {"cluster", "registry"})
 
 
 def _locks(estate: Estate) -> None:
