@@ -9,6 +9,7 @@ import pulumi
 
 from infra.addresses import Addresses, address, names_of
 from infra.components import roles
+from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.base import Common, Reference, Text
 from infra.components.compute import BUILDER, Compute, ComputeArgs
 from infra.components.group import Group, GroupArgs, Locks, LocksArgs
@@ -110,6 +111,9 @@ def declare_estate(settings: StackSettings) -> None:
     if settings.budget:
         name = estate.common.names.of("budget")
         Spending("budget", SpendingArgs(name, estate.scopes["group"], settings.budget))
+    if settings.alert_mails and monitoring:
+        alerts = Alerts("alerts", AlertsArgs(estate.common, settings.alert_mails))
+        alerts.failed_requests(monitoring.logs.id)
     if settings.lock:
         _locks(estate)
     _export(estate, workspace, monitoring)
@@ -317,7 +321,7 @@ def _cluster(estate: Estate, settings: Aks) -> None:
             kubelet=estate.identities["kubelet"],
             serving=estate.identities["endpoint"],
             logs=logs.id if logs else None,
-            private=estate.settings.network.private,
+            own_network="network" in estate.references and estate.references["network"].owned,
             subnet=estate.scopes.get("subnet aks"),
             zone=estate.scopes.get("zone aks"),
             after=after,

@@ -15,7 +15,12 @@ def declare(settings: StackSettings) -> None:
     ----------
     settings: the stack's; its layer says whether the estate or the served models are declared.
     """
+    # Only one layer's modules of azure-native are loaded: they are large.
     if settings.layer == ESTATE:
         from infra.estate import declare_estate
 
         declare_estate(settings)
+    else:
+        from infra.serving import declare_services
+
+        declare_services(settings)

@@ -9,11 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forestay.documents.names import refuse
 from forestay.documents.values import AsMapping, Flag, Name, Number, Text, one_of
-from infra.values import Section, between, matching
+from infra.values import Section, between, matching, one_address
 
 # DESIGN of names on every target: what a Kubernetes label and a DNS label both take.
 SERVICE = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 IMAGE = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
+HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+CERTIFICATE = re.compile(r"[A-Za-z0-9-]{1,127}")
+CLASS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
 
 
@@ -61,8 +64,12 @@ class Service(Section):
     image: by digest: a tag may point to something else tomorrow.
     cpu, memory_gb: of one copy. port: where the server in the image listens.
     auth: `keys`, checked by the image, or `anonymous`.
-    front: on ACI, what callers reach, so that a new group can be made beside the old one.
-    tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer inside the network.
+    front: on ACI, what callers reach, so that a new group can be made beside the old one: `traffic_manager` for public
+        groups, `application_gateway`, which ends TLS, for private ones.
+    tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer.
+    gateway_class: of the gateway, as the cluster's controller calls it.
+    host: the name that callers use. certificate: the name of its certificate in the environment's key vault.
+    address: of an application gateway in its subnet.
     public: whether it has a public address.
     model, version: what is served, as tags and labels.
     """
@@ -80,7 +87,12 @@ class Service(Section):
     replicas: Replicas = Replicas()
     front: Annotated[str, BeforeValidator(one_of("none", "traffic_manager", "application_gateway"))] = "none"
     tls: Annotated[str, BeforeValidator(one_of("none", "gateway"))] = "none"
-    host: Name | None = None
+    gateway_class: Annotated[Name, AfterValidator(matching(CLASS, "a gateway class", "azure-alb-external"))] = (
+        "azure-alb-external"
+    )
+    host: Annotated[Name, AfterValidator(matching(HOST, "a host name", "scoring.contoso.com"))] | None = None
+    certificate: Annotated[Name, AfterValidator(matching(CERTIFICATE, "a certificate's name", "scoring"))] | None = None
+    address: Annotated[Name, AfterValidator(one_address)] | None = None
     environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -93,8 +105,19 @@ class Service(Section):
             raise refuse("has keys and auth: anonymous", "remove one of the two")
         if self.target == "aks" and self.front != "none":
             raise refuse("has a front, which only ACI needs", "remove front: AKS rolls without downtime")
-        if self.tls == "gateway" and self.host is None:
-            raise refuse("ends TLS and has no host name", "write host: scoring.contoso.com")
+        if self.target == "aci" and self.tls != "none":
+            raise refuse("has tls, which is for AKS", "remove tls; write front: application_gateway to end TLS")
+        ends_tls = self.tls == "gateway" or self.front == "application_gateway"
+        if ends_tls and (self.host is None or self.certificate is None):
+            lacking = "host name" if self.host is None else "certificate"
+            fix = "write host: scoring.contoso.com and certificate: NAME, one of the environment's key vault"
+            raise refuse(f"ends TLS and has no {lacking}", fix)
+        if self.front == "application_gateway" and self.address is None:
+            raise refuse("has an application gateway without an address", "write address: 10.20.3.10, of its subnet")
+        if self.front == "traffic_manager" and not self.public:
+            raise refuse("has a traffic manager, which only leads to public addresses", "write public: true")
+        if self.front == "application_gateway" and self.public:
+            raise refuse("is public behind an application gateway", "remove public: callers reach the gateway")
         return self
 
 

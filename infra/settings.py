@@ -85,6 +85,7 @@ class Aks(Section):
     ----------
     upgrade_channel: what Azure upgrades by itself. tier: `standard` has an uptime agreement, `free` none.
     private_cluster: the API has a private address only. authorized_ranges: who may reach a public API; empty for all.
+    outbound: how nodes reach out; `auto` takes the NAT gateway of our own network, else a load balancer.
     azure_ml_extension: install Azure ML's extension and attach the cluster to the workspace.
     """
 
@@ -94,6 +95,7 @@ class Aks(Section):
     tier: Annotated[str, BeforeValidator(one_of("free", "standard", "premium"))] = "standard"
     private_cluster: Flag = False
     authorized_ranges: Ranges = ()
+    outbound: Annotated[str, BeforeValidator(one_of("auto", "nat_gateway", "load_balancer", "routes"))] = "auto"
     defender: Flag = False
     policy_addon: Flag = False
     azure_ml_extension: Flag = False
@@ -334,7 +336,26 @@ class StackSettings(Section):
                 raise refuse(f"has the service {name} on aks, and no cluster", "add forestay:aks, or write target: aci")
             if service.target == "aci" and not self.aci:
                 raise refuse(f"has the service {name} on aci, which forestay:aci turns off", "write target: aks")
+            _check_reach(self, name, service)
         return self
+
+
+def _check_reach(settings: StackSettings, name: str, service: Service) -> None:
+    """Whether a service's addresses fit the network. Raises the error of one value."""
+    if service.public and settings.network.private:
+        raise refuse(f"has the public service {name} in a private network", "remove public: true")
+    if service.front == "application_gateway":
+        if not settings.network.private:
+            raise refuse(
+                f"has the service {name} behind an application gateway, and no network for it",
+                "write forestay:network: private, or front: traffic_manager and public: true",
+            )
+        subnet = ipaddress.IPv4Network(settings.network.subnets.gateway)
+        if not settings.existing.virtual_network and ipaddress.IPv4Address(service.address or "") not in subnet:
+            raise refuse(
+                f"has the service {name} with the address {service.address}, outside of the gateway's subnet {subnet}",
+                f"choose one in {subnet}, not among its first four",
+            )
 
 
 def _check_existing(settings: StackSettings) -> None:

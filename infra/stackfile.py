@@ -6,7 +6,7 @@ The same models check what Pulumi hands to the program, so that `pulumi up` by h
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from infra.settings import SERVICES, StackSettings
 FOLDER = "stacks"
 SUFFIX = f"-{SERVICES}"
 PROJECT = "forestay"
+SERVICES_KEY = f"{PROJECT}:{SERVICES}"
 # Pulumi's own keys of a stack file; the values of the last two are encrypted by it.
 PULUMI_KEYS = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
 PROVIDER_KEYS = {"azure-native:location": "location", "azure-native:subscriptionId": "subscriptionId"}
@@ -106,13 +107,30 @@ def check(file: Document, name: str, path: Path) -> Stack:
     return Stack(name, path, settings, document, file.data["config"])
 
 
-def from_pulumi(config: Mapping[str, str], name: str) -> StackSettings:
+def from_pulumi(config: Mapping[str, str], name: str, secret: Collection[str] = ()) -> StackSettings:
     """The settings in the configuration that Pulumi hands to a program: texts, objects as JSON.
 
-    Secret values arrive decrypted; their places hold `{"secure": ...}` as in the file, without the value.
+    Parameters
+    ----------
+    config: the configuration. name: the stack. secret: the keys of it with secrets in them, which arrive decrypted;
+        in the settings their places hold `{"secure": ...}` as in the file, without the value.
+
+    Raises InputError.
     """
-    data: dict[str, Any] = {"config": {key: _value(text) for key, text in config.items()}}
+    values = {key: _value(text) for key, text in config.items()}
+    services = values.get(SERVICES_KEY)
+    if SERVICES_KEY in secret and isinstance(services, dict):
+        values[SERVICES_KEY] = {key: _without_keys(one) for key, one in services.items()}
+    data: dict[str, Any] = {"config": values}
     return check(Document(data), name, Path(f"Pulumi.{name}.yaml")).settings
+
+
+def _without_keys(service: Any) -> Any:
+    """A service as it stands in the file: the values of its keys are not settings."""
+    if not isinstance(service, dict) or not isinstance(service.get("keys"), dict):
+        return service
+    hidden = {which: {"secure": "hidden"} if isinstance(key, str) else key for which, key in service["keys"].items()}
+    return {**service, "keys": hidden}
 
 
 def _value(text: str) -> Any:

@@ -79,6 +79,14 @@ def network_range(value: str) -> str:
         raise refuse(f"is not an address range: {error}", "write it like 10.20.0.0/16") from None
 
 
+def one_address(value: str) -> str:
+    """One IPv4 address."""
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise refuse(f"is not an address: {shown(value)}", "write it like 10.20.3.10") from None
+
+
 def first_of_month(value: str) -> str:
     try:
         day = dt.date.fromisoformat(value)

@@ -28,6 +28,11 @@ CHANNELS = {
     "rapid": aks.UpgradeChannel.RAPID,
     "node_image": aks.UpgradeChannel.NODE_IMAGE,
 }
+OUTBOUND = {
+    "nat_gateway": aks.OutboundType.USER_ASSIGNED_NAT_GATEWAY,
+    "load_balancer": aks.OutboundType.LOAD_BALANCER,
+    "routes": aks.OutboundType.USER_DEFINED_ROUTING,
+}
 TIERS = {
     "free": aks.ManagedClusterSKUTier.FREE,
     "standard": aks.ManagedClusterSKUTier.STANDARD,
@@ -43,7 +48,7 @@ class ClusterArgs:
     ----------
     control, kubelet, serving: identities of the control plane, of the nodes, and of pods that serve models.
     logs: Log Analytics. subnet: of the nodes, in a private estate. zone: of a private cluster's API; None lets AKS
-        make one. private: the estate has a network of its own, with a way out.
+        make one. own_network: whether the subnet is one of ours, with a NAT gateway.
     after: grants of the control plane.
     """
 
@@ -53,7 +58,7 @@ class ClusterArgs:
     kubelet: Identity
     serving: Identity
     logs: Text | None
-    private: bool
+    own_network: bool
     subnet: Text | None = None
     zone: Text | None = None
     after: Sequence[pulumi.Resource] = ()
@@ -114,9 +119,7 @@ class Cluster(Component):
                 service_cidr=SERVICE_RANGE,
                 dns_service_ip=DNS_ADDRESS,
                 load_balancer_sku=aks.LoadBalancerSku.STANDARD,
-                outbound_type=(
-                    aks.OutboundType.USER_ASSIGNED_NAT_GATEWAY if args.private else aks.OutboundType.LOAD_BALANCER
-                ),
+                outbound_type=OUTBOUND[_outbound(args)],
             ),
             addon_profiles=_addons(args),
             agent_pool_profiles=[
@@ -181,6 +184,11 @@ class Cluster(Component):
                 replace_on=["vmSize", "availabilityZones"], delete_first=True, ignore=["count", "orchestratorVersion"]
             ),
         )
+
+
+def _outbound(args: ClusterArgs) -> str:
+    chosen = args.settings.outbound
+    return chosen if chosen != "auto" else "nat_gateway" if args.own_network else "load_balancer"
 
 
 def _defender(args: ClusterArgs) -> aks.ManagedClusterSecurityProfileDefenderArgs:

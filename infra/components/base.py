@@ -49,7 +49,7 @@ class Component(pulumi.ComponentResource):
     """A group of resources with one subject; its children carry its URN as their parent."""
 
     def __init__(self, kind: str, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(f"forestay:estate:{kind}", name, None, opts)
+        super().__init__(f"forestay:infra:{kind}", name, None, opts)
 
     def options(
         self,

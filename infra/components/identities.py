@@ -8,7 +8,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_azure_native import managedidentity
 
-from infra.components.base import Common, Component
+from infra.components.base import Common, Component, Text
 
 # Who acts, and the kind of its name.
 KINDS = {
@@ -37,6 +37,14 @@ class Identity:
     principal_id: pulumi.Output[str]
     client_id: pulumi.Output[str]
     tenant_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class IdentityFacts:
+    """What pods must know of the identity that they act as."""
+
+    client_id: Text
+    tenant_id: Text
 
 
 class IdentityIds(TypedDict):

@@ -84,7 +84,7 @@ def cluster_zone(settings: StackSettings) -> bool:
 
 
 def extension(settings: StackSettings) -> bool:
-    return settings.aks is not None and settings.aks.azure_ml_extension
+    return owns_cluster(settings) and settings.aks is not None and settings.aks.azure_ml_extension
 
 
 def on_aci(settings: StackSettings) -> bool:
@@ -147,7 +147,7 @@ RULES: tuple[Rule, ...] = (
     Rule("endpoint", "AcrPull", "registry", "pulls the images of served models"),
     Rule("endpoint", "Storage Blob Data Reader", "storage", "reads the models that a deployment mounts"),
     Rule("endpoint", "AzureML Metrics Writer (preview)", "workspace", "writes the metrics of online endpoints"),
-    Rule("endpoint", "Key Vault Secrets User", "vault", "pods read the keys of their services", has_cluster),
+    Rule("endpoint", "Key Vault Secrets User", "vault", "reads keys and certificates of served models"),
     # The cluster's control plane and its nodes.
     Rule("cluster", "Managed Identity Operator", "identity kubelet", "gives the nodes their identity", owns_cluster),
     Rule("cluster", "Network Contributor", "subnet aks", "makes load balancers in the subnet", cluster_in_network),

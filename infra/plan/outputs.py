@@ -74,7 +74,7 @@ class MadeUp(mocks.Mocks):
         if isinstance(args.inputs.get("identity"), Mapping):
             made["identity"] = self._identity(args.inputs["identity"], identity)
         for principal in _principals(made):
-            self.principals[principal] = args.name
+            self.principals.setdefault(principal, args.name)  # a cluster shows its nodes' identity, too
         return made
 
     def guid(self, identity: Identity, what: str) -> str:

@@ -36,7 +36,7 @@ ROLES = {
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": Role("Storage Blob Data Contributor", (STORAGE,)),
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": Role("Storage Blob Data Reader", (STORAGE,)),
     "69566ab7-960f-475b-8e7c-b3118f30c6bd": Role("Storage File Data Privileged Contributor", (STORAGE,)),
-    "f25e0fa2-a7c8-4377-a976-54943a44a395": Role("Key Vault Contributor", (VAULT,)),
+    "f25e0fa2-a7c8-4377-a976-54943a77a395": Role("Key Vault Contributor", (VAULT,)),
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": Role("Key Vault Administrator", (VAULT,)),
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": Role("Key Vault Secrets Officer", (VAULT,)),
     "4633458b-17de-408a-b874-0445c86b69e6": Role("Key Vault Secrets User", (VAULT,)),

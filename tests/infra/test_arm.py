@@ -11,7 +11,10 @@ import pytest
 from infra.settings import StackSettings
 from tests.infra.conftest import Changed
 from tests.infra.recording import Recorded, arm_check, record
+from tests.infra.test_cluster import THEIR_CLUSTER
 from tests.infra.test_estate import ESTATES, PRINCIPALS, THEIRS, existing_id
+from tests.infra.test_network import THEIR_NETWORK
+from tests.infra.test_serving import recorded_services
 
 # Types that the checker has no schema of.
 # What the SDK names otherwise than ARM, without the checker knowing: the body has `identity` there.
@@ -20,6 +23,7 @@ WITHOUT_SCHEMA = {
     "azure-native:resources:ResourceGroup",
     "azure-native:monitor:PrivateLinkScope",
     "azure-native:monitor:PrivateLinkScopedResource",
+    "azure-native:trafficmanager:Profile",
 }
 KEY = {"keyVault": existing_id("Microsoft.KeyVault/vaults", "keys"), "key": "forestay", "version": "a" * 32}
 COMBINATIONS = {
@@ -27,10 +31,26 @@ COMBINATIONS = {
     "serverless": ("dev", {"training": {"serverless": True}}),
     "private serverless": ("prod", {"training": {"serverless": True}}),
     "shared keys": ("dev", {"storage": {"sharedKeys": True, "redundancy": "gzrs"}}),
-    "customer key": ("prod", {"encryption": KEY}),
     "customer key of storage": ("prod", {"encryption": {**KEY, "storage": True}}),
     "existing": ("dev", {"existing": THEIRS}),
     "existing private": ("prod", {"existing": THEIRS}),
+    "cluster with everything": (
+        "test",
+        {
+            "aks": {
+                "pools": [{"name": "system", "zones": ["1", "2"]}, {"name": "big", "mode": "user", "minNodes": 0}],
+                "defender": True,
+                "policyAddon": True,
+                "azureMlExtension": True,
+                "kubernetesVersion": "1.33",
+                "upgradeChannel": "node_image",
+            }
+        },
+    ),
+    "public cluster in a private network": ("prod", {"aks": {"authorizedRanges": ["203.0.113.0/24"]}}),
+    "names by a policy": ("prod", {"network": {"access": "private", "dnsZones": "none"}}),
+    "network of others": ("prod", {"existing": THEIR_NETWORK}),
+    "cluster of others": ("dev", {"existing": {"aks": THEIR_CLUSTER}}),
     "approved": (
         "prod",
         {"network": {"access": "private", "outbound": "approved", "approvedHosts": ["a.contoso.com"]}},
@@ -69,6 +89,11 @@ def test_combinations_of_settings_fit_the_schemas(checker: ModuleType, changed: 
     stack, sections = COMBINATIONS[name]
     settings: StackSettings = changed(stack, **sections)
     assert problems(checker, record(settings)) == []
+
+
+@pytest.mark.parametrize("name", ["test-services", "prod-services"])
+def test_services_fit_the_schemas(checker: ModuleType, name: str) -> None:
+    assert problems(checker, recorded_services(name)) == []
 
 
 def test_a_seeded_typo_is_found(checker: ModuleType, shipped: Callable[[str], Recorded]) -> None:

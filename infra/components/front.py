@@ -1,0 +1,211 @@
+"""What stands before a container group, so that its groups can change behind one name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import network as net
+from pulumi_azure_native import trafficmanager
+
+from infra.components.base import Common, Component, Text
+from infra.services import Service
+
+TTL_SECONDS = 30  # how long callers remember where the old group was
+
+
+@dataclass(frozen=True)
+class TrafficManagerArgs:
+    """`target` is the host name of the group that serves."""
+
+    common: Common
+    service: str
+    settings: Service
+    target: Text
+
+
+class TrafficManager(Component):
+    """A name of Traffic Manager that leads to the group; it moves names, not requests, and ends no TLS.
+
+    Attributes
+    ----------
+    url: where callers ask.
+    """
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: TrafficManagerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("TrafficManager", name, opts)
+        own = args.common.names.of("trafficManager", args.service)
+        profile = trafficmanager.Profile(
+            name,
+            profile_name=own,
+            resource_group_name=args.common.group,
+            location="global",
+            profile_status=trafficmanager.ProfileStatus.ENABLED,
+            traffic_routing_method=trafficmanager.TrafficRoutingMethod.PRIORITY,
+            dns_config=trafficmanager.DnsConfigArgs(relative_name=own, ttl=TTL_SECONDS),
+            monitor_config=trafficmanager.MonitorConfigArgs(
+                protocol=trafficmanager.MonitorProtocol.HTTP,
+                port=args.settings.port,
+                path="/",
+                interval_in_seconds=30,
+                timeout_in_seconds=10,
+                tolerated_number_of_failures=3,
+            ),
+            endpoints=[
+                trafficmanager.EndpointArgs(
+                    name=args.service,
+                    type="Microsoft.Network/TrafficManagerProfiles/ExternalEndpoints",
+                    target=args.target,
+                    endpoint_status=trafficmanager.EndpointStatus.ENABLED,
+                    priority=1,
+                )
+            ],
+            tags=args.common.tags,
+            opts=self.options(),
+        )
+        self.url = profile.dns_config.apply(
+            lambda found: f"http://{(found and found.fqdn) or own + '.trafficmanager.net'}:{args.settings.port}"
+        )
+        self.register_outputs({"url": self.url})
+
+
+@dataclass(frozen=True)
+class ApplicationGatewayArgs:
+    """One gateway.
+
+    Attributes
+    ----------
+    group_id: the resource group's ARM id. subnet: the gateway's own. target: the address of the group that serves.
+    identity_id: what reads the certificate. certificate: the secret identifier of it in the key vault, no version.
+    """
+
+    common: Common
+    service: str
+    settings: Service
+    group_id: str
+    subnet: Text
+    target: Text
+    identity_id: Text
+    certificate: str
+
+
+class ApplicationGateway(Component):
+    """A gateway in the network that ends TLS. Azure wants a public address on it; nothing listens there.
+
+    Attributes
+    ----------
+    url: where callers ask.
+    """
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ApplicationGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("ApplicationGateway", name, opts)
+        common, settings = args.common, args.settings
+        own = common.names.of("applicationGateway", args.service)
+        gateway = f"{args.group_id}/providers/Microsoft.Network/applicationGateways/{own}"
+
+        def part(kind: str, word: str) -> net.SubResourceArgs:
+            """A reference from one part of the gateway to another, which Azure wants as a whole id."""
+            return net.SubResourceArgs(id=f"{gateway}/{kind}/{word}")
+
+        address = net.PublicIPAddress(
+            f"{name}-address",
+            public_ip_address_name=common.names.of("publicAddress", args.service),
+            resource_group_name=common.group,
+            location=common.location,
+            sku=net.PublicIPAddressSkuArgs(name=net.PublicIPAddressSkuName.STANDARD),
+            public_ip_allocation_method=net.IPAllocationMethod.STATIC,
+            tags=common.tags,
+            opts=self.options(),
+        )
+        net.ApplicationGateway(
+            name,
+            application_gateway_name=own,
+            resource_group_name=common.group,
+            location=common.location,
+            sku=net.ApplicationGatewaySkuArgs(
+                name=net.ApplicationGatewaySkuName.STANDARD_V2, tier=net.ApplicationGatewayTier.STANDARD_V2
+            ),
+            autoscale_configuration=net.ApplicationGatewayAutoscaleConfigurationArgs(min_capacity=0, max_capacity=4),
+            identity=net.ManagedServiceIdentityArgs(
+                type=net.ResourceIdentityType.USER_ASSIGNED, user_assigned_identities=[args.identity_id]
+            ),
+            gateway_ip_configurations=[
+                net.ApplicationGatewayIPConfigurationArgs(name="subnet", subnet=net.SubResourceArgs(id=args.subnet))
+            ],
+            frontend_ip_configurations=[
+                net.ApplicationGatewayFrontendIPConfigurationArgs(
+                    name="public", public_ip_address=net.SubResourceArgs(id=address.id)
+                ),
+                net.ApplicationGatewayFrontendIPConfigurationArgs(
+                    name="private",
+                    subnet=net.SubResourceArgs(id=args.subnet),
+                    private_ip_allocation_method=net.IPAllocationMethod.STATIC,
+                    private_ip_address=settings.address,
+                ),
+            ],
+            frontend_ports=[net.ApplicationGatewayFrontendPortArgs(name="https", port=443)],
+            ssl_certificates=[
+                net.ApplicationGatewaySslCertificateArgs(name="host", key_vault_secret_id=args.certificate)
+            ],
+            ssl_policy=net.ApplicationGatewaySslPolicyArgs(
+                policy_type=net.ApplicationGatewaySslPolicyType.PREDEFINED,
+                policy_name=net.ApplicationGatewaySslPolicyName.APP_GW_SSL_POLICY20220101_S,
+            ),
+            http_listeners=[
+                net.ApplicationGatewayHttpListenerArgs(
+                    name="https",
+                    frontend_ip_configuration=part("frontendIPConfigurations", "private"),
+                    frontend_port=part("frontendPorts", "https"),
+                    protocol=net.ApplicationGatewayProtocol.HTTPS,
+                    ssl_certificate=part("sslCertificates", "host"),
+                    host_name=settings.host,
+                )
+            ],
+            backend_address_pools=[
+                net.ApplicationGatewayBackendAddressPoolArgs(
+                    name="group",
+                    backend_addresses=[net.ApplicationGatewayBackendAddressArgs(ip_address=args.target)],
+                )
+            ],
+            probes=[
+                net.ApplicationGatewayProbeArgs(
+                    name="alive",
+                    protocol=net.ApplicationGatewayProtocol.HTTP,
+                    host="127.0.0.1",
+                    path="/",
+                    interval=10,
+                    timeout=10,
+                    unhealthy_threshold=3,
+                )
+            ],
+            backend_http_settings_collection=[
+                net.ApplicationGatewayBackendHttpSettingsArgs(
+                    name="http",
+                    port=settings.port,
+                    protocol=net.ApplicationGatewayProtocol.HTTP,
+                    request_timeout=60,
+                    probe=part("probes", "alive"),
+                    connection_draining=net.ApplicationGatewayConnectionDrainingArgs(
+                        enabled=True, drain_timeout_in_sec=60
+                    ),
+                )
+            ],
+            request_routing_rules=[
+                net.ApplicationGatewayRequestRoutingRuleArgs(
+                    name="all",
+                    priority=100,
+                    rule_type=net.ApplicationGatewayRequestRoutingRuleType.BASIC,
+                    http_listener=part("httpListeners", "https"),
+                    backend_address_pool=part("backendAddressPools", "group"),
+                    backend_http_settings=part("backendHttpSettingsCollection", "http"),
+                )
+            ],
+            tags=common.tags,
+            opts=self.options(),
+        )
+        self.url = pulumi.Output.from_input(f"https://{settings.host}")
+        self.register_outputs({"url": self.url})

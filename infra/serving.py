@@ -1,0 +1,141 @@
+"""The served models of an environment: what runs on ACI and on AKS, each as one component, and who hears of failures.
+
+Everything of the estate is named by its id, which the settings give: a deploy reads no other stack, and never
+touches the estate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import Provider, managedidentity
+
+from infra.addresses import Address, Addresses, names_of
+from infra.components.alerts import Alerts, AlertsArgs
+from infra.components.base import Common
+from infra.components.identities import IdentityFacts
+from infra.services import Service
+from infra.settings import StackSettings
+from infra.stackfile import PROJECT
+
+# What stands in for a secret that nobody decrypted: a plan has no passphrase.
+MASKED = "0" * 32
+LAYER = "services"
+
+
+def declare_services(settings: StackSettings) -> None:
+    """Declare the served models of an environment and export their addresses."""
+    stack = _Stack(settings, Addresses(settings), _common(settings))
+    alerts = None
+    if settings.alert_mails and settings.services:
+        alerts = Alerts("alerts", AlertsArgs(stack.common, settings.alert_mails, LAYER))
+    urls: dict[str, pulumi.Output[str]] = {}
+    on_cluster = {name: one for name, one in settings.services.items() if one.target == "aks"}
+    for name, service in settings.services.items():
+        if service.target == "aci":
+            urls[name] = _on_aci(stack, name, service)
+    if on_cluster:
+        urls.update(_on_aks(stack, on_cluster))
+    if alerts:
+        _watch(stack, alerts, urls)
+    pulumi.export("services", urls)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    settings: StackSettings
+    addresses: Addresses
+    common: Common
+
+    def provider(self, name: str, place: Address) -> pulumi.ProviderResource | None:
+        """azure-native for another subscription than the stack's, where a place lies in one."""
+        if place.subscription.lower() == self.settings.subscription_id.lower():
+            return None
+        return Provider(name, subscription_id=place.subscription)
+
+
+def _common(settings: StackSettings) -> Common:
+    group = Addresses(settings).group.name
+    return Common(names_of(settings), settings.location, group, settings.tags, settings.protect)
+
+
+def _keys(name: str, service: Service) -> dict[str, pulumi.Output[str]]:
+    """The keys of a service, secret from the configuration to where they are used."""
+    if service.keys is None:
+        return {}
+    found = pulumi.Config(PROJECT).get_secret_object("services")
+
+    def key(which: str) -> pulumi.Output[str]:
+        if found is None:
+            return pulumi.Output.secret(MASKED)
+        return pulumi.Output.secret(found.apply(lambda services: str(services[name]["keys"][which])))
+
+    return {which: key(which) for which in ("primary", "secondary")}
+
+
+def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
+    from infra.components.aci import ContainerGroup, ContainerGroupArgs
+    from infra.components.front import ApplicationGateway, ApplicationGatewayArgs, TrafficManager, TrafficManagerArgs
+
+    identity = stack.addresses.of("endpointIdentity").id
+    private = stack.settings.network.private
+    subnet = stack.addresses.subnet("aci") if private else None
+    keys = _keys(name, service)
+    group = ContainerGroup(
+        name, ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=keys)
+    )
+    if service.front == "traffic_manager":
+        front = TrafficManager(f"{name}-front", TrafficManagerArgs(stack.common, name, service, group.host))
+        return front.url
+    if service.front == "application_gateway":
+        vault = stack.addresses.of("keyVault").name
+        gateway = ApplicationGateway(
+            f"{name}-front",
+            ApplicationGatewayArgs(
+                stack.common,
+                name,
+                service,
+                group_id=stack.addresses.group.id,
+                subnet=stack.addresses.subnet("gateway"),
+                target=group.address,
+                identity_id=identity,
+                certificate=f"https://{vault}.vault.azure.net/secrets/{service.certificate}",
+            ),
+        )
+        return gateway.url
+    return group.url
+
+
+def _on_aks(stack: _Stack, services: Mapping[str, Service]) -> dict[str, pulumi.Output[str]]:
+    from infra.components.aks_service import AksService, AksServiceArgs, Home, HomeArgs
+
+    addresses = stack.addresses
+    place, vault = addresses.of("aks"), addresses.of("keyVault")
+    serving = addresses.of("endpointIdentity")
+    found = managedidentity.get_user_assigned_identity_output(
+        resource_group_name=serving.group, resource_name=serving.name
+    )
+    identity = IdentityFacts(found.client_id, found.tenant_id)
+    labels = {"app.kubernetes.io/managed-by": "forestay", "app.kubernetes.io/part-of": stack.settings.stem}
+    home = Home("home", HomeArgs(place, identity, labels, stack.provider("cluster-subscription", place)))
+    at_vault = stack.provider("vault-subscription", vault)
+    return {
+        name: AksService(
+            name, AksServiceArgs(name, service, identity, vault, _keys(name, service), labels, home, at_vault)
+        ).url
+        for name, service in services.items()
+    }
+
+
+def _watch(stack: _Stack, alerts: Alerts, urls: Mapping[str, pulumi.Output[str]]) -> None:
+    """Availability of what has a public address (web tests reach no other); restarts of what runs on the cluster."""
+    from infra.components.aks import NAMESPACE
+
+    insights, logs = stack.addresses.of("applicationInsights").id, stack.addresses.of("logAnalytics").id
+    for name, service in stack.settings.services.items():
+        if service.public:
+            alerts.unreachable(name, urls[name], service.tls == "gateway", insights, logs)
+        if service.target == "aks":
+            alerts.restarting(name, NAMESPACE, logs)
