@@ -32,6 +32,12 @@ class Lazy:
 
 TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
+    "infra": (
+        "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
+        {
+            "plan": Lazy("forestay.commands.infra:plan", "What a stack would make, cost and allow; no login."),
+        },
+    ),
     "data": (
         "Look at data before an experiment.\n\nExample: forestay data show sales.csv",
         {"show": Lazy("forestay.commands.data:show", "The columns: type, missing, distinct, examples, warnings.")},

@@ -27,11 +27,22 @@ def home() -> Path:
     given = os.environ.get("FORESTAY_HOME")
     if given:
         return Path(given).expanduser().absolute()
+    return (_root() or Path.cwd()) / ".forestay"
+
+
+def root() -> Path:
+    """The folder with `Pulumi.yaml`, here or above. Raises InputError when there is none."""
+    found = _root()
+    if found is None:
+        raise InputError(
+            "no Pulumi.yaml here or in a folder above", where=str(Path.cwd()), fix="go to the project's folder"
+        )
+    return found
+
+
+def _root() -> Path | None:
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "Pulumi.yaml").is_file():
-            return folder / ".forestay"
-    return here / ".forestay"
+    return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file()), None)
 
 
 def ensure_folder(folder: Path) -> Path:

@@ -61,6 +61,12 @@ _IN_GROUP = {
     "managedidentity:UserAssignedIdentity": ("Microsoft.ManagedIdentity/userAssignedIdentities", "resourceName"),
     "monitor:ActionGroup": ("Microsoft.Insights/actionGroups", "actionGroupName"),
     "monitor:MetricAlert": ("Microsoft.Insights/metricAlerts", "ruleName"),
+    "monitor:PrivateLinkScope": ("Microsoft.Insights/privateLinkScopes", "scopeName"),
+    "monitor:PrivateLinkScopedResource": (
+        "Microsoft.Insights/privateLinkScopes/scopedResources",
+        "scopeName",
+        "name",
+    ),
     "monitor:ScheduledQueryRule": ("Microsoft.Insights/scheduledQueryRules", "ruleName"),
     "network:ApplicationGateway": ("Microsoft.Network/applicationGateways", "applicationGatewayName"),
     "network:NatGateway": ("Microsoft.Network/natGateways", "natGatewayName"),

@@ -17,6 +17,8 @@ from forestay.errors import InputError
 
 OPTIONS = ("protect", "aliases", "ignore_changes")
 _ABSENT = object()
+_Resources = Mapping[str, Mapping[str, Any]]
+_Neutral = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
     """The differences between two plans in JSON's form, by resource and input."""
-    same_env = old["env"] == new["env"]
     before, after = _by_place(old), _by_place(new)
-    plain_old, plain_new = (_plain if same_env else _neutral(one) for one in (old, new))
+    plain_old, plain_new = (_plain, _plain) if old["env"] == new["env"] else _neutral(old, new, before, after)
     found = [Change("added", place) for place in after.keys() - before.keys()]
     found += [Change("removed", place) for place in before.keys() - after.keys()]
     for place in before.keys() & after.keys():
@@ -76,7 +77,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
 
 
 def _by_place(plan: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(one["urn"]).split("::", 2)[-1]: one for one in plan["resources"]}
+    return {str(one["urn"]).split("::", 2)[-1]: one for one in plan["resources"] if not one.get("component")}
 
 
 def _seen(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,16 +108,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _neutral(plan: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """A function that puts the program's own names into a value in place of an environment's."""
-    words: dict[str, str] = {}
-    for one in plan["resources"]:
-        resource_id = str(one.get("id") or "").lower()
-        if resource_id.startswith("/subscriptions/"):
-            words[resource_id.split("/")[2]] = "<subscription>"
-            words[resource_id.rpartition("/")[2]] = f"<{one['name']}>"
-            words[resource_id] = f"<id of {one['name']}>"
-    words.update({guid: f"<principal of {name}>" for guid, name in plan.get("principals", {}).items()})
+def _neutral(
+    old: Mapping[str, Any], new: Mapping[str, Any], before: _Resources, after: _Resources
+) -> tuple[_Neutral, _Neutral]:
+    """For each plan a function that puts the program's own names into a value in place of an environment's."""
+    both = [(before[place], after[place]) for place in before.keys() & after.keys()]
+    sides = []
+    for plan, pairs in ((old, both), (new, [(other, one) for one, other in both])):
+        words = {guid: f"<principal of {name}>" for guid, name in plan.get("principals", {}).items()}
+        for one, other in pairs:
+            words.update(_words(one, other))
+        sides.append(_replacing(words))
+    return sides[0], sides[1]
+
+
+def _words(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    """What is an environment's own in the id of a resource: the whole, its subscription, its name."""
+    own, others = (str(side.get("id") or "").lower() for side in (one, other))
+    if own == others or not own.startswith("/subscriptions/"):
+        return {}
+    words = {own: f"<id of {one['name']}>", own.split("/")[2]: "<subscription>"}
+    name = own.rpartition("/")[2]
+    if name != others.rpartition("/")[2]:
+        words[name] = f"<{one['name']}>"
+    return words
+
+
+def _replacing(words: Mapping[str, str]) -> _Neutral:
     if not words:
         return _plain
     longest_first = sorted(words, key=len, reverse=True)

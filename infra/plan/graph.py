@@ -45,14 +45,16 @@ def _nested(plan: Plan, parent: str | None, indent: str, opened: Line, node: Lin
             yield from _nested(plan, one.urn, indent, opened, node, closed)
 
 
-def _edges(plan: Plan) -> list[tuple[str, str]]:
-    """Direct dependencies between resources; what follows from another edge is left out, as it says nothing new."""
+def direct_needs(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What each resource waits for; what follows from another edge is left out, as it says nothing new."""
     needs = {one.urn: set(one.depends_on) for one in plan.resources if not one.component}
-    keys = _keys(plan)
     real = {urn: {other for other in others if other in needs} for urn, others in needs.items()}
-    return [
-        (keys[other], keys[urn]) for urn, others in real.items() for other in sorted(others - _behind(others, real))
-    ]
+    return {urn: tuple(sorted(others - _behind(others, real))) for urn, others in real.items()}
+
+
+def _edges(plan: Plan) -> list[tuple[str, str]]:
+    keys = _keys(plan)
+    return [(keys[other], keys[urn]) for urn, others in direct_needs(plan).items() for other in others]
 
 
 def _behind(others: Iterable[str], needs: dict[str, set[str]]) -> set[str]:

@@ -6,6 +6,7 @@ inputs. Here they are made up so that every input of a plan is known; the same s
 
 from __future__ import annotations
 
+import base64
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from infra.plan.arm import AZURE, Identity, guid, identify
 # Functions of azure-native that say who is logged in.
 _CLIENT = f"{AZURE}authorization:getClientConfig"
 _TOKEN = f"{AZURE}authorization:getClientToken"
+_CREDENTIALS = f"{AZURE}containerservice:listManagedCluster"
+_KUBECONFIG = b"apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n"
 _GUIDS = ("principalId", "clientId", "objectId", "customerId", "workspaceId", "appId", "instrumentationKey")
 
 
@@ -31,7 +34,7 @@ class MadeUp(mocks.Mocks):
     def __init__(self, subscription: str, location: str) -> None:
         self.subscription = subscription
         self.location = location
-        self.tenant = guid("tenant", subscription)
+        self.tenant = guid("tenant")
         # Made-up principal -> the program's name of the resource that it belongs to.
         self.principals: dict[str, str] = {}
 
@@ -58,6 +61,8 @@ class MadeUp(mocks.Mocks):
             }
         if args.token == _TOKEN:
             return {"token": ""}
+        if args.token.startswith(_CREDENTIALS):
+            return {"kubeconfigs": [{"name": "clusterUser", "value": base64.b64encode(_KUBECONFIG).decode()}]}
         kind = args.token.replace(":get", ":", 1)
         found = identify(kind, str(args.args.get("name", "existing")), args.args, self.subscription)
         resource = mocks.MockResourceArgs(kind, found.name, args.args, resource_id=found.id)

@@ -1,0 +1,301 @@
+"""Changes a stack through Pulumi's Automation API: preview, up, refresh, destroy, and reads its outputs and state.
+
+The program runs inline, in this process; the same `declare` is what `pulumi up` runs by hand. The Automation API's own
+reading of stack files ignores `stackConfigDir`, so it is never asked: the CLI reads `stacks/`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
+from infra.engine_errors import explain, plain
+from infra.plan.model import COMPONENT_ROOT, Plan
+from infra.plan.run import Declare
+from infra.stackfile import Stack
+
+if TYPE_CHECKING:
+    from pulumi import automation
+
+SAME = "same"
+DONE = {
+    "create": "made",
+    "update": "changed",
+    "delete": "deleted",
+    "replace": "replaced",
+    "create-replacement": "made anew",
+    "delete-replaced": "deleted the old",
+    "read": "read",
+    "refresh": "looked at",
+    "import": "adopted",
+}
+# What is lost with a resource, and what Azure keeps for a while.
+LOSSES = {
+    "azure-native:storage:StorageAccount": "all data, models and logs in it",
+    "azure-native:keyvault:Vault": "all secrets in it (kept as soft-deleted, which blocks the name)",
+    "azure-native:containerregistry:Registry": "all images in it",
+    "azure-native:machinelearningservices:Workspace": "all jobs, models, endpoints (kept as soft-deleted for 14 days)",
+    "azure-native:containerservice:ManagedCluster": "everything that runs on it",
+    "azure-native:operationalinsights:Workspace": "all logs in it",
+    "azure-native:containerinstance:ContainerGroup": "a served model",
+    "kubernetes:apps/v1:Deployment": "a served model",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens, or would happen, to one resource; `diffs` are the inputs that differ."""
+
+    urn: str
+    type: str
+    op: str
+    diffs: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"urn": self.urn, "type": self.type, "name": self.name, "op": self.op, "diffs": list(self.diffs)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did, or would do.
+
+    Attributes
+    ----------
+    command: preview, up, refresh or destroy. changes: count by operation, without what stays the same.
+    outputs: the stack's after it, secrets masked.
+    """
+
+    env: str
+    command: str
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> dict[str, int]:
+        return {op: sum(step.op == op for step in self.steps) for op in sorted({step.op for step in self.steps})}
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "env": self.env,
+            "command": self.command,
+            "changes": self.changes,
+            "resources": [step.as_dict() for step in self.steps],
+            "outputs": dict(self.outputs),
+        }
+
+
+@dataclass(frozen=True)
+class Held:
+    """A resource in a stack's state."""
+
+    urn: str
+    type: str
+    id: str
+    protect: bool
+    external: bool
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def loss(self) -> str:
+        return LOSSES.get(self.type, "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"urn": self.urn, "type": self.type, "id": self.id, "protect": self.protect, "loss": self.loss or None}
+
+
+class Progress:
+    """Follows the engine's events.
+
+    Parameters
+    ----------
+    say: takes one line of progress.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.steps: dict[str, Step] = {}
+        self.errors: list[str] = []
+
+    def __call__(self, event: automation.EngineEvent) -> None:
+        if event.resource_pre_event:
+            self._begin(event.resource_pre_event.metadata, planning=bool(event.resource_pre_event.planning))
+        elif event.res_outputs_event:
+            self._end(event.res_outputs_event.metadata, planning=bool(event.res_outputs_event.planning))
+        elif event.res_op_failed_event:
+            metadata = event.res_op_failed_event.metadata
+            self.say(f"FAILED to {_op(metadata)} {_short(metadata)}")
+        elif event.diagnostic_event:
+            self._told(event.diagnostic_event)
+
+    def _begin(self, metadata: Any, *, planning: bool) -> None:
+        op = _op(metadata)
+        if op == SAME or metadata.type == COMPONENT_ROOT:
+            return
+        diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
+        self.steps[metadata.urn] = Step(metadata.urn, metadata.type, op, diffs)
+        if not planning:
+            self.say(f"{op} {_short(metadata)} ...")
+
+    def _end(self, metadata: Any, *, planning: bool) -> None:
+        op = _op(metadata)
+        if op != SAME and metadata.type != COMPONENT_ROOT and not planning:
+            self.say(f"{DONE.get(op, op)}: {_short(metadata)}")
+
+    def _told(self, event: Any) -> None:
+        text = plain(event.message).strip()
+        if not text or event.ephemeral:
+            return
+        name = str(event.urn or "").rpartition("::")[2]
+        line = f"{name}: {text}" if name else text
+        if event.severity == "error":
+            self.errors.append(line)
+        elif event.severity == "warning":
+            self.say(f"warning: {line}")
+
+
+def preview(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
+    """What `up` would do. Raises OutsideError and RunFailed."""
+    return _run(stack, "preview", declare, say, create=True)
+
+
+def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
+    """Make the stack what its settings say. Raises OutsideError and RunFailed."""
+    return _run(stack, "up", declare, say, create=True)
+
+
+def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
+    """Look at what is there in Azure, and write it into the state; nothing in Azure changes."""
+    return _run(stack, "refresh", declare, say, create=False)
+
+
+def destroy(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
+    """Delete everything that the stack owns; call `refuse_protected` before."""
+    return _run(stack, "destroy", declare, say, create=False)
+
+
+def outputs(stack: Stack, *, secrets: bool = False) -> dict[str, Any]:
+    """The stack's outputs; secrets masked unless asked for."""
+    found = _call(stack, lambda: _open(stack, None, create=False).outputs())
+    return _outputs(found, secrets=secrets)
+
+
+def state(stack: Stack) -> tuple[Held, ...]:
+    """What the stack's state holds, in the order in which it was made; empty for a stack that was never made.
+
+    Raises RunFailed when an earlier run was cut off, naming what it was doing.
+    """
+    try:
+        deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
+    except InputError:
+        return ()
+    pending = deployment.get("pending_operations") or ()
+    if pending:
+        doing = ", ".join(f"{one['type']} {one['resource']['urn'].rpartition('::')[2]}" for one in pending)
+        raise RunFailed(
+            f"an earlier run was cut off while: {doing}",
+            fix="look in Azure whether it is there; `forestay infra refresh --env "
+            f"{stack.name}` keeps what is, then `pulumi refresh --clear-pending-creates` forgets the rest",
+        )
+    return tuple(
+        Held(one["urn"], one["type"], str(one.get("id", "")), bool(one.get("protect")), bool(one.get("external")))
+        for one in deployment.get("resources") or ()
+        if not one["type"].startswith("pulumi:")
+    )
+
+
+def refuse_protected(held: Iterable[Held], env: str) -> None:
+    """Raises RunFailed, naming what is protected."""
+    protected = [one.name for one in held if one.protect]
+    if protected:
+        raise RunFailed(
+            f"{len(protected)} resources are protected: {', '.join(protected)}",
+            where=env,
+            fix=f"write forestay:protect: false, run `forestay infra up --env {env}`, then destroy",
+        )
+
+
+def refuse_renamed(held: Iterable[Held], plan: Plan, env: str) -> None:
+    """Refuse to make a second estate beside the first because a stem or name changed.
+
+    A resource that keeps its place in the program and gets another id in Azure would be deleted and made anew, with
+    what it holds. Raises InputError.
+    """
+    planned = {one.urn: one.id for one in plan.resources if not one.external}
+    for one in held:
+        new = planned.get(one.urn, "")
+        if one.type in LOSSES and new and one.id and new.lower() != one.id.lower():
+            old_name, new_name = one.id.rpartition("/")[2], new.rpartition("/")[2]
+            raise InputError(
+                f"{one.name} is {old_name} and would become {new_name}: {LOSSES[one.type]} would be lost",
+                where=env,
+                fix="put back forestay:stem, forestay:names, subscription and group, or make a new environment",
+            )
+
+
+def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None], *, create: bool) -> Outcome:
+    progress = Progress(say)
+
+    def work() -> Mapping[str, Any]:
+        opened = _open(stack, lambda: declare(stack.settings), create=create)
+        method = getattr(opened, command)
+        given: dict[str, Any] = {"on_event": progress, "color": "never"}
+        if command in ("up", "refresh", "destroy"):
+            given |= {"show_secrets": False, "suppress_progress": True}
+        method(**given)
+        return opened.outputs() if command == "up" else {}
+
+    found = _call(stack, work, progress)
+    return Outcome(stack.name, command, tuple(progress.steps.values()), _outputs(found))
+
+
+def _open(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> automation.Stack:
+    from pulumi import automation
+
+    root = str(stack.path.parent.parent)
+    workspace = automation.LocalWorkspace(work_dir=root, program=program, env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true"})
+    choose = automation.Stack.create_or_select if create else automation.Stack.select
+    return choose(stack.name, workspace)
+
+
+def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = None) -> Any:
+    """Do something with Pulumi; what it refuses becomes a message."""
+    from pulumi.automation import errors
+
+    if shutil.which("pulumi") is None:
+        raise OutsideError(
+            "no `pulumi` on PATH",
+            fix="install Pulumi's CLI (pulumi.com/docs/install); `forestay infra plan` needs none",
+        )
+    try:
+        return work()
+    except ForestayError:
+        raise
+    except errors.CommandError as error:
+        raise explain(str(error), stack.name, progress.errors if progress else ()) from error
+    except errors.InvalidVersionError as error:
+        raise OutsideError(f"this `pulumi` is too old: {error}", fix="install a newer one") from error
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise OutsideError(f"`pulumi` does not start: {error}", fix="run `pulumi version` to see why") from error
+
+
+def _outputs(found: Mapping[str, Any], *, secrets: bool = False) -> dict[str, Any]:
+    return {key: one.value if secrets or not one.secret else "[secret]" for key, one in sorted(found.items())}
+
+
+def _op(metadata: Any) -> str:
+    return str(getattr(metadata.op, "value", metadata.op))
+
+
+def _short(metadata: Any) -> str:
+    return f"{metadata.type.removeprefix('azure-native:')} {metadata.urn.rpartition('::')[2]}"
