@@ -120,7 +120,7 @@ class Loop:
             if record.score is not None:
                 self.completed += 1
                 self._note_made(record.plan.algorithm)
-                self._note_refit(record.plan, record.result, max(record.seconds, record.growing or 0.0))
+                self._note_refit(record.plan, record.result, record.growing or record.seconds)
                 if record.plan.rows is not None:
                     self._sampled.add(record.plan.id)
                 self._adopt(record)
@@ -305,7 +305,7 @@ class Loop:
             self._sampled.add(plan.id)
         self._kept.append(_Kept(result, self.folder / outcome.plan.id))
         self._drop_weak()
-        self._note_refit(plan, result, max(seconds, outcome.growing_seconds))
+        self._note_refit(plan, result, outcome.growing_seconds or seconds)
         self._reserve()
         self.listener.trial_finished(result, best)
 

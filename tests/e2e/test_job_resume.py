@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
+import pandas as pd
 import pytest
 
 from tests.conftest import Run
@@ -165,6 +167,42 @@ def test_a_killed_forecast_ends_as_one_that_was_not(forestay: Run, project: Path
     assert min(started) > 2
     assert len(started) == len(set(started))
     assert ranked("cut") == expected
+
+
+HELD_OUT = JOB.replace("n_cross_validations: 3", "validation_data_size: 0.2").replace("max_trials: 9", "max_trials: 4")
+
+
+@pytest.mark.slow
+def test_a_job_killed_before_and_while_its_model_is_fitted_again_ends_with_it(
+    forestay: Run, project: Path, job: Path
+) -> None:
+    job.write_text(HELD_OUT, encoding="utf-8")
+
+    def answer(*words: str) -> Any:
+        done = forestay(*words, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert stopped(project, 3, signal.SIGKILL, "submit", str(job), "--set", "name=cut") == -signal.SIGKILL
+    assert stopped(project, "again on all", signal.SIGKILL, "resume", "cut") == -signal.SIGKILL
+    before = answer("job", "leaderboard", "cut")["trials"]
+    assert [trial["rows"] for trial in before] == [192] * 4
+    assert answer("job", "trial", "cut")["refit"] is None
+    done = forestay("job", "resume", "cut")
+    assert done.returncode == 0, done.stderr
+    assert not re.search(r"^trial +\d+ ", done.stderr, re.MULTILINE)
+    assert answer("job", "show", "cut")["status"] == "Completed"
+    after = answer("job", "leaderboard", "cut")["trials"]
+    keys = ("rank", "id", "algorithm", "score", "status", "chosen")
+    assert [[trial[key] for key in keys] for trial in after] == [[trial[key] for key in keys] for trial in before]
+    assert [trial["rows"] for trial in after] == [240 if trial["chosen"] else 192 for trial in after]
+    told = answer("job", "trial", "cut")
+    assert (told["refit"]["refitted"], told["refit"]["rows"], told["refit"]["judged_rows"]) == (True, 240, 192)
+    outputs = Path(answer("model", "register", "cut", "--name", "M")["path"])
+    assert outputs == Path(told["path"])
+    golden = json.loads((outputs / "golden.json").read_text(encoding="utf-8"))
+    assert joblib.load(outputs / "model.pkl").predict(pd.DataFrame(golden["rows"])).tolist() == golden["predictions"]
+    assert not list((project / ".forestay" / "tmp").iterdir())
 
 
 def test_a_job_that_is_not_there_can_not_go_on(forestay: Run, project: Path) -> None:
