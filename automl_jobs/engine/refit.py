@@ -95,10 +95,10 @@ class Refits:
         rounds = parameters.get("rounds")
         self._known[plan.id] = _Known(plan, int(rounds) if rounds else None, seconds)
 
-    def seconds(self, trial: str) -> float:
-        """What fitting a trial again will take."""
+    def seconds(self, trial: str, caution: float = CAUTION) -> float:
+        """What fitting a trial again will take, with so much caution: more is kept for it than it needs to begin."""
         known = [self._known[part] for part in self._parts(trial)]
-        return SPARE_SECONDS + CAUTION * self.ratio * sum(one.seconds for one in known)
+        return SPARE_SECONDS + caution * self.ratio * sum(one.seconds for one in known)
 
     def reserve(self, ranked: Sequence[str], budget: float, blended: bool) -> float:
         """Seconds to keep for it while trials are still tried.
@@ -122,7 +122,8 @@ class Refits:
             return "it is not known which trials it is made of"
         if any(self._known[part].plan.rows is not None for part in parts):
             return "it learned from a sample of the rows; a fit on all of them would be another model"
-        needed = self.seconds(trial)
+        # It is stopped when the time is up, and the model stays.
+        needed = self.seconds(trial, caution=1.0)
         return "" if needed <= left else f"it would take about {needed:.1f} s, and {max(0.0, left):.1f} s were left"
 
     def request(self, trial: str, algorithm: str, files: Callable[[str], Path]) -> Refit:
