@@ -1,0 +1,61 @@
+"""The rules as policies of Pulumi's own policy framework.
+
+The engine hands over the stack's configuration in the environment, as it does to a program. An input that is not known
+yet in a preview raises when a rule reads it; the framework then says which rule could not look, and looks at `up`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import pulumi_policy as policy
+from pulumi.runtime.config import get_config_env
+
+from infra import stackfile
+from infra.policies.estate import STACK_RULES
+from infra.policies.model import Facts, Rule, StackRule, Subject
+from infra.policies.rules import RULES
+
+NAME = "forestay"
+
+
+def start() -> None:
+    """Serve the pack until the engine ends it."""
+    known = facts(get_config_env(), os.environ.get("PULUMI_STACK", ""))
+    policies: list[policy.Policy] = [_resource_policy(rule, known) for rule in RULES]
+    policies += [_stack_policy(rule, known) for rule in STACK_RULES]
+    policy.PolicyPack(NAME, policies)
+
+
+def facts(config: Mapping[str, str], stack: str) -> Facts:
+    """What the rules need to know of the stack; nothing where the engine only asks which rules there are."""
+    if not config:
+        return Facts()
+    # Secrets of services arrive in clear here; no rule needs them.
+    without = {key: text for key, text in config.items() if key != "forestay:services"}
+    return Facts.of(stackfile.from_pulumi(without, stack))
+
+
+def _resource_policy(rule: Rule, known: Facts) -> policy.ResourceValidationPolicy:
+    def validate(args: policy.ResourceValidationArgs, report: Callable[..., None]) -> None:
+        subject = Subject(args.resource_type, args.name, args.props, args.urn, args.opts.protect)
+        for message in rule.check(subject, known):
+            report(f"{args.name} {message}; {rule.fix}")
+
+    return policy.ResourceValidationPolicy(rule.name, rule.what, validate, policy.EnforcementLevel(rule.level))
+
+
+def _stack_policy(rule: StackRule, known: Facts) -> policy.StackValidationPolicy:
+    def validate(args: policy.StackValidationArgs, report: Callable[..., None]) -> None:
+        stack = [_subject(one) for one in args.resources]
+        names = {one.urn: one.name for one in stack}
+        for violation in rule.check(stack, known):
+            report(f"{names[violation.urn]} {violation.message}; {rule.fix}", violation.urn)
+
+    return policy.StackValidationPolicy(rule.name, rule.what, validate, policy.EnforcementLevel(rule.level))
+
+
+def _subject(one: policy.PolicyResource) -> Subject:
+    sources = {key: tuple(source.urn for source in found) for key, found in one.property_dependencies.items()}
+    return Subject(one.resource_type, one.name, one.props, one.urn, one.opts.protect, sources=sources)
