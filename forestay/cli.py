@@ -36,6 +36,11 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
             "plan": Lazy("forestay.commands.infra:plan", "What a stack would make, cost and allow; no login."),
+            "preview": Lazy("forestay.commands.infra_operate:preview", "What `up` would change; changes nothing."),
+            "up": Lazy("forestay.commands.infra_operate:up", "Make the stack what its file says."),
+            "outputs": Lazy("forestay.commands.infra_operate:outputs", "The stack's outputs."),
+            "refresh": Lazy("forestay.commands.infra_operate:refresh", "Write what is there into the state."),
+            "destroy": Lazy("forestay.commands.infra_operate:destroy", "Delete what the stack owns."),
         },
     ),
     "data": (

@@ -1,0 +1,186 @@
+"""`forestay infra preview|up|outputs|refresh|destroy`: change a stack through Pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forestay.cli import Command, console
+from forestay.commands.infra import env_option
+from forestay.errors import InputError, Interrupted, RunFailed
+
+if TYPE_CHECKING:
+    from infra.operate import Held, Outcome
+    from infra.plan.model import Plan
+    from infra.stackfile import Stack
+
+
+def yes_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--yes`: don't ask; needed where there is no terminal."""
+    return click.option("--yes", "-y", is_flag=True, help="Don't ask; needed off a terminal.")(command)
+
+
+@click.command(cls=Command)
+@env_option
+@click.pass_context
+def preview(context: click.Context, env: str) -> None:
+    """What `up` would make, change and delete, against what the stack holds; changes nothing.
+
+    Policies are those of `infra plan`; exit code 1 when a mandatory one is violated.
+
+    Example: forestay infra preview --env dev
+    """
+    from infra import operate
+    from infra.program import declare
+
+    stack, _ = _allowed(context, env)
+    found = operate.preview(stack, declare, console(context).note)
+    console(context).emit(found.as_dict(), lambda: _outcome_view(found, "would be"))
+
+
+@click.command(cls=Command)
+@env_option
+@yes_option
+@click.pass_context
+def up(context: click.Context, env: str, yes: bool) -> None:
+    """Make the stack what its file says, with live progress. Run again after a failure: it goes on where it stopped.
+
+    Refused when a mandatory policy is violated, or when a changed name would make data anew.
+
+    Example: forestay infra up --env dev --yes
+    """
+    from infra import operate
+    from infra.program import declare
+
+    _answerable(context, yes)
+    stack, _ = _allowed(context, env)
+    say = console(context).note
+    if not yes:
+        before = operate.preview(stack, declare, say)
+        for line in _outcome_view(before, "would be"):
+            say(line)
+        if before.steps:
+            _agree(context, f"Change the stack {env}?")
+    found = operate.up(stack, declare, say)
+    console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
+
+
+@click.command(cls=Command)
+@env_option
+@click.option("--show-secrets", is_flag=True, help="Print secret outputs too.")
+@click.pass_context
+def outputs(context: click.Context, env: str, show_secrets: bool) -> None:
+    """The stack's outputs; secret ones are masked.
+
+    Example: forestay infra outputs --env dev
+    """
+    from forestay.console import table
+    from infra import operate
+
+    found = operate.outputs(_stack(env), secrets=show_secrets)
+    console(context).emit(found, table(["output", "value"], list(found.items())))
+
+
+@click.command(cls=Command)
+@env_option
+@yes_option
+@click.pass_context
+def refresh(context: click.Context, env: str, yes: bool) -> None:
+    """Look at what is there in Azure and write it into the state; nothing in Azure changes.
+
+    Example: forestay infra refresh --env dev --yes
+    """
+    from infra import operate
+    from infra.program import declare
+
+    _answerable(context, yes)
+    if not yes:
+        _agree(context, f"Write what is there in Azure into the state of {env}?")
+    found = operate.refresh(_stack(env), declare, console(context).note)
+    console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
+
+
+@click.command(cls=Command)
+@env_option
+@yes_option
+@click.pass_context
+def destroy(context: click.Context, env: str, yes: bool) -> None:
+    """Delete everything that the stack owns, after saying what will be lost. Refused while anything is protected.
+
+    What others own (`forestay:existing`) stays.
+
+    Example: forestay infra destroy --env dev --yes
+    """
+    from infra import operate
+    from infra.program import declare
+
+    _answerable(context, yes)
+    stack = _stack(env)
+    held = [one for one in operate.state(stack) if one.id and not one.external]
+    operate.refuse_protected(held, env)
+    for line in _losses(held, env):
+        console(context).note(line)
+    if not yes:
+        _agree(context, f"Destroy the stack {env}?")
+    found = operate.destroy(stack, declare, console(context).note)
+    document = {**found.as_dict(), "lost": [one.as_dict() for one in held if one.loss]}
+    console(context).emit(document, lambda: _outcome_view(found, ""))
+
+
+def _stack(env: str) -> Stack:
+    from forestay import project
+    from infra import stackfile
+
+    return stackfile.load(project.root(), env)
+
+
+def _allowed(context: click.Context, env: str) -> tuple[Stack, Plan]:
+    """The stack and its plan. Raises RunFailed for a violated policy, InputError where a new name would lose data."""
+    from infra import operate
+    from infra.plan import build, prices
+    from infra.program import declare
+
+    stack = _stack(env)
+    held = operate.state(stack)
+    plan = build.plan(stack, prices.load(), declare)
+    operate.refuse_renamed(held, plan, env)
+    mandatory = [one for one in plan.policy if one.level == "mandatory"]
+    for finding in mandatory:
+        name = finding.resource.rpartition("::")[2]
+        console(context).warn(f"{finding.rule}: {name} {finding.message}; {finding.fix}")
+    if mandatory:
+        count = len(mandatory)
+        raise RunFailed(
+            f"{count} mandatory polic{'ies are' if count > 1 else 'y is'} violated", where=env, fix="see above"
+        )
+    return stack, plan
+
+
+def _answerable(context: click.Context, yes: bool) -> None:
+    """Before anything is asked or done: without a terminal only `--yes` is an answer. Raises InputError."""
+    import sys
+
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError("this changes a stack, and nobody can be asked", where="--yes", fix="add --yes")
+
+
+def _agree(context: click.Context, question: str) -> None:
+    if not console(context).confirm(question):
+        raise Interrupted("nothing was done")
+
+
+def _losses(held: Sequence[Held], env: str) -> Iterator[str]:
+    yield f"{env}: {len(held)} resources will be deleted"
+    yield from (f"  {one.name} ({one.id.rpartition('/')[2]}): {one.loss}" for one in held if one.loss)
+
+
+def _outcome_view(found: Outcome, would: str) -> Iterator[str]:
+    """The steps, with the inputs that differ, and their count."""
+    for step in found.steps:
+        differing = f": {', '.join(step.diffs)}" if step.diffs else ""
+        yield f"{step.op} {step.type.removeprefix('azure-native:')} {step.name}{differing}"
+    counts = ", ".join(f"{count} {op}" for op, count in found.changes.items()) or "no change"
+    yield f"{found.env}: {f'{would} ' if would else ''}{counts}"
+    yield from (f"  {name} = {value}" for name, value in found.outputs.items())
