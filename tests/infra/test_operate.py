@@ -103,6 +103,20 @@ def happening(op: str, *, done: bool = False, **more: Any) -> dict[str, Any]:
     return {"resOutputsEvent" if done else "resourcePreEvent": {"metadata": metadata}}
 
 
+HISTORY = json.dumps(
+    [
+        {
+            "kind": "update",
+            "startTime": "2026-01-01T00:00:00.000Z",
+            "endTime": "2026-01-01T00:00:01.000Z",
+            "message": "",
+            "environment": {},
+            "config": {},
+            "result": "succeeded",
+            "version": 1,
+        }
+    ]
+)
 SUMMARY = {"summaryEvent": {"resourceChanges": {"create": 1}, "durationSeconds": 1}}
 
 
@@ -123,24 +137,7 @@ def test_up_tells_its_progress_and_the_outputs(pulumi: Pulumi, capsys: pytest.Ca
     pulumi.put("up", events=[happening("create"), happening("create", done=True), SUMMARY])
     pulumi.put("stack output --show-secrets", out=json.dumps({"workspace": "mlw", "key": "hunter2"}))
     pulumi.put("stack output", out=json.dumps({"workspace": "mlw", "key": "[secret]"}))
-    pulumi.put(
-        "stack history",
-        out=json.dumps(
-            [
-                {
-                    "kind": "update",
-                    "startTime": "2026-01-01T00:00:00.000Z",
-                    "message": "",
-                    "environment": {},
-                    "config": {},
-                    "result": "succeeded",
-                    "endTime": "2026-01-01T00:00:01.000Z",
-                    "version": 1,
-                    "resourceChanges": {"create": 1},
-                }
-            ]
-        ),
-    )
+    pulumi.put("stack history", out=HISTORY)
     code, out, err = run(capsys, "up", "--env", "dev", "--yes")
     assert code == 0, err
     assert "create storage:StorageAccount storage ..." in err
@@ -167,9 +164,11 @@ def test_destroy_refuses_what_is_protected_and_says_what_is_lost(
     assert not [call for call in pulumi.calls if call.startswith("destroy")]
     pulumi.holds(stored())
     pulumi.put("destroy", events=[happening("delete"), SUMMARY])
-    pulumi.put("stack history", out="[{}]")
-    code, _, err = run(capsys, "destroy", "--env", "dev", "--yes")
+    pulumi.put("stack history", out=HISTORY)
+    code, out, err = run(capsys, "destroy", "--env", "dev", "--yes", "-o", "json")
+    assert code == 0, err
     assert "all data, models and logs in it" in err
+    assert [one["urn"] for one in json.loads(out)["lost"]] == [URN]
 
 
 def test_a_changed_stem_on_a_live_stack_is_refused(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:
