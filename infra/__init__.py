@@ -2,5 +2,8 @@
 
 settings, services   what a stack file may say (pydantic)
 stackfile            stacks/Pulumi.<env>.yaml -> StackSettings, problems with file:line
-naming               Azure's names from stem, environment and subscription
+naming, addresses    Azure's names and ids from stem, environment and subscription
+program              the program: `declare(settings)`, by estate and components; `pulumi up` starts it through __main__
+plan                 what it would make, without an engine; policies: what it may not
+operate              preview, up, refresh, destroy through Pulumi; engine_errors: what was refused, explained
 """

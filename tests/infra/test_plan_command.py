@@ -14,6 +14,7 @@ import pytest
 from forestay import cli
 
 ROOT = Path(__file__).parents[2]
+PERSON = "22222222-2222-4222-8222-222222222222"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -71,6 +72,16 @@ def test_a_mandatory_rule_that_is_violated_ends_in_1(project: Path, capsys: pyte
     code, _, err = run(capsys, "--env", "prod", "--graph", "dot")
     assert code == 1
     assert "locked-data: storage holds data" in err
+
+
+def test_people_get_only_listed_roles(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (project / "stacks" / "Pulumi.prod.yaml").open("a", encoding="utf-8") as stack:
+        stack.write(f"  forestay:principals: {{submitters: [{PERSON}], deployers: [{PERSON}]}}\n")
+    code, out, _ = run(capsys, "--env", "prod", "-o", "json")
+    plan = json.loads(out)
+    assert (code, plan["policy"]) == (0, [])
+    theirs = {(one["role"], one["scope"]) for one in plan["roles"] if one["principal"] == PERSON}
+    assert {("AzureML Data Scientist", "workspace"), ("AcrPush", "registry")} <= theirs
 
 
 def test_a_saved_plan_shows_what_a_change_changes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from infra import stackfile
+from infra.components.roles import DEFINITIONS
 from infra.plan.model import PlannedResource
 from infra.policies.check import check
 from infra.policies.estate import STACK_RULES
 from infra.policies.model import Facts
+from infra.policies.roles import ROLES
 from infra.policies.rules import RULES, TAGGED
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +260,12 @@ def test_facts_come_from_the_settings() -> None:
     assert stacks["prod-services"] == stacks["prod"]
     assert stacks["dev"] == Facts(development=True, required_tags=("owner", "costCenter"))
     assert not stacks["test"].production
+
+
+def test_the_program_gives_only_what_the_list_names() -> None:
+    assert {guid: role.name for guid, role in ROLES.items() if role.name in DEFINITIONS} == {
+        guid: name for name, guid in DEFINITIONS.items()
+    }
 
 
 def test_tags_are_asked_of_types_that_take_them() -> None:
