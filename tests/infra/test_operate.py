@@ -42,7 +42,7 @@ raise SystemExit(code)
 """
 EMPTY = {"version": 3, "deployment": {"resources": []}}
 STORE = "azure-native:storage:StorageAccount"
-COMPONENT = "forestay:estate:Storage"
+COMPONENT = "forestay:infra:Storage"
 URN = f"urn:pulumi:dev::forestay::{COMPONENT}${STORE}::storage"
 
 
@@ -176,7 +176,7 @@ def test_a_changed_stem_on_a_live_stack_is_refused(pulumi: Pulumi, capsys: pytes
     stack = Path("stacks/Pulumi.dev.yaml")
     stack.write_text(stack.read_text(encoding="utf-8").replace("stem: categorize", "stem: category"), encoding="utf-8")
     code, _, err = run(capsys, "up", "--env", "dev", "--yes")
-    assert code == 2
+    assert code == 2, err
     assert "put back forestay:stem" in err
     assert "all data, models and logs in it would be lost" in err
     assert not [call for call in pulumi.calls if call.startswith("up")]
@@ -187,7 +187,9 @@ def test_the_same_names_are_not_refused(pulumi: Pulumi) -> None:
     stack = stackfile.load(Path.cwd(), "dev")
     held = operate.state(stack)
     assert [one.name for one in held] == ["storage"]
-    operate.refuse_renamed(held, plan(stack, load(), declare), "dev")
+    planned = plan(stack, load(), declare)
+    assert held[0].urn in {one.urn for one in planned.resources}
+    operate.refuse_renamed(held, planned, "dev")
 
 
 def test_a_run_that_was_cut_off_is_told(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:
