@@ -3,7 +3,8 @@
 settings, services   what a stack file may say (pydantic)
 stackfile            stacks/Pulumi.<env>.yaml -> StackSettings, problems with file:line
 naming, addresses    Azure's names and ids from stem, environment and subscription
-program              the program: `declare(settings)`, by estate and components; `pulumi up` starts it through __main__
+program              the program: `declare(settings)`; `pulumi up` starts it through __main__
+estate, serving      what each layer declares, out of components
 plan                 what it would make, without an engine; policies: what it may not
 operate              preview, up, refresh, destroy through Pulumi; engine_errors: what was refused, explained
 """

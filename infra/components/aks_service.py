@@ -29,7 +29,7 @@ CSI_DRIVER = "secrets-store.csi.k8s.io"
 
 
 def kubeconfig(credentials: str | None) -> str:
-    """The way into the cluster, with the login that is there: kubelogin takes az's, or a pipeline's federated token.
+    """The way into the cluster: kubelogin asks for a token with the login of the az command.
 
     Parameters
     ----------

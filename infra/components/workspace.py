@@ -13,7 +13,7 @@ from infra.components.base import Common, Component, Reference, Text
 from infra.components.storage import CustomerKey
 from infra.settings import Network
 
-# Roles reach every part of Azure some minutes after they are granted; a creation that comes too early is tried again.
+# A managed network that is provisioned at once takes tens of minutes.
 CREATE_MINUTES = "60m"
 
 

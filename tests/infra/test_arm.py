@@ -11,7 +11,7 @@ import pytest
 from infra.settings import StackSettings
 from tests.infra.conftest import Changed
 from tests.infra.recording import Recorded, arm_check, record
-from tests.infra.test_cluster import THEIR_CLUSTER
+from tests.infra.test_cluster import EVERYTHING, THEIR_CLUSTER
 from tests.infra.test_estate import ESTATES, PRINCIPALS, THEIRS, existing_id
 from tests.infra.test_network import THEIR_NETWORK
 from tests.infra.test_serving import recorded_services
@@ -29,31 +29,18 @@ KEY = {"keyVault": existing_id("Microsoft.KeyVault/vaults", "keys"), "key": "for
 COMBINATIONS = {
     "people": ("dev", {"principals": PRINCIPALS}),
     "serverless": ("dev", {"training": {"serverless": True}}),
-    "private serverless": ("prod", {"training": {"serverless": True}}),
     "shared keys": ("dev", {"storage": {"sharedKeys": True, "redundancy": "gzrs"}}),
-    "customer key of storage": ("prod", {"encryption": {**KEY, "storage": True}}),
+    "customer key of storage": ("dev", {"encryption": {**KEY, "storage": True}}),
     "existing": ("dev", {"existing": THEIRS}),
     "existing private": ("prod", {"existing": THEIRS}),
-    "cluster with everything": (
-        "test",
-        {
-            "aks": {
-                "pools": [{"name": "system", "zones": ["1", "2"]}, {"name": "big", "mode": "user", "minNodes": 0}],
-                "defender": True,
-                "policyAddon": True,
-                "azureMlExtension": True,
-                "kubernetesVersion": "1.33",
-                "upgradeChannel": "node_image",
-            }
-        },
-    ),
+    "cluster with everything": ("test", {"aks": EVERYTHING}),
     "public cluster in a private network": ("prod", {"aks": {"authorizedRanges": ["203.0.113.0/24"]}}),
     "names by a policy": ("prod", {"network": {"access": "private", "dnsZones": "none"}}),
     "network of others": ("prod", {"existing": THEIR_NETWORK}),
-    "cluster of others": ("dev", {"existing": {"aks": THEIR_CLUSTER}}),
+    "cluster of others": ("dev", {"existing": {"aks": THEIR_CLUSTER}, "aks": {}}),
     "approved": (
         "prod",
-        {"network": {"access": "private", "outbound": "approved", "approvedHosts": ["a.contoso.com"]}},
+        {"network": {"access": "private", "outbound": "approved", "approvedHosts": ["a.contoso.com", "*.contoso.net"]}},
     ),
 }
 

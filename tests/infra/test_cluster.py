@@ -9,6 +9,14 @@ from tests.infra.recording import Recorded, record
 from tests.infra.test_estate import existing_id
 
 THEIR_CLUSTER = existing_id("Microsoft.ContainerService/managedClusters", "theircluster")
+EVERYTHING = {
+    "pools": [{"name": "system", "zones": ["1", "2"]}, {"name": "big", "mode": "user", "minNodes": 0}],
+    "defender": True,
+    "policyAddon": True,
+    "azureMlExtension": True,
+    "kubernetesVersion": "1.33",
+    "upgradeChannel": "node_image",
+}
 Shipped = Callable[[str], Recorded]
 
 
@@ -64,7 +72,7 @@ def test_pods_are_trusted_by_the_cluster_that_issues_their_tokens(shipped: Shipp
 
 
 def test_the_extension_is_attached_after_reader_was_granted(changed: Changed) -> None:
-    found = record(changed("test", aks={"azureMlExtension": True}))
+    found = record(changed("test", aks=EVERYTHING))
     extension = found.one("kubernetesconfiguration:Extension")
     assert extension.inputs["configurationSettings"]["inferenceRouterHA"] == "False"  # fewer than three nodes
     attached = found.one("machinelearningservices:Compute", "aks-azureml-compute")

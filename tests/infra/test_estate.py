@@ -210,7 +210,7 @@ def test_a_workspace_of_others_keeps_what_it_stands_on(changed: Changed) -> None
 def test_a_customer_key_encrypts_what_holds_data(changed: Changed) -> None:
     vault = existing_id("Microsoft.KeyVault/vaults", "keys")
     found = record(
-        changed("prod", encryption={"keyVault": vault, "key": "forestay", "version": "a" * 32, "storage": True})
+        changed("dev", encryption={"keyVault": vault, "key": "forestay", "version": "a" * 32, "storage": True})
     )
     account = found.one("storage:StorageAccount")
     assert account.inputs["encryption"]["keyVaultProperties"]["keyVaultUri"] == "https://keys.vault.azure.net"
