@@ -102,7 +102,7 @@ KNOWN: tuple[Known, ...] = (
         r"RoleAssignmentExists",
         RunFailed,
         "the same role was already given by somebody else",
-        "remove that assignment, or adopt it with `forestay infra import --env {env}`",
+        "remove that assignment, or adopt it with `pulumi import`",
     ),
     _known(
         r"AuthorizationFailed|does not have authorization|LinkedAuthorizationFailed",
