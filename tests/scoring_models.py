@@ -262,9 +262,9 @@ def change_weight(outputs: Path) -> None:
 
 
 def rehash(outputs: Path) -> None:
-    """Write the hash of the model that lies in `outputs` into its schema."""
+    """Write the hashes of the files that lie in `outputs` into its schema."""
     schema = json.loads((outputs / "model_schema.json").read_text())
-    schema["files"]["model.pkl"] = _hash(outputs / "model.pkl")
+    schema["files"] = {name: _hash(outputs / name) for name in schema["files"]}
     _write_json(outputs / "model_schema.json", schema)
 
 

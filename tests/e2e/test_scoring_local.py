@@ -18,8 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import psutil
 import pytest
+import skops.io
 
 from automl_jobs.runs import JobStart, RunStore, TrialResult
 from forestay.errors import InputError, RunFailed
@@ -229,6 +231,8 @@ def test_a_changed_weight_fails(copy: Path, home: Path) -> None:
 
 def test_a_changed_weight_fails_even_with_hashes_made_to_fit(copy: Path, home: Path, bank: Model) -> None:
     scoring_models.change_weight(copy / "model")
+    # The served model is the skops one: it has to lie as well.
+    skops.io.dump(joblib.load(copy / "model" / "model.pkl"), copy / "model" / "model.skops")
     scoring_models.rehash(copy / "model")
     folder = open_folder(copy)
     hashes = {name: environment.project.sha256(copy / name) for name in folder.files}
@@ -350,7 +354,7 @@ elif words[0] == "run":
     bound = socket.create_server((host, int(port)))
     bound.set_inheritable(True)
     folder = Path((state / "context").read_text())
-    command = server.command(Path({clean!r}), folder, bound.fileno(), "forestay:container")
+    command = server.command(Path({clean!r}), folder, [bound.fileno()], "forestay:container")
     os.execve(command[0], command, server.variables(folder))
 elif words[0] == "stats":
     print("100MiB / 1GiB")
