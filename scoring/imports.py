@@ -75,7 +75,8 @@ def traced(
     say("tracing what serving imports")
     everything, answer = _first(model, code, golden)
     everything = _without_optional(everything, answer, set(schema.packages), model, code, golden)
-    project.write_json(kept, dict(sorted(everything.items())))
+    everything = dict(sorted(everything.items()))  # as it is read again: the same model gives the same folder
+    project.write_json(kept, everything)
     return everything
 
 
