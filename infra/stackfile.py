@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
 from forestay.documents.names import closest, shown, suggest
-from forestay.documents.problems import Wording, home_of, keys, section_at, translate
+from forestay.documents.problems import Wording, home_of, in_order, keys, section_at, translate
 from forestay.errors import InputError, Problem
 from infra import naming
 from infra.settings import SERVICES, StackSettings
@@ -102,7 +102,7 @@ def check(file: Document, name: str, path: Path) -> Stack:
     except ValidationError as error:
         problems += translate(error, StackSettings, document, WORDING)
     if problems:
-        raise InputError.of(sorted(problems, key=_order))
+        raise InputError.of(in_order(problems))
     naming.check_given(settings.names, document.place(("names",)))
     return Stack(name, path, settings, document, file.data["config"])
 
@@ -188,11 +188,6 @@ def _belongs(path: KeyPath, model: type[BaseModel], document: Document) -> str:
             return f"it belongs under `{PROJECT}:{home}:`"
     section = section_at(model, path[:-1])
     return suggest(key, list(keys(section)) if section else [], "valid here")
-
-
-def _order(problem: Problem) -> tuple[str, int]:
-    name, _, line = problem.where.rpartition(":")
-    return (name, int(line)) if line.isdigit() else (problem.where, 0)
 
 
 WORDING = Wording(EXAMPLES, _belongs, lambda _: "this stack", "see the settings' reference")

@@ -14,7 +14,7 @@ from automl_jobs.spec.jobs import BY_TASK, ClassificationJob, JobSpec
 from automl_jobs.spec.problems import WORDING, property_problems
 from forestay.documents.document import Document, KeyPath, Kind, parse, parse_value, read_text
 from forestay.documents.names import shown, suggest
-from forestay.documents.problems import bare, inside, keys, section_at, translate
+from forestay.documents.problems import bare, in_order, inside, keys, section_at, translate
 from forestay.errors import InputError, Problem
 
 JOB_FILE = Kind("job file", "`type: automl` and `task: classification`", "`forestay job new DATA --target COLUMN`")
@@ -89,13 +89,8 @@ def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJo
     except ValidationError as error:
         problems += translate(error, model, document, WORDING)
     if problems:
-        raise InputError.of(sorted(problems, key=_order))
+        raise InputError.of(in_order(problems))
     return LoadedJob(spec, path, text, _warnings(document), document)
-
-
-def _order(problem: Problem) -> tuple[str, int]:
-    name, _, line = problem.where.rpartition(":")
-    return (name, int(line)) if line.isdigit() else (problem.where, 0)
 
 
 def _steps(model: type[BaseModel], key: str) -> list[str]:

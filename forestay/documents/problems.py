@@ -163,3 +163,13 @@ def _at(data: Any, path: KeyPath) -> Any:
     for step in path:
         data = data[step] if isinstance(data, dict) and step in data else None
     return data
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Problems in the order of the file's lines; those without a line, such as `--set KEY`, by their place."""
+    return sorted(problems, key=_line)
+
+
+def _line(problem: Problem) -> tuple[str, int]:
+    name, _, line = problem.where.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (problem.where, 0)
