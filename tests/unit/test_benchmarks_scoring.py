@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,12 +18,12 @@ from benchmarks.scoring.report import Cell
 class Answers(http.server.BaseHTTPRequestHandler):
     """Every fourth request fails."""
 
-    count = 0
+    numbers: ClassVar[Iterator[int]]
 
     def do_POST(self) -> None:
-        Answers.count += 1
+        number = next(Answers.numbers)  # one step, so that two threads never have the same
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(500 if Answers.count % 4 == 0 else 200)
+        self.send_response(500 if number % 4 == 0 else 200)
         self.end_headers()
         self.wfile.write(b"{}")
 
@@ -32,6 +33,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
+    Answers.numbers = itertools.count(1)
     with http.server.ThreadingHTTPServer((load.HOST, 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -41,7 +43,6 @@ def port() -> Iterator[int]:
 
 
 def test_requests_are_bounded_in_count_and_failures_are_counted(port: int) -> None:
-    Answers.count = 0
     found = load.run(os.getpid(), port, "/score", b"{}", clients=4, count=40, seconds=30)
     assert (found.requests, found.failed) == (30, 10)
     assert 0 < found.p50_ms <= found.p99_ms
