@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -235,6 +235,8 @@ class DateParts(TransformerMixin, BaseEstimator):
     Parts that don't vary in training are left out.
     """
 
+    PERIODS: ClassVar = {"month": 12, "weekday": 7, "hour": 24}
+
     def __init__(self, cycles: bool = False) -> None:
         self.cycles = cycles
 
@@ -245,15 +247,22 @@ class DateParts(TransformerMixin, BaseEstimator):
         month = dates.dt.month.to_numpy(dtype="float64")
         elapsed = (dates - self.origins_[name]) / pd.Timedelta(days=1)
         parts = {"elapsed": elapsed.to_numpy(dtype="float64"), "day": dates.dt.day.to_numpy(dtype="float64")}
-        if self.cycles:
-            for part, values, period in (("month", month, 12), ("weekday", weekday, 7), ("hour", hour, 24)):
-                parts[f"{part}_sin"] = np.sin(2 * np.pi * values / period)
-                parts[f"{part}_cos"] = np.cos(2 * np.pi * values / period)
-        else:
-            parts |= {"month": month, "weekday": weekday, "hour": hour}
+        parts |= self._cyclic({"month": month, "weekday": weekday, "hour": hour})
+        if not self.cycles:
             parts["year"] = dates.dt.year.to_numpy(dtype="float64")
             parts["day_of_year"] = dates.dt.day_of_year.to_numpy(dtype="float64")
         return {part: np.where(missing, np.nan, values) for part, values in parts.items()}
+
+    def _cyclic(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Parts that come round again: as they are, or each as the point of a circle."""
+        if not self.cycles:
+            return parts
+        angles = {part: 2 * np.pi * values / self.PERIODS[part] for part, values in parts.items()}
+        return {
+            f"{part}_{axis}": of(angle)
+            for part, angle in angles.items()
+            for axis, of in (("sin", np.sin), ("cos", np.cos))
+        }
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> DateParts:
         self.feature_names_in_ = np.array(X.columns, dtype=object)
@@ -298,12 +307,8 @@ class DateParts(TransformerMixin, BaseEstimator):
             "elapsed": (known - origin) / np.timedelta64(1, "D"),
             "day": (days - months).astype("int64") + 1.0,
         }
-        if self.cycles:
-            for part, values, period in (("month", month, 12), ("weekday", weekday, 7), ("hour", hour, 24)):
-                parts[f"{part}_sin"] = np.sin(2 * np.pi * values / period)
-                parts[f"{part}_cos"] = np.cos(2 * np.pi * values / period)
-        else:
-            parts |= {"month": month, "weekday": weekday, "hour": hour}
+        parts |= self._cyclic({"month": month, "weekday": weekday, "hour": hour})
+        if not self.cycles:
             parts["year"] = years.astype("int64") + 1970.0
             parts["day_of_year"] = (days - years).astype("int64") + 1.0
         return {part: np.where(missing, np.nan, values) for part, values in parts.items()}
