@@ -25,16 +25,18 @@ COUNTS = {1: 400, 100: 150, 1_000: 60, 10_000: 12}
 SECONDS = 25.0
 WARM_UP = 3
 
-
-@click.command()
-@click.option("--scale", default=1.0, show_default=True, help="Of the number of requests: 0.1 for a try.")
-@click.option("--only", help="Only servers with this in their name.")
-@click.option(
+work_option = click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     default=ROOT / "build" / "scoring",
     help="Where the model, environments and logs lie.  [default: build/scoring]",
 )
+
+
+@click.command()
+@click.option("--scale", default=1.0, show_default=True, help="Of the number of requests: 0.1 for a try.")
+@click.option("--only", help="Only servers with this in their name.")
+@work_option
 @click.option(
     "--results",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -23,7 +23,7 @@ import click
 import psutil
 
 from benchmarks.scoring import load, model, servers
-from benchmarks.scoring.__main__ import HERE, ROOT, machine, say
+from benchmarks.scoring.__main__ import HERE, machine, say, work_option
 from forestay import project
 from forestay.errors import ForestayError
 
@@ -153,12 +153,7 @@ def render(found: Soak, seconds: float, stopped: tuple[int, int, bool], passed: 
 
 @click.command()
 @click.option("--minutes", default=10.0, show_default=True, help="How long.")
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=ROOT / "build" / "scoring",
-    help="Where the model, environments and logs lie.  [default: build/scoring]",
-)
+@work_option
 @click.option(
     "--results",
     type=click.Path(path_type=Path, dir_okay=False),
