@@ -173,13 +173,13 @@ class RunStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Any]:
-        """The client, for one write: a lock makes this process the only writer of the database meanwhile."""
+        """The client, for one write: this process is the database's only writer meanwhile, and ends what it began."""
         if self.place.database is None:
             yield self.client
             return
         client = self.client
         try:
-            with project.lock(databases.lock_path(self.place.database), "the run store"):
+            with project.lock(databases.lock_path(self.place.database), "the run store"), project.uninterrupted():
                 yield client
         except OSError as error:
             raise _disk(error, self.place) from error

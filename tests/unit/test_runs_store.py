@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -173,3 +175,21 @@ def test_a_living_and_a_dead_writer_are_told_apart() -> None:
     assert liveness.is_dead({**mine, tags.WRITER_PID: str(ended.pid)})
     reused = {**mine, tags.WRITER_AGE: str(float(mine[tags.WRITER_AGE]) - 60)}  # the number lives, as another process
     assert liveness.is_dead(reused)
+
+
+def test_ctrl_c_waits_until_a_write_is_whole(project: Path) -> None:
+    store = new_store(project / "home")
+    with store.writing() as client:
+        run = client.create_run(client.create_experiment("cut")).info.run_id
+
+    def write_interrupted() -> None:
+        with store.writing() as client:
+            os.kill(os.getpid(), signal.SIGINT)
+            client.log_metric(run, "AUC_weighted", 0.5)
+            client.log_metric(run, "AUC_weighted", 0.75)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_interrupted()
+    assert [metric.value for metric in store.client.get_metric_history(run, "AUC_weighted")] == [0.5, 0.75]
+    with pytest.raises(KeyboardInterrupt):  # and it is answered again afterwards
+        os.kill(os.getpid(), signal.SIGINT)
