@@ -135,9 +135,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: Any) -> Any:
         given = self._given(request, request.news, context)
-        failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in self.missing(given)
-        ]
+        failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in self.missing(given)]
         return provider_pb2.CheckResponse(inputs=pack(given.inputs), failures=failures)
 
     def Diff(self, request: Any, context: Any) -> Any:

@@ -38,7 +38,9 @@ def kubernetes_problems(body: Mapping[str, Any]) -> list[str]:
     validator = _kubernetes(str(body.get("kind")), str(body.get("apiVersion")))
     if validator is None:
         return []
-    return [f"{'.'.join(map(str, one.absolute_path))}: {one.message[:300]}" for one in validator.iter_errors(dict(body))]
+    return [
+        f"{'.'.join(map(str, one.absolute_path))}: {one.message[:300]}" for one in validator.iter_errors(dict(body))
+    ]
 
 
 @functools.cache
