@@ -163,6 +163,6 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A message in one line of bounded length."""
-    line = " ".join(plain(text).split())
+    """A message in one line of bounded length, without the program's traceback."""
+    line = " ".join(plain(text).partition("Traceback (most recent call last)")[0].split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

@@ -120,12 +120,22 @@ class Progress:
     Parameters
     ----------
     say: takes one line of progress.
+
+    Attributes
+    ----------
+    steps: by URN, what happens or would happen. errors: what failed, those of a resource before those of the program,
+        which fails of them.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.steps: dict[str, Step] = {}
-        self.errors: list[str] = []
+        self._of_resources: list[str] = []
+        self._of_program: list[str] = []
+
+    @property
+    def errors(self) -> list[str]:
+        return [*self._of_resources, *self._of_program]
 
     def __call__(self, event: automation.EngineEvent) -> None:
         if event.resource_pre_event:
@@ -159,7 +169,7 @@ class Progress:
         name = str(event.urn or "").rpartition("::")[2]
         line = f"{name}: {text}" if name else text
         if event.severity == "error":
-            self.errors.append(line)
+            (self._of_resources if name else self._of_program).append(line)
         elif event.severity == "warning":
             self.say(f"warning: {line}")
 

@@ -27,12 +27,13 @@ def serve(folder: Path) -> None:
         "azure-native": Azure(cloud, version("pulumi-azure-native")),
         "kubernetes": Kubernetes(cloud, version("pulumi-kubernetes")),
     }
-    ports = {}
+    ports, servers = {}, []
     for name, provider in served.items():
         server = grpc.server(ThreadPoolExecutor(max_workers=32))
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
         ports[name] = server.add_insecure_port("127.0.0.1:0")
         server.start()
+        servers.append(server)  # one that nobody holds stops
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

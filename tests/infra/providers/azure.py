@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -72,6 +73,7 @@ class Azure(Provider):
         return shown
 
     def outputs(self, given: Given, id_: str) -> dict[str, Any]:
+        importlib.import_module(f"pulumi_azure_native.{given.type.split(':')[1]}")  # its classes name the outputs
         asked = mocks.MockResourceArgs(given.type, given.name, plain(without(given.inputs, WRITE_ONLY)))
         made = self._made_up(given.config).new_resource(asked)[1]
         if given.type.endswith("keyvault:Secret"):
@@ -129,20 +131,21 @@ class Azure(Provider):
 
     def _inside(self, request: Request, there: Mapping[str, Any]) -> None:
         """The group, and the resource that this one is a part of, must be there."""
-        parts = request.id.split("/providers/")
-        group = parts[0].lower()
-        if "/resourcegroups/" in group and group != request.id.lower() and group not in there:
+        parts = request.id.lower().split("/providers/")
+        group = parts[0]
+        if group.count("/") < 4 or group == request.id.lower():
+            return  # of the subscription, or the group itself
+        if group not in there:
             raise Refused(f"Code=ResourceGroupNotFound Message=Resource group '{group}' could not be found.")
-        *above, own = parts[1:]
-        scope = "/providers/".join([parts[0], *above]).lower()
-        names = own.split("/") if parts[1:] else []
-        if above and scope not in there:
-            raise Refused(f"Code=ResourceNotFound Message=The scope '{scope}' was not found.")
-        if len(names) > 3 and not above:
-            parent = f"{scope}/providers/{'/'.join(names[:-2])}".lower()
-            single = f"/{names[-3].lower()}" == "/default"  # blobServices/default is always there
-            if not single and parent not in there:
-                raise Refused(f"Code=ParentResourceNotFound Message='{parent}' could not be found.")
+        scope, names = "/providers/".join(parts[:-1]), parts[-1].split("/")
+        if len(parts) > 2:  # stands on another resource
+            parent = scope
+        elif len(names) > 3 and names[-3] != "default":  # is a part of one; blobServices/default is always there
+            parent = f"{scope}/providers/{'/'.join(names[:-2])}"
+        else:
+            return
+        if parent not in there:
+            raise Refused(f"Code=ParentResourceNotFound Message='{parent}' could not be found.")
 
     def _granted_once(self, given: Given, there: Mapping[str, Any]) -> None:
         if not given.type.endswith(":RoleAssignment"):
