@@ -6,22 +6,28 @@ reading of stack files ignores `stackConfigDir`, so it is never asked: the CLI r
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
+from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
 from infra.engine_errors import explain, plain
-from infra.plan.model import COMPONENT_ROOT, Plan
+from infra.plan.model import Plan
 from infra.plan.run import Declare
 from infra.stackfile import Stack
 
 if TYPE_CHECKING:
     from pulumi import automation
 
-SAME = "same"
+SAME, LOOK = "same", "refresh"
+# What only Pulumi knows of: components, providers, the stack.
+NOT_IN_AZURE = ("forestay:", "pulumi:")
 DONE = {
     "create": "made",
     "update": "changed",
@@ -30,9 +36,10 @@ DONE = {
     "create-replacement": "made anew",
     "delete-replaced": "deleted the old",
     "read": "read",
-    "refresh": "looked at",
     "import": "adopted",
 }
+# What a look at Azure found, by what it does to the state.
+FOUND = {"update": "differs", "delete": "is gone"}
 # What is lost with a resource, and what Azure keeps for a while.
 LOSSES = {
     "azure-native:storage:StorageAccount": "all data, models and logs in it",
@@ -130,6 +137,7 @@ class Progress:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.steps: dict[str, Step] = {}
+        self._looked_at: set[str] = set()
         self._of_resources: list[str] = []
         self._of_program: list[str] = []
 
@@ -150,16 +158,25 @@ class Progress:
 
     def _begin(self, metadata: Any, *, planning: bool) -> None:
         op = _op(metadata)
-        if op == SAME or metadata.type == COMPONENT_ROOT:
+        if metadata.type.startswith(NOT_IN_AZURE) or op == SAME:
             return
-        diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
-        self.steps[metadata.urn] = Step(metadata.urn, metadata.type, op, diffs)
+        if op == LOOK:
+            self._looked_at.add(metadata.urn)
+            return
+        before = self.steps.get(metadata.urn)
+        step = _step(metadata)
+        self.steps[metadata.urn] = before if before and not step.diffs else step
         if not planning:
             self.say(f"{op} {_short(metadata)} ...")
 
     def _end(self, metadata: Any, *, planning: bool) -> None:
         op = _op(metadata)
-        if op != SAME and metadata.type != COMPONENT_ROOT and not planning:
+        if metadata.type.startswith(NOT_IN_AZURE) or op in (SAME, LOOK):
+            return
+        if metadata.urn in self._looked_at:  # an operation on the state alone
+            self.steps[metadata.urn] = _step(metadata)
+            self.say(f"{FOUND.get(op, op)}: {_short(metadata)}")
+        elif not planning:
             self.say(f"{DONE.get(op, op)}: {_short(metadata)}")
 
     def _told(self, event: Any) -> None:
@@ -265,8 +282,40 @@ def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None
         method(**given)
         return opened.outputs() if command == "up" else {}
 
-    found = _call(stack, work, progress)
+    with _stoppable(say) as stopped:
+        try:
+            found = _call(stack, work, progress)
+        except ForestayError:
+            if stopped.is_set():
+                raise Interrupted(
+                    "stopped: what was under way has ended and is in the state",
+                    where=stack.name,
+                    fix=f"`forestay infra {command} --env {stack.name}` goes on from there",
+                ) from None
+            raise
     return Outcome(stack.name, command, tuple(progress.steps.values()), _outputs(found))
+
+
+@contextlib.contextmanager
+def _stoppable(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Ctrl-C reaches Pulumi, too, which then lets what is under way end: the first one waits for that, and is kept in
+    the event; the next one raises KeyboardInterrupt, and ends Pulumi at once."""
+    stopped = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+        say("stopping as soon as what is under way has ended; Ctrl-C again leaves it unfinished")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _open(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> automation.Stack:
@@ -301,6 +350,13 @@ def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = Non
 
 def _outputs(found: Mapping[str, Any], *, secrets: bool = False) -> dict[str, Any]:
     return {key: one.value if secrets or not one.secret else "[secret]" for key, one in sorted(found.items())}
+
+
+def _step(metadata: Any) -> Step:
+    """The engine tells of a replacement three times: the new one, the change, the old one."""
+    op = _op(metadata)
+    diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
+    return Step(metadata.urn, metadata.type, "replace" if "replace" in op else op, diffs)
 
 
 def _op(metadata: Any) -> str:
