@@ -17,9 +17,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
+from infra import cutoff
 from infra.engine_errors import explain, plain
 from infra.plan.model import Plan
-from infra.plan.run import Declare
+from infra.plan.run import Declare, in_order, record
 from infra.stackfile import Stack
 
 if TYPE_CHECKING:
@@ -202,7 +203,19 @@ def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
 
 
 def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
-    """Look at what is there in Azure, and write it into the state; nothing in Azure changes."""
+    """Look at what is there in Azure, and write it into the state; nothing in Azure changes.
+
+    What an earlier run was making when it was cut off is looked for by the id that the plan gives it: it is kept if
+    it is there, and forgotten if it is not.
+    """
+    opened = _call(stack, lambda: _open(stack, None, create=False))
+    exported = _call(stack, opened.export_stack)
+    doing = cutoff.doing(exported.deployment or {})
+    if doing:
+        say(f"an earlier run was cut off while: {', '.join(doing)}")
+        planned = in_order(record(stack, declare).recorded)
+        exported.deployment = cutoff.settled(exported.deployment, {one.urn: one.id for one in planned})
+        _call(stack, lambda: opened.import_stack(exported))
     return _run(stack, "refresh", declare, say, create=False)
 
 
@@ -226,13 +239,12 @@ def state(stack: Stack) -> tuple[Held, ...]:
         deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
     except InputError:
         return ()
-    pending = deployment.get("pending_operations") or ()
-    if pending:
-        doing = ", ".join(f"{one['type']} {one['resource']['urn'].rpartition('::')[2]}" for one in pending)
+    doing = cutoff.doing(deployment)
+    if doing:
         raise RunFailed(
-            f"an earlier run was cut off while: {doing}",
-            fix="look in Azure whether it is there; `forestay infra refresh --env "
-            f"{stack.name}` keeps what is, then `pulumi refresh --clear-pending-creates` forgets the rest",
+            f"an earlier run was cut off while: {', '.join(doing)}",
+            where=stack.name,
+            fix=f"`forestay infra refresh --env {stack.name}` finds out what became of it; then do this again",
         )
     return tuple(
         Held(one["urn"], one["type"], str(one.get("id", "")), bool(one.get("protect")), bool(one.get("external")))

@@ -133,6 +133,7 @@ def environment(folder: Path, providers: str) -> dict[str, str]:
         "PULUMI_DEBUG_PROVIDERS": providers,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PYTHONPATH": str(ROOT),
     }
     return {**_outside(os.environ), **ours}
 

@@ -12,6 +12,7 @@ import contextvars
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -118,8 +119,12 @@ def serve(engine: str) -> None:
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Python(engine), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # how the engine ends its plugins
+        signal.signal(number, lambda *_: ended.set())
     print(port, flush=True)
-    server.wait_for_termination()
+    ended.wait()
+    server.stop(None)
 
 
 if __name__ == "__main__":
