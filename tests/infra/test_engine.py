@@ -126,16 +126,17 @@ def test_pulumi_up_by_hand_does_the_same_and_runs_the_policies(estate: Lab) -> N
     assert not estate.cloud.journal
 
 
-def test_a_violated_policy_ends_pulumi_up(estate: Lab) -> None:
-    """The pack knows the stack's own rules, though the engine hands over no configuration."""
-    tags = "forestay:requiredTags: [owner, costCenter"
-    estate.edit("test", f"{tags}]", f"{tags}, team]")
+def test_a_violated_policy_ends_pulumi_up(engine: Lab) -> None:
+    """The pack knows that this stack is one of development, though the engine hands over no configuration."""
+    assert engine.pulumi("stack", "select", "--create", "dev").code == 0
+    engine.edit("dev", "minNodes: 0", "minNodes: 1")
     try:
-        done = estate.pulumi("preview", "--stack", "test", *PACK)
+        done = engine.pulumi("preview", "--stack", "dev", *PACK)
     finally:
-        estate.edit("test", f"{tags}, team]", f"{tags}]")
+        engine.edit("dev", "minNodes: 1", "minNodes: 0")
     assert done.code != 0
-    assert "required-tags" in done.out + done.err
+    assert "development-scales-to-zero" in done.out
+    assert "mandatory" in done.out
 
 
 def test_a_component_renamed_in_code_keeps_its_resources(estate: Lab) -> None:
