@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
 from infra import cutoff
-from infra.engine_errors import explain, plain
+from infra.engine_errors import explain, plain, shortened
 from infra.plan.model import Plan
 from infra.plan.run import Declare, in_order, record
 from infra.stackfile import Stack
@@ -187,6 +187,8 @@ class Progress:
         name = str(event.urn or "").rpartition("::")[2]
         line = f"{name}: {text}" if name else text
         if event.severity == "error":
+            if name:
+                self.say(f"error: {shortened(line)}")
             (self._of_resources if name else self._of_program).append(line)
         elif event.severity == "warning":
             self.say(f"warning: {line}")

@@ -144,7 +144,7 @@ class Azure(Provider):
             parent = f"{scope}/providers/{'/'.join(names[:-2])}"
         else:
             return
-        if parent not in there:
+        if parent not in there and not _inline(parent, there):
             raise Refused(f"Code=ParentResourceNotFound Message='{parent}' could not be found.")
 
     def _granted_once(self, given: Given, there: Mapping[str, Any]) -> None:
@@ -153,6 +153,13 @@ class Azure(Provider):
         new = _grant(given.plain)
         if any(one["type"] == given.type and _grant(one["inputs"]) == new for one in there.values()):
             raise Refused("Code=RoleAssignmentExists Message=The role assignment already exists.")
+
+
+def _inline(id_: str, there: Mapping[str, Any]) -> bool:
+    """Whether this is a subnet that its network's own body holds."""
+    network, _, name = id_.rpartition("/subnets/")
+    subnets = there.get(network, {}).get("inputs", {}).get("subnets", ())
+    return any(one.get("name", "").lower() == name for one in subnets)
 
 
 def _grant(inputs: Mapping[str, Any]) -> tuple[str, ...]:

@@ -79,6 +79,12 @@ class Cloud:
         with self.open() as content:
             return content["journal"]
 
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """What shall fail and has not been asked for yet."""
+        with self.open() as content:
+            return content["faults"]
+
     def forget(self) -> None:
         """Empty the journal and take faults away; what there is stays."""
         with self.open() as content:
