@@ -237,9 +237,13 @@ def state(stack: Stack) -> tuple[Held, ...]:
 
     Raises RunFailed when an earlier run was cut off, naming what it was doing.
     """
+    from pulumi.automation import errors
+
     try:
         deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
-    except InputError:
+    except InputError as error:
+        if not isinstance(error.__cause__, errors.StackNotFoundError):
+            raise  # a wrong passphrase, say
         return ()
     doing = cutoff.doing(deployment)
     if doing:
