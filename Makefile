@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory bench-scoring soak clean
+.PHONY: help setup setup-dev demo lint engine test fuzz format bench bench-automl bench-memory bench-scoring soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -40,7 +40,10 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint ## every test
+engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
+	tools/pulumi/build.sh
+
+test: lint engine ## every test
 	$(BIN)/pytest
 
 fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)

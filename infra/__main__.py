@@ -3,7 +3,12 @@
 import pulumi
 from pulumi.runtime.config import get_config_env, get_config_secret_keys_env
 
+from forestay.errors import ForestayError
 from infra import stackfile
 from infra.program import declare
 
-declare(stackfile.from_pulumi(get_config_env(), pulumi.get_stack(), get_config_secret_keys_env()))
+try:
+    settings = stackfile.from_pulumi(get_config_env(), pulumi.get_stack(), get_config_secret_keys_env())
+except ForestayError as error:
+    raise pulumi.RunError("\n".join(error.lines())) from error  # a message, without a traceback
+declare(settings)

@@ -37,16 +37,16 @@ KNOWN: tuple[Known, ...] = (
         "run `pulumi login azblob://CONTAINER?storage_account=NAME`, or set PULUMI_BACKEND_URL to it",
     ),
     _known(
-        r"passphrase must be set|PULUMI_CONFIG_PASSPHRASE",
-        OutsideError,
-        "the stack's secrets need their passphrase",
-        "set PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds it",
-    ),
-    _known(
         r"incorrect passphrase",
         InputError,
         "the passphrase is not that of this stack",
         "set PULUMI_CONFIG_PASSPHRASE_FILE to the file of the stack {env}",
+    ),
+    _known(
+        r"passphrase must be set|PULUMI_CONFIG_PASSPHRASE",
+        OutsideError,
+        "the stack's secrets need their passphrase",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds it",
     ),
     _known(
         r"currently locked by \d+ lock.*?(?:created by (?P<who>[^\n]+))|Another update is currently in progress",
@@ -163,6 +163,6 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A message in one line of bounded length."""
-    line = " ".join(plain(text).split())
+    """A message in one line of bounded length, without the program's traceback."""
+    line = " ".join(plain(text).partition("Traceback (most recent call last)")[0].split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

@@ -6,22 +6,29 @@ reading of stack files ignores `stackConfigDir`, so it is never asked: the CLI r
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from infra.engine_errors import explain, plain
-from infra.plan.model import COMPONENT_ROOT, Plan
-from infra.plan.run import Declare
+from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
+from infra import cutoff
+from infra.engine_errors import explain, plain, shortened
+from infra.plan.model import Plan
+from infra.plan.run import Declare, in_order, record
 from infra.stackfile import Stack
 
 if TYPE_CHECKING:
     from pulumi import automation
 
-SAME = "same"
+SAME, LOOK = "same", "refresh"
+# What only Pulumi knows of: components, providers, the stack.
+NOT_IN_AZURE = ("forestay:", "pulumi:")
 DONE = {
     "create": "made",
     "update": "changed",
@@ -30,9 +37,10 @@ DONE = {
     "create-replacement": "made anew",
     "delete-replaced": "deleted the old",
     "read": "read",
-    "refresh": "looked at",
     "import": "adopted",
 }
+# What a look at Azure found, by what it does to the state.
+FOUND = {"update": "differs", "delete": "is gone"}
 # What is lost with a resource, and what Azure keeps for a while.
 LOSSES = {
     "azure-native:storage:StorageAccount": "all data, models and logs in it",
@@ -120,12 +128,23 @@ class Progress:
     Parameters
     ----------
     say: takes one line of progress.
+
+    Attributes
+    ----------
+    steps: by URN, what happens or would happen. errors: what failed, those of a resource before those of the program,
+        which fails of them.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.steps: dict[str, Step] = {}
-        self.errors: list[str] = []
+        self._looked_at: set[str] = set()
+        self._of_resources: list[str] = []
+        self._of_program: list[str] = []
+
+    @property
+    def errors(self) -> list[str]:
+        return [*self._of_resources, *self._of_program]
 
     def __call__(self, event: automation.EngineEvent) -> None:
         if event.resource_pre_event:
@@ -140,16 +159,25 @@ class Progress:
 
     def _begin(self, metadata: Any, *, planning: bool) -> None:
         op = _op(metadata)
-        if op == SAME or metadata.type == COMPONENT_ROOT:
+        if metadata.type.startswith(NOT_IN_AZURE) or op == SAME:
             return
-        diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
-        self.steps[metadata.urn] = Step(metadata.urn, metadata.type, op, diffs)
+        if op == LOOK:
+            self._looked_at.add(metadata.urn)
+            return
+        before = self.steps.get(metadata.urn)
+        step = _step(metadata)
+        self.steps[metadata.urn] = before if before and not step.diffs else step
         if not planning:
             self.say(f"{op} {_short(metadata)} ...")
 
     def _end(self, metadata: Any, *, planning: bool) -> None:
         op = _op(metadata)
-        if op != SAME and metadata.type != COMPONENT_ROOT and not planning:
+        if metadata.type.startswith(NOT_IN_AZURE) or op in (SAME, LOOK):
+            return
+        if metadata.urn in self._looked_at:  # an operation on the state alone
+            self.steps[metadata.urn] = _step(metadata)
+            self.say(f"{FOUND.get(op, op)}: {_short(metadata)}")
+        elif not planning:
             self.say(f"{DONE.get(op, op)}: {_short(metadata)}")
 
     def _told(self, event: Any) -> None:
@@ -159,7 +187,9 @@ class Progress:
         name = str(event.urn or "").rpartition("::")[2]
         line = f"{name}: {text}" if name else text
         if event.severity == "error":
-            self.errors.append(line)
+            if name:
+                self.say(f"error: {shortened(line)}")
+            (self._of_resources if name else self._of_program).append(line)
         elif event.severity == "warning":
             self.say(f"warning: {line}")
 
@@ -175,7 +205,19 @@ def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
 
 
 def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
-    """Look at what is there in Azure, and write it into the state; nothing in Azure changes."""
+    """Look at what is there in Azure, and write it into the state; nothing in Azure changes.
+
+    What an earlier run was making when it was cut off is looked for by the id that the plan gives it: it is kept if
+    it is there, and forgotten if it is not.
+    """
+    opened = _call(stack, lambda: _open(stack, None, create=False))
+    exported = _call(stack, opened.export_stack)
+    doing = cutoff.doing(exported.deployment or {})
+    if doing:
+        say(f"an earlier run was cut off while: {', '.join(doing)}")
+        planned = in_order(record(stack, declare).recorded)
+        exported.deployment = cutoff.settled(exported.deployment, {one.urn: one.id for one in planned})
+        _call(stack, lambda: opened.import_stack(exported))
     return _run(stack, "refresh", declare, say, create=False)
 
 
@@ -195,17 +237,20 @@ def state(stack: Stack) -> tuple[Held, ...]:
 
     Raises RunFailed when an earlier run was cut off, naming what it was doing.
     """
+    from pulumi.automation import errors
+
     try:
         deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
-    except InputError:
+    except InputError as error:
+        if not isinstance(error.__cause__, errors.StackNotFoundError):
+            raise  # a wrong passphrase, say
         return ()
-    pending = deployment.get("pending_operations") or ()
-    if pending:
-        doing = ", ".join(f"{one['type']} {one['resource']['urn'].rpartition('::')[2]}" for one in pending)
+    doing = cutoff.doing(deployment)
+    if doing:
         raise RunFailed(
-            f"an earlier run was cut off while: {doing}",
-            fix="look in Azure whether it is there; `forestay infra refresh --env "
-            f"{stack.name}` keeps what is, then `pulumi refresh --clear-pending-creates` forgets the rest",
+            f"an earlier run was cut off while: {', '.join(doing)}",
+            where=stack.name,
+            fix=f"`forestay infra refresh --env {stack.name}` finds out what became of it; then do this again",
         )
     return tuple(
         Held(one["urn"], one["type"], str(one.get("id", "")), bool(one.get("protect")), bool(one.get("external")))
@@ -255,8 +300,40 @@ def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None
         method(**given)
         return opened.outputs() if command == "up" else {}
 
-    found = _call(stack, work, progress)
+    with _stoppable(say) as stopped:
+        try:
+            found = _call(stack, work, progress)
+        except ForestayError:
+            if stopped.is_set():
+                raise Interrupted(
+                    "stopped: what was under way has ended and is in the state",
+                    where=stack.name,
+                    fix=f"`forestay infra {command} --env {stack.name}` goes on from there",
+                ) from None
+            raise
     return Outcome(stack.name, command, tuple(progress.steps.values()), _outputs(found))
+
+
+@contextlib.contextmanager
+def _stoppable(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Ctrl-C reaches Pulumi, too, which then lets what is under way end: the first one waits for that, and is kept in
+    the event; the next one raises KeyboardInterrupt, and ends Pulumi at once."""
+    stopped = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+        say("stopping as soon as what is under way has ended; Ctrl-C again leaves it unfinished")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _open(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> automation.Stack:
@@ -291,6 +368,13 @@ def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = Non
 
 def _outputs(found: Mapping[str, Any], *, secrets: bool = False) -> dict[str, Any]:
     return {key: one.value if secrets or not one.secret else "[secret]" for key, one in sorted(found.items())}
+
+
+def _step(metadata: Any) -> Step:
+    """The engine tells of a replacement three times: the new one, the change, the old one."""
+    op = _op(metadata)
+    diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
+    return Step(metadata.urn, metadata.type, "replace" if "replace" in op else op, diffs)
 
 
 def _op(metadata: Any) -> str:

@@ -76,11 +76,11 @@ def outputs(context: click.Context, env: str, show_secrets: bool) -> None:
 
     Example: forestay infra outputs --env dev
     """
-    from forestay.console import table
     from infra import operate
 
     found = operate.outputs(_stack(env), secrets=show_secrets)
-    console(context).emit(found, table(["output", "value"], list(found.items())))
+    lines = [f"{name} = {value}" for name, value in found.items()]
+    console(context).emit(found, lambda: iter(lines or [f"{env}: no outputs"]))
 
 
 @click.command(cls=Command)
@@ -181,6 +181,6 @@ def _outcome_view(found: Outcome, would: str) -> Iterator[str]:
     for step in found.steps:
         differing = f": {', '.join(step.diffs)}" if step.diffs else ""
         yield f"{step.op} {step.type.removeprefix('azure-native:')} {step.name}{differing}"
-    counts = ", ".join(f"{count} {op}" for op, count in found.changes.items()) or "no change"
-    yield f"{found.env}: {f'{would} ' if would else ''}{counts}"
+    counts = ", ".join(f"{count} {op}" for op, count in found.changes.items())
+    yield f"{found.env}: {f'{would} {counts}'.strip() if counts else 'no change'}"
     yield from (f"  {name} = {value}" for name, value in found.outputs.items())

@@ -110,7 +110,8 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document, w
         return Problem(where, message, wording.belongs(path, model, document))
     context = detail.get("ctx", {})
     if kind == "forestay":
-        return Problem(where, f"`{dotted}` {context['message']}", context["fix"])
+        subject = f"`{dotted}`" if dotted else "this file"
+        return Problem(where, f"{subject} {context['message']}", context["fix"])
     if kind == "extra_forbidden" or is_key:
         return Problem(where, f"unknown key `{dotted}`", wording.belongs(path, model, document))
     return Problem(where, f"`{dotted}`: {detail['msg']}", wording.reference)

@@ -215,7 +215,12 @@ def test_a_violated_policy_stops_up(pulumi: Pulumi, capsys: pytest.CaptureFixtur
         ("error: PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", 3, "pulumi login"),
         ("error: the stack is currently locked by 1 lock(s). Either wait", 3, "pulumi cancel --stack dev"),
         ("error: [409] Conflict: Another update is currently in progress.", 3, "pulumi cancel --stack dev"),
-        ("error: incorrect passphrase", 2, "passphrase is not that of this stack"),
+        (
+            "error: incorrect passphrase; please set PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set"
+            " PULUMI_CONFIG_PASSPHRASE_FILE to a file containing the passphrase",
+            2,
+            "passphrase is not that of this stack",
+        ),
     ],
 )
 def test_what_pulumi_refuses_is_told(
@@ -225,6 +230,16 @@ def test_what_pulumi_refuses_is_told(
     ended, out, err = run(capsys, "refresh", "--env", "dev", "--yes")
     assert (ended, out) == (code, "")
     assert told in err
+
+
+def test_a_stack_that_does_not_open_is_not_one_that_was_never_made(
+    pulumi: Pulumi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulumi.put("stack select", code=255, err="error: incorrect passphrase")
+    code, _, err = run(capsys, "up", "--env", "dev", "--yes")
+    assert code == 2
+    assert "passphrase is not that of this stack" in err
+    assert not [call for call in pulumi.calls if call.startswith("up")]
 
 
 def test_outputs_of_a_stack_that_was_never_made(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:

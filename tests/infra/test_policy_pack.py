@@ -16,9 +16,10 @@ import yaml
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
+from forestay.errors import InputError
 from infra.policies.estate import STACK_RULES
 from infra.policies.model import Facts
-from infra.policies.pulumi_pack import facts
+from infra.policies.pulumi_pack import facts, facts_of_file, stack_in
 from infra.policies.rules import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -106,4 +107,12 @@ def test_the_stack_is_judged_as_a_whole(pack: Any) -> None:
 
 def test_facts_come_from_what_the_engine_hands_over() -> None:
     assert facts(CONFIG, "prod").production
-    assert facts({}, "") == Facts()
+
+
+def test_facts_come_from_the_stacks_file_where_the_engine_hands_over_nothing() -> None:
+    urn = f"urn:pulumi:prod::forestay::{STORE}::store"
+    assert facts_of_file(stack_in(urn)) == Facts(
+        production=True, private=True, required_tags=("owner", "costCenter", "dataClass")
+    )
+    with pytest.raises(InputError, match="no stack 'elsewhere'"):
+        facts_of_file("elsewhere")

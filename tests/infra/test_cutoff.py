@@ -1,0 +1,50 @@
+"""What a run that was cut off was making counts as made, for a refresh to find out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra import cutoff
+
+URN = "urn:pulumi:dev::forestay::azure-native:containerregistry:Registry::registry"
+INPUTS = {"registryName": "crdev"}
+
+
+def pending(kind: str, urn: str = URN) -> dict[str, Any]:
+    return {"type": kind, "resource": {"urn": urn, "custom": True, "type": "t", "inputs": INPUTS}}
+
+
+def test_what_was_being_made_gets_its_planned_id() -> None:
+    before = {"manifest": {}, "resources": [{"urn": "urn:group"}], "pending_operations": [pending("creating")]}
+    assert cutoff.doing(before) == ["creating registry"]
+    after = cutoff.settled(before, {URN: "/registries/crdev"})
+    assert not cutoff.doing(after)
+    assert after["manifest"] == {}
+    assert after["resources"][0] == {"urn": "urn:group"}
+    assert after["resources"][1] == {
+        "urn": URN,
+        "custom": True,
+        "type": "t",
+        "inputs": INPUTS,
+        "outputs": INPUTS,
+        "id": "/registries/crdev",
+    }
+    assert cutoff.doing(before)  # as it was
+
+
+def test_what_is_in_the_state_already_stays_as_it_is() -> None:
+    resources = [{"urn": URN, "id": "/registries/crdev"}]
+    before = {"resources": resources, "pending_operations": [pending("updating"), pending("deleting")]}
+    assert cutoff.settled(before, {URN: "/registries/crdev"})["resources"] == resources
+
+
+def test_what_was_being_replaced_is_the_old_one() -> None:
+    before = {"resources": [{"urn": URN, "id": "/registries/old"}], "pending_operations": [pending("creating")]}
+    old, new = cutoff.settled(before, {URN: "/registries/new"})["resources"]
+    assert (old["id"], old["delete"]) == ("/registries/old", True)
+    assert new["id"] == "/registries/new"
+
+
+def test_what_no_plan_knows_is_forgotten() -> None:
+    assert not cutoff.settled({"pending_operations": [pending("creating")]}, {})["resources"]
+    assert cutoff.doing({}) == []

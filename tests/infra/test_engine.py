@@ -1,0 +1,311 @@
+"""The commands against Pulumi's real engine, with providers that stand for Azure and a cluster.
+
+One lab serves the whole file, and everything lies in one subscription. The stacks `test` (an estate), `test-services`
+(what it serves) and `prod` are made once; a test that changes one puts it back. `dev` runs small programs of tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.infra.engine import Ended, Lab, binary, lab
+from tests.infra.providers import schemas
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+KEYS = {"primary": "primary-key-in-clear-" + "p" * 20, "secondary": "secondary-key-in-clear-" + "s" * 20}
+DIGEST, OTHER = "a" * 64, "b" * 64
+SERVICES = f"""\
+  forestay:services:
+    api:
+      {{target: aci, image: contoso.azurecr.io/churn@sha256:{DIGEST}, model: churn, version: "3", public: true}}
+    kube:
+      {{target: aks, image: contoso.azurecr.io/churn@sha256:{"c" * 64}, model: churn, version: "3"}}
+"""
+PACK = ("--policy-pack", "infra/policies/pack")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    path = binary()
+    if path is None:
+        pytest.skip("no engine in .tools: `make engine` builds it where Go and its modules are at hand")
+    with lab(tmp_path_factory.mktemp("engine"), path) as found:
+        found.edit("prod", "33333333-3333-4333-8333-333333333333", "22222222-2222-4222-8222-222222222222")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def twice(engine: Lab) -> tuple[Ended, set[str], set[str], Ended]:
+    """The estate `test`, made in two runs: a create fails in the first one. Both ends; ids in the state and in the
+    cloud between them."""
+    engine.cloud.fail("create", "registry", "Code=QuotaExceeded Message=no more registries")
+    first = engine.infra("up", "--env", "test", "--yes")
+    between = (ids(engine, "test"), in_cloud(engine))
+    return first, *between, engine.infra("up", "--env", "test", "--yes")
+
+
+@pytest.fixture(scope="module")
+def estate(engine: Lab, twice: tuple[Ended, set[str], set[str], Ended]) -> Lab:
+    assert twice[-1].code == 0, twice[-1].err
+    return engine
+
+
+@pytest.fixture(scope="module")
+def services(estate: Lab) -> tuple[Lab, Ended]:
+    """What `test` serves: one model on ACI, one on the cluster, with keys."""
+    stack = "test-services"
+    assert estate.pulumi("stack", "init", stack).code == 0
+    estate.edit(stack, "  forestay:network: public\n", f"  forestay:network: public\n{SERVICES}")
+    for service in ("api", "kube"):
+        for which, key in KEYS.items():
+            path = f"forestay:services.{service}.keys.{which}"
+            done = estate.pulumi("config", "set", "--secret", "--path", path, key, "--stack", stack)
+            assert done.code == 0, done.err
+    estate.cloud.forget()
+    return estate, estate.infra("up", "--env", stack, "--yes")
+
+
+@pytest.fixture(scope="module")
+def prod(estate: Lab) -> Lab:
+    done = estate.infra("up", "--env", "prod", "--yes")
+    assert done.code == 0, done.err
+    return estate
+
+
+def ids(lab: Lab, stack: str) -> set[str]:
+    """The ids of what the state says is in the cloud."""
+    resources = lab.state(stack).get("resources", [])
+    return {one["id"].lower() for one in resources if one.get("id") and not one["type"].startswith("pulumi:")}
+
+
+def in_cloud(lab: Lab) -> set[str]:
+    return {one["id"].lower() for one in lab.cloud.resources.values()}
+
+
+def test_a_run_that_failed_midway_is_completed_by_the_next(
+    engine: Lab, twice: tuple[Ended, set[str], set[str], Ended]
+) -> None:
+    first, state, cloud, second = twice
+    assert first.code == 3
+    assert "registry: Azure refused: the quota of the region is used up (QuotaExceeded)" in first.err
+    assert state == cloud  # nothing was made that the state does not know
+    assert state
+    assert second.code == 0, second.err
+    assert ids(engine, "test") == in_cloud(engine) > state
+    made = Counter(line for line in engine.cloud.journal if line.startswith("create") and "FAILED" not in line)
+    assert set(made.values()) == {1}
+    assert len(made) == len(in_cloud(engine))
+    assert second.document["changes"] == {"create": len(in_cloud(engine) - state)}
+
+
+def test_then_nothing_is_left_to_do(estate: Lab) -> None:
+    estate.cloud.forget()
+    found = estate.infra("preview", "--env", "test")
+    assert found.code == 0, found.err
+    assert found.document["changes"] == {}
+    assert not estate.cloud.journal
+
+
+def test_pulumi_up_by_hand_does_the_same_and_runs_the_policies(estate: Lab) -> None:
+    """`infra/__main__.py`, started by a language host, and the pack, started by the engine."""
+    estate.cloud.forget()
+    done = estate.pulumi("up", "--yes", "--skip-preview", "--stack", "test", *PACK)
+    assert done.code == 0, done.out + done.err
+    assert "unchanged" in done.out
+    assert "forestay@v0.1.0" in done.out
+    assert not estate.cloud.journal
+
+
+def test_a_violated_policy_ends_pulumi_up(engine: Lab) -> None:
+    """The pack knows that this stack is one of development, though the engine hands over no configuration."""
+    assert engine.pulumi("stack", "select", "--create", "dev").code == 0
+    engine.edit("dev", "minNodes: 0", "minNodes: 1")
+    try:
+        done = engine.pulumi("preview", "--stack", "dev", *PACK)
+    finally:
+        engine.edit("dev", "minNodes: 1", "minNodes: 0")
+    assert done.code != 0
+    assert "development-scales-to-zero" in done.out
+    assert "mandatory" in done.out
+
+
+def test_a_component_renamed_in_code_keeps_its_resources(estate: Lab) -> None:
+    found = program(estate, "preview", "renamed", "test")
+    assert found.code == 0, found.err
+    assert found.document["changes"] == {}
+
+
+def test_a_changed_stem_on_a_live_stack_is_refused(estate: Lab) -> None:
+    estate.cloud.forget()
+    estate.edit("test", "stem: categorize", "stem: category")
+    try:
+        done = estate.infra("up", "--env", "test", "--yes")
+    finally:
+        estate.edit("test", "stem: category", "stem: categorize")
+    assert done.code == 2
+    assert "would be lost" in done.err
+    assert not estate.cloud.journal
+
+
+def test_what_others_changed_is_told_and_put_back(estate: Lab) -> None:
+    """Somebody took a tag away, and deleted a budget."""
+    with estate.cloud.open() as content:
+        there = content["resources"]
+        store = next(one for one in there.values() if one["type"].endswith("storage:StorageAccount"))
+        for part in ("inputs", "outputs"):
+            del store[part]["tags"]["owner"]
+        there.pop(next(key for key, one in there.items() if one["type"].endswith(":Budget")))
+    found = estate.infra("refresh", "--env", "test", "--yes")
+    assert found.code == 0, found.err
+    assert {one["name"]: one["op"] for one in found.document["resources"]} == {"storage": "update", "budget": "delete"}
+    estate.cloud.forget()
+    assert estate.infra("up", "--env", "test", "--yes").code == 0
+    assert sorted(estate.cloud.journal) == ["create consumption:Budget budget", "update storage:StorageAccount storage"]
+
+
+def test_secrets_are_nowhere_in_clear(services: tuple[Lab, Ended]) -> None:
+    lab, done = services
+    assert done.code == 0, done.err
+    folders = [lab.folder / "stacks", lab.folder.parent / "state"]
+    written = "".join(path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file())
+    written += done.out + done.err + lab.infra("outputs", "--env", "test-services").out
+    for key in KEYS.values():
+        assert key not in written
+    held = {one["name"]: one["inputs"] for one in lab.cloud.resources.values()}
+    variables = held["api"]["containers"][0]["environmentVariables"]
+    assert {one.get("secureValue") for one in variables} >= set(KEYS.values())
+    assert held["kube-key-primary"]["properties"]["value"] == KEYS["primary"]
+
+
+@pytest.mark.parametrize(
+    ("digest", "changed"),
+    [(DIGEST, "update containerinstance:ContainerGroup api"), ("c" * 64, "update apps/v1:Deployment kube")],
+    ids=["aci", "aks"],
+)
+def test_a_new_digest_changes_its_service_alone(services: tuple[Lab, Ended], digest: str, changed: str) -> None:
+    lab, _ = services
+    lab.cloud.forget()
+    lab.edit("test-services", digest, OTHER)
+    done = lab.infra("up", "--env", "test-services", "--yes")
+    assert done.code == 0, done.err
+    assert lab.cloud.journal == [changed]
+
+
+def test_two_environments_side_by_side(prod: Lab) -> None:
+    assert ids(prod, "prod").isdisjoint(ids(prod, "test"))
+    assert ids(prod, "prod") <= in_cloud(prod)
+    assert ids(prod, "test") <= in_cloud(prod)
+    tests = {one["id"] for one in prod.cloud.resources.values() if "/rg-categorize-test-" in one["id"]}
+    assert len(tests) >= 40
+
+
+def test_protect_holds(prod: Lab) -> None:
+    """Ours says it before anything starts; the engine keeps it for who goes round us."""
+    prod.cloud.forget()
+    ours = prod.infra("destroy", "--env", "prod", "--yes")
+    assert ours.code == 1
+    assert "resources are protected" in ours.err
+    engines = prod.pulumi("destroy", "--yes", "--skip-preview", "--stack", "prod")
+    assert engines.code != 0
+    assert "protect" in engines.out + engines.err
+    assert not [line for line in prod.cloud.journal if line.startswith("delete") and "FAILED" not in line]
+
+
+def test_a_wrong_body_is_refused(engine: Lab) -> None:
+    if schemas.arm() is None:
+        pytest.skip("ARM's published schemas are not here: ../shared/tools/arm_check.py")
+    done = program(engine, "up", "wrong", "dev")
+    assert done.code == 1
+    assert "InvalidRequestContent" in done.err
+    assert "bypas" in done.err
+    failed = [line for line in engine.cloud.journal if line.endswith("FAILED")]
+    assert sorted(failed) == ["create core/v1:ConfigMap map FAILED", "create storage:StorageAccount store FAILED"]
+    assert program(engine, "destroy", "wrong", "dev").code == 0
+
+
+def test_a_run_that_was_killed_is_found_out_about(engine: Lab) -> None:
+    """Killed while Azure made a group: the group is there, and the state does not know."""
+    engine.cloud.forget()
+    engine.cloud.fail("create", "first", "", seconds=6)
+    stopped(engine, signal.SIGKILL)
+    wait_for(lambda: engine.cloud.journal == ["create resources:ResourceGroup first"])
+    assert [one["type"] for one in engine.state("dev")["pending_operations"]] == ["creating"]
+    told = engine.infra("up", "--env", "dev", "--yes")
+    assert told.code == 1
+    assert "dev: an earlier run was cut off while: creating first" in told.err
+    assert "forestay infra refresh --env dev" in told.err
+    locked = program(engine, "refresh", "pair", "dev")
+    assert locked.code == 3
+    assert "pulumi cancel --stack dev" in locked.err
+    assert engine.pulumi("cancel", "--yes", "--stack", "dev").code == 0
+    assert program(engine, "refresh", "pair", "dev").code == 0
+    done = program(engine, "up", "pair", "dev")
+    assert done.code == 0, done.err
+    assert [one["name"] for one in done.document["resources"]] == ["second"]
+    assert engine.cloud.journal == [f"create resources:ResourceGroup {name}" for name in ("first", "second")]
+    assert program(engine, "destroy", "pair", "dev").code == 0
+
+
+def test_ctrl_c_lets_end_what_is_under_way(engine: Lab) -> None:
+    engine.cloud.forget()
+    engine.cloud.fail("create", "first", "", seconds=3)
+    done = stopped(engine, signal.SIGINT)
+    assert done.code == 130, done.err
+    assert "what was under way has ended and is in the state" in done.err
+    assert engine.cloud.journal == ["create resources:ResourceGroup first"]
+    assert not engine.state("dev").get("pending_operations")
+    assert ids(engine, "dev") == {one for one in in_cloud(engine) if one.endswith("/first")}
+    assert program(engine, "destroy", "pair", "dev").code == 0
+
+
+def test_destroy_empties(services: tuple[Lab, Ended]) -> None:
+    """The last of the file: what the other tests share goes here."""
+    lab, _ = services
+    before = {key for key in in_cloud(lab) if "-prod-" in key}
+    for stack in ("test-services", "test"):
+        done = lab.infra("destroy", "--env", stack, "--yes")
+        assert done.code == 0, done.err
+        assert done.document["lost"]
+        assert not ids(lab, stack)
+    assert {key for key in in_cloud(lab) if "-test-" in key} == set()
+    assert {key for key in in_cloud(lab) if "-prod-" in key} == before
+
+
+def program(lab: Lab, command: str, name: str, stack: str) -> Ended:
+    return lab.run(sys.executable, "-m", "tests.infra.engine_programs", command, name, stack)
+
+
+def stopped(lab: Lab, number: signal.Signals) -> Ended:
+    """A run of the program `pair` that gets a signal, with all that it started, once a slow request is under way."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.infra.engine_programs", "up", "pair", "dev"],
+        cwd=lab.folder,
+        env=lab.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_for(lambda: not lab.cloud.faults)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=300)
+    return Ended(process.returncode, out, err)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1200):
+        if true():
+            return
+        pause.wait(0.1)
+    raise AssertionError("it did not come")
