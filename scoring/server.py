@@ -113,8 +113,11 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
     ]  # fmt: skip
 
 
-def variables(folder: Path) -> dict[str, str]:
-    """All the environment variables of the server: nothing of ours but what the system needs to start a program."""
+def variables(folder: Path, keys: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All the environment variables of the server: nothing of ours but what the system needs to start a program.
+
+    `keys` are the variables that hold the keys to ask callers for; without them everybody is let in.
+    """
     kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "TMPDIR", "TZ") if key in os.environ}
     return {
         **kept,
@@ -123,6 +126,7 @@ def variables(folder: Path) -> dict[str, str]:
         "AML_APP_ROOT": str(folder),
         "AZUREML_ENTRY_SCRIPT": "score.py",
         "AZUREML_MODEL_DIR": str(folder / "model"),
+        **(keys or {"FORESTAY_AUTH": "none"}),
     }
 
 
@@ -137,6 +141,7 @@ def start(
     detached: bool = False,
     application: str = "",
     shared: socket.socket | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Server:
     """Start a server without waiting for it; takes over the socket.
 
@@ -151,13 +156,14 @@ def start(
     detached: it lives on after us.
     application: what gunicorn serves, from the folder or from `work`; by default the folder's own.
     shared: one more socket to answer on, which stays open here, so that servers can follow each other on it.
+    keys: see variables().
     """
     port = int(bound.getsockname()[1])
     with bound, log.open("ab") as output:
         fds = [found.fileno() for found in (bound, shared) if found is not None]
         running = process.start(
             command(python, folder, fds, tag, application),
-            environment=variables(folder),
+            environment=variables(folder, keys),
             folder=work,
             output=output,
             keep=fds,
@@ -245,9 +251,14 @@ def ask(
         connection.close()
 
 
-def post(url: str, document: Any, path: str = "/score") -> Answer:
-    """POST a JSON document."""
-    return ask(url, "POST", path, json.dumps(document).encode(), headers={"Content-Type": "application/json"})
+def post(url: str, document: Any, path: str = "/score", key: str = "") -> Answer:
+    """POST a JSON document; `key` is shown where the server asks for one."""
+    return ask(url, "POST", path, json.dumps(document).encode(), headers=json_headers(key))
+
+
+def json_headers(key: str = "") -> dict[str, str]:
+    """The headers of a JSON request."""
+    return {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
 def log_tail(log: Path, lines: int = 20) -> str:
