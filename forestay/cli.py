@@ -83,6 +83,13 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "prune": Lazy("forestay.commands.score:prune", "Remove environments that nothing uses any more."),
         },
     ),
+    "image": (
+        "Build images of proven scoring folders.\n\nExample: forestay image build scoring --tag churn:3",
+        {
+            "build": Lazy("forestay.commands.image:build", "Build the image of a proven scoring folder."),
+            "push": Lazy("forestay.commands.image:push", "Push an image to its registry."),
+        },
+    ),
     "endpoint": (
         "Deploy proven models and call them.\n\nExample: forestay endpoint deploy churn-api --model Churn:3",
         {
