@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -30,7 +30,9 @@ class Lazy:
     help: str
 
 
-TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
+Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a group with its help
+
+TREE: dict[str, Entry] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
@@ -98,6 +100,14 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "show": Lazy("forestay.commands.endpoint:show", "One endpoint: status, address, deployment."),
             "invoke": Lazy("forestay.commands.endpoint:invoke", "Send rows, print the answer."),
             "logs": Lazy("forestay.commands.endpoint:logs", "What the server wrote."),
+            "rollback": Lazy("forestay.commands.endpoint:rollback", "Serve an earlier deployment again."),
+            "keys": (
+                "The keys of an endpoint.\n\nExample: forestay endpoint keys show churn-api",
+                {
+                    "show": Lazy("forestay.commands.endpoint:show_keys", "Both keys."),
+                    "rotate": Lazy("forestay.commands.endpoint:rotate_keys", "Make one key anew."),
+                },
+            ),
             "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
         },
     ),
@@ -180,13 +190,13 @@ class LazyGroup(Page, click.Group):
         return name, command, rest
 
 
-def leaves() -> Iterator[tuple[str, Lazy]]:
+def leaves(entries: dict[str, Entry] = TREE) -> Iterator[tuple[str, Lazy]]:
     """Every command with its path, `job new`."""
-    for name, entry in TREE.items():
+    for name, entry in entries.items():
         if isinstance(entry, Lazy):
             yield name, entry
         else:
-            yield from ((f"{name} {below}", command) for below, command in entry[1].items())
+            yield from ((f"{name} {below}", command) for below, command in leaves(entry[1]))
 
 
 def load(entry: Lazy) -> click.Command:

@@ -71,10 +71,15 @@ class Server:
         process.stop(self.process)
 
 
-def listen(port: int = 0) -> socket.socket:
-    """A bound socket on 127.0.0.1; port 0 takes a free one. Raises InputError when the port is taken."""
+def listen(port: int = 0, *, beside: bool = False) -> socket.socket:
+    """A bound socket on 127.0.0.1; port 0 takes a free one. Raises InputError when the port is taken.
+
+    `beside` lets another socket of ours that says so too, and of nobody else, be bound to the same port.
+    """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if beside:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((HOST, port))
     except OSError as error:
@@ -109,7 +114,8 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
     return [
         str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn",
         *(word for fd in fds for word in ("--bind", f"fd://{fd}")),
-        "--no-control-socket", "--workers", "1", "--timeout", "300", "--name", tag, application,
+        "--no-control-socket", "--workers", "1", "--timeout", "300", "--graceful-timeout", "120",
+        "--name", tag, application,
     ]  # fmt: skip
 
 
