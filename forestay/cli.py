@@ -81,6 +81,7 @@ TREE: dict[str, Entry] = {
             "generate": Lazy("forestay.commands.score:generate", "Write score.py, conda_env.yaml and their company."),
             "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
             "serve": Lazy("forestay.commands.score:serve", "Serve a scoring folder in the foreground."),
+            "batch": Lazy("forestay.commands.score_batch:batch", "Score a file of any size."),
             "diff": Lazy("forestay.commands.score:diff", "What changes between two versions, and what breaks callers."),
             "prune": Lazy("forestay.commands.score:prune", "Remove environments that nothing uses any more."),
         },
