@@ -2,11 +2,11 @@
 
     python -I -B worker.py SETTINGS.json
 
-SETTINGS.json holds {"folder", "cells": cells.py, "form", "probabilities": [class names], "columns": [...]},
-each column with "name" and "type". A message is its length in 8 bytes and then that much JSON, both ways. In comes {"header": [...],
-"records": [CSV text, ...]} or {"rows": [{...}, ...]}; out goes {"results": [...], "rejects": [[position, reason], ...]}.
-A result, for each row that is not rejected, is a list: the prediction, then the probabilities that were asked for. The
-first message out is {"ready": true}.
+SETTINGS.json holds {"folder", "cells": cells.py, "form", "probabilities": [class names], "columns": [...]}, each column
+with "name" and "type". A message is its length in 8 bytes and then that much JSON, both ways. In comes
+{"header": [...], "records": [CSV text, ...]} or {"rows": [{...}, ...]}; out goes
+{"results": [...], "rejects": [[position, reason], ...]}. A result, for each row that is not rejected, is a list: the
+prediction, then the probabilities that were asked for. The first message out is {"ready": true}.
 
 Needs nothing but the folder's environment: no module of ours is imported, but the one that is named.
 """

@@ -52,8 +52,7 @@ class Supervisor:
         self.orphan = before.server.find() if before and before.server else None
         self.serving = Serving(Running.of(psutil.Process().pid, tag))
         if before is not None and self.orphan is not None:
-            kept = {"deployment": before.deployment, "server": before.server, "private_port": before.private_port}
-            self.serving = replace(self.serving, **kept)
+            self.serving = replace(before, supervisor=self.serving.supervisor, revision=0)
         self.current: server.Server | None = None
         self.served: Endpoint | None = None  # what `current` serves; an earlier one where the last could not be served
         self.seen: Endpoint | None = None
