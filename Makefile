@@ -40,7 +40,18 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint ## every test
+# Images are built for real where Debian's builder is, or may be installed; elsewhere those tests skip and say so.
+IMAGE_TOOLS := buildah debootstrap docker-registry
+.PHONY: image-tools
+image-tools:
+	@for tool in $(IMAGE_TOOLS); do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== setting up: $(IMAGE_TOOLS)"; \
+		{ apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(IMAGE_TOOLS); } >/dev/null 2>&1 \
+			|| echo "they can't be installed: tests of images will skip"; \
+	fi
+
+test: lint image-tools ## every test
 	$(BIN)/pytest
 
 fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)
