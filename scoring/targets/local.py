@@ -211,7 +211,7 @@ class LocalTarget:
         folder, log = self._folder(wanted.name), self._log(wanted.name, wanted.deployment)
         running = server.start(
             Path(wanted.python), self._deployment(wanted.name, wanted.deployment), server.listen(), log=log,
-            work=folder / "work", tag=f"forestay:{wanted.name}:{uuid.uuid4().hex}",
+            work=folder / "work", tag=records.server_tag(folder) + uuid.uuid4().hex,
             keys=records.key_variables(folder, wanted),
         )  # fmt: skip
         try:
@@ -258,7 +258,9 @@ class LocalTarget:
         folder = self._folder(wanted.name)
         state = State(wanted, records.read_serving(folder))
         if not state.supervised:
-            self._supervise(wanted, state.runs)
+            known = state.serving.server.find() if state.serving and state.serving.server else None
+            background.kill_tagged(records.server_tag(folder), but=known)  # of a supervisor that was killed
+            self._supervise(wanted, known is not None)
         else:
             self.say("the new server takes over")
         log = str(self._log(wanted.name, wanted.deployment))

@@ -8,6 +8,7 @@ Each is written whole or not at all, so that a command or a supervisor that is k
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -126,6 +127,12 @@ def read_serving(folder: Path) -> Serving | None:
 
 def write_serving(folder: Path, serving: Serving) -> None:
     project.write_json(folder / SERVED, asdict(serving))
+
+
+def server_tag(folder: Path) -> str:
+    """How the tags begin of all servers of the endpoint in this folder, and of no other."""
+    place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+    return f"forestay:{folder.name}:{place}:"
 
 
 def new_key() -> str:

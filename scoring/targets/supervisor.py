@@ -78,6 +78,8 @@ class Supervisor:
             self._see_off()
             time.sleep(LOOK_SECONDS)
         self._leave(STOP_SECONDS)
+        for one in self.leaving:
+            one.until = min(one.until, time.monotonic() + STOP_SECONDS)
         while self.leaving:
             self._see_off()
             time.sleep(LOOK_SECONDS / 4)
@@ -126,7 +128,7 @@ class Supervisor:
 
     def _start(self, wanted: Endpoint) -> tuple[server.Server, str]:
         """A healthy server on the shared socket, and the tag on its line; one that does not come up is stopped."""
-        tag = f"forestay:{wanted.name}:{uuid.uuid4().hex}"
+        tag = records.server_tag(self.folder) + uuid.uuid4().hex
         running = server.start(
             Path(wanted.python),
             self.folder / "deployments" / wanted.deployment,
