@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory bench-scoring soak clean
+.PHONY: help setup setup-dev demo lint test fuzz format bench bench-automl bench-memory bench-scoring bench-serving soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -69,6 +69,9 @@ bench-memory: setup-dev ## memory and time of jobs on up to a million rows; writ
 
 bench-scoring: setup-dev ## one model behind several servers; writes benchmarks/scoring/RESULTS.md
 	$(BIN)/python -m benchmarks.scoring
+
+bench-serving: setup-dev ## deploys, images and a large file; writes benchmarks/SERVING.md
+	$(BIN)/python -m benchmarks.serving
 
 soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MINUTES=2 for less than 10)
 	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)
