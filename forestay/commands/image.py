@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 def build(context: click.Context, folder: Path, tag: str, base: str, builder: str | None) -> None:
     """Build the image of a proven scoring folder: the lock that was proven, no compiler, a user without rights.
 
-    Nothing is built where the builder has an image of the same content; it gets the tag. What is in the image is
-    written as CycloneDX. Callers must show a key: see FORESTAY_KEY_PRIMARY in the folder's README.md.
+    Nothing is built where the builder, or the registry in NAME, has an image of the same content; it gets the tag.
+    What is in the image is written as CycloneDX. Callers must show a key: see FORESTAY_KEY_PRIMARY in the folder's
+    README.md.
 
     Example: forestay image build scoring --tag churn:3
     """

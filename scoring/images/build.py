@@ -1,7 +1,8 @@
 """Build an image of a proven scoring folder, and push it.
 
-An image's label names its content. Where the builder has an image of the same content, that gets the tag, and nothing
-is built. `.forestay/images/` remembers what was built, by content, beside what is in it (a CycloneDX document).
+An image's label names its content. Where the builder, or the registry in the tag, has an image of the same content,
+that gets the tag, and nothing is built. `.forestay/images/` remembers what was built, by content, beside what is in it
+(a CycloneDX document).
 """
 
 from __future__ import annotations
@@ -50,8 +51,12 @@ class Image:
 
     @property
     def own_tag(self) -> str:
-        """A tag that no other content ever gets, under which a rollback still finds it."""
-        return f"{self.tag.rpartition(':')[0]}:content-{self.content[:16]}"
+        return own_tag(self.tag, self.content)
+
+
+def own_tag(tag: str, content: str) -> str:
+    """The tag, beside `tag`, that no other content ever gets, under which a rollback still finds it."""
+    return f"{tag.rpartition(':')[0]}:content-{content[:16]}"
 
 
 def build(
@@ -71,6 +76,8 @@ def build(
     proven, folder_hash = proofs.require(home, path)
     with context(proven, folder_hash, base, home, say) as given:
         digest = builder.find(CONTENT_LABEL, given.content)
+        if digest is None and builder.fetch(own_tag(tag, given.content)):
+            digest = builder.find(CONTENT_LABEL, given.content)
         built = digest is None
         if digest is None:
             say(f"building {tag} with {builder.name}")

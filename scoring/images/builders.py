@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 NAMES = ("docker", "podman", "buildah")
 INSTALL = "install docker, podman or buildah, as by: apt-get install buildah"
-INFO_SECONDS, ASK_SECONDS = 20, 60
+INFO_SECONDS, ASK_SECONDS, FETCH_SECONDS = 20, 60, 600
 _OUTSIDE = re.compile(
     r"dial tcp|no such host|connection re|i/o timeout|tls: |unauthorized|denied|failed to resolve|manifest unknown"
     r"|temporary failure|failed to fetch|could not connect|max retries exceeded|newconnectionerror|name or service",
@@ -34,6 +34,7 @@ _TAG = re.compile(
     r"(?=.{1,255}$)([a-z0-9][a-z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 )
+_REGISTRY = re.compile(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?/")  # else it is a name on Docker Hub, or here
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?/")
 
 
@@ -72,6 +73,13 @@ class Builder:
                 raise kind(f"{self.name} can't build the image: {shown(last)}", fix="its log above says more")
             return made.read_text(encoding="utf-8").strip()
 
+    def fetch(self, tag: str) -> bool:
+        """Get an image from the registry in its name, where that is one and has it; False where not."""
+        if not _REGISTRY.match(tag):
+            return False
+        code, _ = ask(self.program, "pull", "--quiet", *self._plain(tag), tag, seconds=FETCH_SECONDS)
+        return code == 0
+
     def tag(self, image: str, tag: str) -> None:
         """Give an image in the store one more name."""
         code, text = ask(self.program, "tag", image, tag, seconds=ASK_SECONDS)
@@ -84,7 +92,7 @@ class Builder:
             written = Path(scratch, "digest")
             own: Sequence[str] = ()
             if self.name != "docker":
-                own = ("--digestfile", str(written), *(("--tls-verify=false",) if _LOOPBACK.match(tag) else ()))
+                own = ("--digestfile", str(written), *self._plain(tag))
             code, last = self._stream(["push", *own, tag], say)
             if code != 0:
                 raise OutsideError(
@@ -92,6 +100,10 @@ class Builder:
                     fix=f"is the registry up, and did you log in? {self.name} login {tag.split('/')[0]}",
                 )
             return self._pushed(tag) if self.name == "docker" else written.read_text(encoding="utf-8").strip()
+
+    def _plain(self, tag: str) -> tuple[str, ...]:
+        """What lets a registry of this machine speak without TLS, as docker does by itself."""
+        return ("--tls-verify=false",) if self.name != "docker" and _LOOPBACK.match(tag) else ()
 
     def _pushed(self, tag: str) -> str:
         """The digest under which docker pushed a tag."""
