@@ -16,59 +16,29 @@ changed nothing; after that, the supervisor goes on alone, and the next command 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import checks, environment, process, proofs, server, styles
+from scoring import checks, environment, proofs, server, styles
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
 from scoring.schema import read_golden, read_schema
-from scoring.targets import DeploymentRecord, background, check_name, records
-from scoring.targets.records import KEYS, NO_AUTH, Endpoint, Serving
+from scoring.targets import DeploymentRecord, check_name, records, supervision
+from scoring.targets.records import KEYS, NO_AUTH, Endpoint
+from scoring.targets.supervision import State
 
 Say = Callable[[str], None]
 
-FOLLOW_SECONDS, LOOK_SECONDS = 0.3, 0.05
+FOLLOW_SECONDS = 0.3
 DEPLOY_WAIT_SECONDS = 180.0  # for another deploy of the same endpoint
-SWITCH_SECONDS = server.START_SECONDS + 30.0
 SHOWN_LOG_LINES = 15
 KEPT_DEPLOYMENTS = 5
-
-
-@dataclass(frozen=True)
-class State:
-    """What shall be served and what is, read together."""
-
-    wanted: Endpoint
-    serving: Serving | None
-
-    @property
-    def supervised(self) -> bool:
-        return self.serving is not None and self.serving.supervisor.find() is not None
-
-    @property
-    def runs(self) -> bool:
-        return self.serving is not None and self.serving.server is not None and self.serving.server.find() is not None
-
-    @property
-    def next_revision(self) -> int:
-        """One that was never used, also not for what could not be served."""
-        used = (self.serving.revision, self.serving.failed) if self.serving else ()
-        return max(self.wanted.revision, *used, 0) + 1
-
-    @property
-    def status(self) -> str:
-        if not (self.supervised or self.runs):
-            return "Stopped"
-        return "Healthy" if server.is_healthy(self.wanted.url) else "Unhealthy"
 
 
 class LocalTarget:
@@ -153,7 +123,7 @@ class LocalTarget:
 
     def delete(self, name: str) -> None:
         with self._lock(name, DEPLOY_WAIT_SECONDS):
-            self._stop(self._known(name, locked=True))
+            supervision.stop(self._known(name, locked=True))
             gone = self._folder(name).with_name(f".{name}.deleted-{uuid.uuid4().hex[:8]}")
             self._folder(name).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
@@ -239,9 +209,9 @@ class LocalTarget:
         ran = state is not None and (state.supervised or state.runs)
         try:
             if state is not None and state.wanted.port != wanted.port:
-                self._stop(state)
+                supervision.stop(state)
             records.write_wanted(folder, wanted)
-            serving = self._served(wanted)
+            serving = supervision.serve(folder, wanted, self.say)
             self._smoke(wanted, f"http://{server.HOST}:{serving.private_port}")
             wanted = replace(wanted, tested=True)
             records.write_wanted(folder, wanted)
@@ -253,61 +223,11 @@ class LocalTarget:
         self._prune(wanted)
         return State(wanted, records.read_serving(folder))
 
-    def _served(self, wanted: Endpoint) -> Serving:
-        """Wait until the supervisor, started if there is none, serves `wanted`. Raises RunFailed when it can't."""
-        folder = self._folder(wanted.name)
-        state = State(wanted, records.read_serving(folder))
-        if not state.supervised:
-            known = state.serving.server.find() if state.serving and state.serving.server else None
-            background.kill_tagged(records.server_tag(folder), but=known)  # of a supervisor that was killed
-            self._supervise(wanted, known is not None)
-        else:
-            self.say("the new server takes over")
-        log = str(self._log(wanted.name, wanted.deployment))
-        until = time.monotonic() + SWITCH_SECONDS
-        while time.monotonic() < until:
-            serving = records.read_serving(folder)
-            if serving is not None and serving.revision == wanted.revision:
-                return serving
-            if serving is not None and serving.failed == wanted.revision:
-                raise RunFailed(serving.problem, where=log, fix="the log says more")
-            if serving is not None and serving.supervisor.find() is None:
-                where = str(folder / "logs" / "supervisor.log")
-                raise RunFailed(
-                    f"the endpoint's supervisor ended: {server.why(Path(where))}", where=where, fix="read it"
-                )
-            time.sleep(LOOK_SECONDS)
-        raise RunFailed(f"nothing was served within {SWITCH_SECONDS:.0f} s", where=log, fix="read the log")
-
-    def _supervise(self, wanted: Endpoint, beside: bool) -> None:
-        """Start the endpoint's supervisor with its port; `beside` a server whose own supervisor was killed."""
-        self.say("starting the server")
-        folder = self._folder(wanted.name)
-        if not beside:
-            server.listen(wanted.port).close()  # or it would be bound beside another endpoint's
-        tag = f"forestay:supervisor:{wanted.name}:{uuid.uuid4().hex}"
-        known = ("PATH", "LANG", "PYTHONPATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
-        with server.listen(wanted.port, beside=True) as bound, (folder / "logs" / "supervisor.log").open("ab") as log:
-            started = process.start(
-                [sys.executable, "-m", "scoring.targets.supervisor", folder, str(bound.fileno()), tag],
-                environment={name: os.environ[name] for name in known if name in os.environ},
-                folder=folder / "work",
-                output=log,
-                keep=[bound.fileno()],
-                bound=False,
-            )
-        until = time.monotonic() + SWITCH_SECONDS
-        while time.monotonic() < until and started.poll() is None:
-            serving = records.read_serving(folder)
-            if serving is not None and serving.supervisor.tag == tag:
-                return
-            time.sleep(LOOK_SECONDS)
-
     def _go_back(self, state: State | None, ran: bool, failed: Endpoint) -> None:
         """What was served before is what shall be served; without anything before, the endpoint is gone."""
         folder, now = self._folder(failed.name), self._read(failed.name)
         if now is not None and (state is None or not ran or state.wanted.port != failed.port):
-            self._stop(now)
+            supervision.stop(now)
         if state is None:
             (folder / records.WANTED).unlink(missing_ok=True)
             (folder / records.SERVED).unlink(missing_ok=True)
@@ -320,18 +240,9 @@ class LocalTarget:
             return
         self.say(f"{old.deployment} goes on")
         try:
-            self._served(old)
+            supervision.serve(folder, old, self.say)
         except ForestayError as error:  # only said, since another one is on its way up
             self.say(f"it does not start: {error}; deploy it again")
-
-    def _stop(self, state: State) -> None:
-        """End an endpoint's supervisor, and with it its server."""
-        if state.serving is None:
-            return
-        for one in (state.serving.supervisor, state.serving.server):
-            running = one.find() if one else None
-            if running is not None:
-                background.end(running)
 
     def _prune(self, kept: Endpoint) -> None:
         """Remove the copies and logs of deployments that no rollback returns to, and keys that were replaced."""
@@ -356,19 +267,11 @@ class LocalTarget:
         state = self._read(name)
         if state is None or state.serving is None or state.serving.failed != state.wanted.revision:
             return
-        served = state.serving.deployment
-        if not served or not state.supervised:
+        served = state.serving.endpoint
+        if served is None or not state.supervised:
             return
-        self.say(f"a deploy of {name} was interrupted and could not be served; {served} goes on")
-        opened = open_folder(self._deployment(name, served))
-        kept = tuple(one for one in state.wanted.earlier if one != served)
-        records.write_wanted(
-            folder,
-            replace(
-                state.wanted, revision=state.wanted.revision + 1, model=opened.model, version=opened.version,
-                deployment=served, earlier=kept,
-            ),
-        )  # fmt: skip
+        self.say(f"a deploy of {name} was interrupted and could not be served; {served.deployment} goes on")
+        records.write_wanted(folder, served)
 
     def _clean_if_free(self, name: str) -> None:
         """The same before a command that only reads; skipped while another command works on the endpoint."""
@@ -391,8 +294,7 @@ class LocalTarget:
         return found
 
     def _read(self, name: str) -> State | None:
-        wanted = records.read_wanted(self._folder(name))
-        return None if wanted is None else State(wanted, records.read_serving(self._folder(name)))
+        return supervision.read(self._folder(name))
 
     def _earlier(self, wanted: Endpoint, to: str) -> str:
         """The newest earlier deployment of this name, or of this version of a model."""
@@ -431,7 +333,7 @@ class LocalTarget:
         return self._folder(name) / "deployments" / deployment
 
     def _log(self, name: str, deployment: str) -> Path:
-        return self._folder(name) / "logs" / f"{deployment}.log"
+        return records.log_path(self._folder(name), deployment)
 
     def _show_log(self, log: Path) -> None:
         for line in server.log_tail(log, SHOWN_LOG_LINES).splitlines():

@@ -24,6 +24,7 @@ from scoring import server
 from scoring.targets import background
 
 WANTED, SERVED = "endpoint.json", "serving.json"
+SUPERVISOR = "supervisor"
 NO_AUTH, KEYS = "none", "keys"
 KEY_NAMES = ("primary", "secondary")
 KEY_BYTES = 32
@@ -86,25 +87,28 @@ class Serving:
 
     Attributes
     ----------
-    revision, deployment: of the Endpoint that is served. server: its server; None before the first.
+    endpoint: what is served, as it was asked for; None before the first. server: its server.
     private_port: where that answers alone, also while another one still answers beside it.
     failed, problem: the last revision that could not be served, and why.
     """
 
     supervisor: Running
-    revision: int = 0
-    deployment: str = ""
+    endpoint: Endpoint | None = None
     server: Running | None = None
     private_port: int = 0
     failed: int = 0
     problem: str = ""
+
+    @property
+    def revision(self) -> int:
+        return self.endpoint.revision if self.endpoint else 0
 
 
 def read_wanted(folder: Path) -> Endpoint | None:
     """What shall be served under an endpoint's folder; None where there is no endpoint."""
     document = _read(folder / WANTED)
     try:
-        return None if document is None else Endpoint(**{**document, "earlier": tuple(document["earlier"])})
+        return None if document is None else _endpoint(document)
     except (TypeError, KeyError) as error:
         raise _unreadable(folder / WANTED) from error
 
@@ -119,7 +123,11 @@ def read_serving(folder: Path) -> Serving | None:
     if document is None:
         return None
     try:
-        known = {key: Running(**document[key]) if document[key] else None for key in ("supervisor", "server")}
+        known = {
+            "supervisor": Running(**document["supervisor"]),
+            "server": Running(**document["server"]) if document["server"] else None,
+            "endpoint": _endpoint(document["endpoint"]) if document["endpoint"] else None,
+        }
         return Serving(**{**document, **known})
     except (TypeError, KeyError) as error:
         raise _unreadable(folder / SERVED) from error
@@ -163,6 +171,15 @@ def write_keys(folder: Path, revision: int, keys: dict[str, str]) -> str:
 def key_variables(folder: Path, endpoint: Endpoint) -> dict[str, str]:
     """The keys as wsgi.py of a scoring folder takes them."""
     return {f"FORESTAY_KEY_{name.upper()}": key for name, key in read_keys(folder, endpoint).items()}
+
+
+def log_path(folder: Path, name: str) -> Path:
+    """The log of a deployment's server, or of the SUPERVISOR."""
+    return folder / "logs" / f"{name}.log"
+
+
+def _endpoint(document: dict[str, Any]) -> Endpoint:
+    return Endpoint(**{**document, "earlier": tuple(document["earlier"])})
 
 
 def _read(path: Path) -> dict[str, Any] | None:

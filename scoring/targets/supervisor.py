@@ -52,7 +52,7 @@ class Supervisor:
         self.orphan = before.server.find() if before and before.server else None
         self.serving = Serving(Running.of(psutil.Process().pid, tag))
         if before is not None and self.orphan is not None:
-            self.serving = replace(before, supervisor=self.serving.supervisor, revision=0)
+            self.serving = replace(before, supervisor=self.serving.supervisor)
         self.current: server.Server | None = None
         self.served: Endpoint | None = None  # what `current` serves; an earlier one where the last could not be served
         self.seen: Endpoint | None = None
@@ -70,7 +70,7 @@ class Supervisor:
                 break
             if self.seen is None or wanted.revision != self.seen.revision:
                 self.seen = wanted
-                if wanted.revision != self.serving.revision:  # else it is what is served since before
+                if self.served is None or wanted.revision != self.served.revision:
                     self._serve(wanted)
             elif self.served is not None and self.current is not None and self.current.process.poll() is not None:
                 self._again(self.served)
@@ -98,8 +98,7 @@ class Supervisor:
         self._write(
             replace(
                 self.serving,
-                revision=wanted.revision,
-                deployment=wanted.deployment,
+                endpoint=wanted,
                 server=Running.of(started.process.pid, tag),
                 private_port=started.port,
             )
@@ -133,7 +132,7 @@ class Supervisor:
             Path(wanted.python),
             self.folder / "deployments" / wanted.deployment,
             server.listen(),
-            log=self._log(wanted.deployment),
+            log=records.log_path(self.folder, wanted.deployment),
             work=self.folder / "work",
             tag=tag,
             detached=True,
@@ -177,9 +176,11 @@ class Supervisor:
 
     def _rotate(self) -> None:
         """Put a log aside that has grown too long. The server goes on writing to the same file, which is emptied."""
-        path = self._log(self.serving.deployment)
+        if self.served is None:
+            return
+        path = records.log_path(self.folder, self.served.deployment)
         with contextlib.suppress(FileNotFoundError):
-            if not self.serving.deployment or path.stat().st_size < LOG_BYTES:
+            if path.stat().st_size < LOG_BYTES:
                 return
             for number in range(KEPT_LOGS - 1, 0, -1):
                 with contextlib.suppress(FileNotFoundError):
@@ -191,9 +192,6 @@ class Supervisor:
     def _write(self, serving: Serving) -> None:
         self.serving = serving
         records.write_serving(self.folder, serving)
-
-    def _log(self, deployment: str) -> Path:
-        return self.folder / "logs" / f"{deployment}.log"
 
 
 def main() -> None:

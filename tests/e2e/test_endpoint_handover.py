@@ -126,10 +126,12 @@ def test_a_deployment_that_fails_in_its_place_loses_no_request_either(
 KILLED = """
 import os, sys
 from pathlib import Path
+from scoring.targets import supervision
 from scoring.targets.local import LocalTarget
 
 home, folder, name, method, call = sys.argv[1:]
-real, calls = getattr(LocalTarget, method), []
+place = LocalTarget if method == "_smoke" else supervision
+real, calls = getattr(place, method), []
 
 def killed(*arguments):
     calls.append(1)
@@ -137,13 +139,13 @@ def killed(*arguments):
         os.kill(os.getpid(), 9)
     return real(*arguments)
 
-setattr(LocalTarget, method, killed)
+setattr(place, method, killed)
 LocalTarget(Path(home)).deploy(name, Path(folder))
 """
 
 
 @pytest.mark.parametrize(
-    ("method", "call"), [("_smoke", 1), ("_served", 1), ("_smoke", 2)], ids=["tried", "named", "served"]
+    ("method", "call"), [("_smoke", 1), ("serve", 1), ("_smoke", 2)], ids=["tried", "named", "served"]
 )
 def test_a_deploy_that_is_killed_leaves_the_endpoint_answering(
     target: LocalTarget, versions: list[Path], body: bytes, method: str, call: int
