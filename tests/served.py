@@ -13,12 +13,13 @@ import psutil
 
 from scoring import proofs
 from scoring.folder import ScoringFolder, open_folder
-from scoring.generate import generate
-from tests import scoring_models
 
 
 def bank(home: Path, place: Path) -> Path:
     """The scoring folder of Bank 1, taken as proven in `home`; both in `place`."""
+    from scoring.generate import generate
+    from tests import scoring_models
+
     (place / "outputs").mkdir()
     made = generate(scoring_models.bank(place / "outputs"), place / "bank-1", home=home)
     keep_proof(made, home)

@@ -65,7 +65,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ends", True))
         records.write_serving(self.folder, self.serving)
         while not self.ends:
-            wanted = records.read_wanted(self.folder)
+            wanted = self._wanted()
             if wanted is None:
                 break
             if self.seen is None or wanted.revision != self.seen.revision:
@@ -83,6 +83,13 @@ class Supervisor:
         while self.leaving:
             self._see_off()
             time.sleep(LOOK_SECONDS / 4)
+
+    def _wanted(self) -> Endpoint | None:
+        """What endpoint.json says; what it said before, where a person has spoilt it."""
+        try:
+            return records.read_wanted(self.folder)
+        except ForestayError:
+            return self.seen
 
     def _serve(self, wanted: Endpoint) -> None:
         """Serve this instead of what is served, which goes on when the new one does not come up."""
@@ -149,8 +156,8 @@ class Supervisor:
     def _leave(self, seconds: float) -> None:
         """Ask what is served now to end within so many seconds."""
         found = [self.orphan] if self.orphan else []
-        with contextlib.suppress(psutil.Error):
-            found += [psutil.Process(self.current.process.pid)] if self.current else []
+        if self.current is not None and self.current.process.poll() is None:
+            found.append(psutil.Process(self.current.process.pid))
         self.orphan = self.current = None
         for process in found:
             with contextlib.suppress(psutil.Error):
