@@ -167,8 +167,8 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
-    found: dict[str, Any] = json.loads(stream.read(LENGTH.unpack(head)[0]))
-    return found
+    raw = stream.read(LENGTH.unpack(head)[0])
+    return json.loads(raw) if len(raw) == LENGTH.unpack(head)[0] else None
 
 
 if __name__ == "__main__":
