@@ -253,7 +253,6 @@ def test_a_new_model_version_rebuilds_the_last_layers_only(
     document = json.loads(done.stdout)
     assert document["built"] is True
     assert document["content"] != image["content"]
-    assert "Installing collected packages" in image["log"]
     assert "Installing collected packages" not in done.stderr
     assert done.stderr.count("Using cache") >= 5
 
