@@ -98,16 +98,26 @@ def registry(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reg
 
 
 @pytest.fixture(scope="module")
-def image(cli: Cli, registry: Registry, bank: tuple[Path, Path]) -> Iterator[dict[str, Any]]:
-    """The document of `image build`; the image was not there before, and goes with the module."""
+def folder(bank: tuple[Path, Path]) -> Path:
+    """A version that no image in the store has; what does not change with it is there from an earlier run."""
+    return served.version(bank[1], str(int(time.time())), bank[0])
+
+
+def in_store() -> set[str]:
+    return set(image_support.run("buildah", "images", "--quiet", "--filter", "label=forestay.model=Bank").split())
+
+
+@pytest.fixture(scope="module")
+def image(cli: Cli, registry: Registry, folder: Path) -> dict[str, Any]:
+    """The document of `image build`."""
     image_support.ensure_base()
+    before = in_store()
     tag = f"127.0.0.1:{registry.port}/bank:1"
-    done = cli("image", "build", bank[1], "--tag", tag, "--builder", "buildah", "-o", "json")
+    done = cli("image", "build", folder, "--tag", tag, "--builder", "buildah", "-o", "json")
     assert done.returncode == 0, done.stderr[-3000:]
-    document = json.loads(done.stdout)
-    yield {**document, "log": done.stderr}
-    names = image_support.run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}").split()
-    image_support.run("buildah", "rmi", "--force", *[name for name in names if name.startswith("127.0.0.1:")])
+    if before:  # not before: what both stand on would go with the last that does
+        image_support.run("buildah", "rmi", "--force", *before)
+    return {**json.loads(done.stdout), "log": done.stderr}
 
 
 @pytest.fixture(scope="module")
@@ -127,20 +137,20 @@ def root(cli: Cli, registry: Registry, image: dict[str, Any]) -> Iterator[tuple[
 
 
 def test_it_is_labelled_and_its_parts_are_told(
-    image: dict[str, Any], root: tuple[Path, dict[str, Any]], bank: tuple[Path, Path]
+    image: dict[str, Any], root: tuple[Path, dict[str, Any]], folder: Path
 ) -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
     settings = root[1]
-    folder = open_folder(bank[1])
+    proven = open_folder(folder)
     assert image["built"] is True
     labels = settings["Labels"]
-    assert labels["forestay.proof"] == folder.hash()
+    assert labels["forestay.proof"] == proven.hash()
     assert labels["forestay.content"] == image["content"]
     assert labels["org.opencontainers.image.title"] == "Bank"
-    assert labels["org.opencontainers.image.version"] == labels["forestay.version"] == "1"
-    assert labels["forestay.job"] == folder.job
+    assert labels["org.opencontainers.image.version"] == labels["forestay.version"] == proven.version
+    assert labels["forestay.job"] == proven.job
     assert (settings["User"], settings["WorkingDir"]) == ("1001", "/srv/scoring")
     assert settings["Healthcheck"]["Test"][0] == "CMD"
     assert not any("KEY" in line for line in settings["Env"])
@@ -203,11 +213,10 @@ class Started:
 
 
 def test_it_answers_the_golden_rows_to_who_has_a_key(
-    root: tuple[Path, dict[str, Any]], bank: tuple[Path, Path], tmp_path: Path
+    root: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
 ) -> None:
-    folder = open_folder(bank[1])
-    schema, golden = read_schema(folder.path / "model"), read_golden(folder.path)
-    style = styles.of(folder.style, schema)
+    golden = read_golden(folder)
+    style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
     keys = {"FORESTAY_KEY_PRIMARY": PRIMARY, "FORESTAY_KEY_SECONDARY": SECONDARY}
     with Started(root, tmp_path / "log", keys) as running:
         server.wait_healthy(running)
@@ -229,21 +238,21 @@ def test_it_does_not_start_without_keys(root: tuple[Path, dict[str, Any]], tmp_p
     assert "no keys: set FORESTAY_KEY_PRIMARY" in (tmp_path / "log").read_text()
 
 
-def test_the_same_content_is_not_built_again(cli: Cli, image: dict[str, Any], bank: tuple[Path, Path]) -> None:
-    again = cli("image", "build", bank[1], "--tag", "forestay-test/bank:again", "--builder", "buildah", "-o", "json")
+def test_the_same_content_is_not_built_again(cli: Cli, image: dict[str, Any], folder: Path) -> None:
+    again = cli("image", "build", folder, "--tag", "forestay-test/bank:again", "--builder", "buildah", "-o", "json")
     assert again.returncode == 0, again.stderr
     document = json.loads(again.stdout)
     assert (document["built"], document["content"], document["digest"]) == (False, image["content"], image["digest"])
     assert "nothing is built" in again.stderr
     image_support.run("buildah", "rmi", "forestay-test/bank:again")
     # The record is of the last tag: pushed again below.
-    assert cli("image", "build", bank[1], "--tag", image["tag"], "--builder", "buildah").returncode == 0
+    assert cli("image", "build", folder, "--tag", image["tag"], "--builder", "buildah").returncode == 0
 
 
 def test_a_new_model_version_rebuilds_the_last_layers_only(
     cli: Cli, image: dict[str, Any], registry: Registry, bank: tuple[Path, Path]
 ) -> None:
-    second = served.version(bank[1], "7", bank[0])
+    second = served.version(bank[1], str(int(time.time()) + 1), bank[0])
     tag = f"127.0.0.1:{registry.port}/bank:7"
     started = time.monotonic()
     done = cli("image", "build", second, "--tag", tag, "--builder", "buildah", "-o", "json")
@@ -254,7 +263,7 @@ def test_a_new_model_version_rebuilds_the_last_layers_only(
     assert document["built"] is True
     assert document["content"] != image["content"]
     assert "Installing collected packages" not in done.stderr
-    assert done.stderr.count("Using cache") >= 5
+    assert done.stderr.count("Using cache") >= 10
 
 
 def test_a_registry_that_is_down_changes_nothing(cli: Cli, image: dict[str, Any], registry: Registry) -> None:
