@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint engine test fuzz format bench bench-automl bench-memory bench-scoring soak clean
+.PHONY: help setup setup-dev demo lint engine debian test fuzz format bench bench-automl bench-infra bench-memory \
+	bench-scoring bench-serving soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -40,10 +41,23 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
+DEBIAN := buildah chromium debootstrap docker-registry
+
 engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
 	tools/pulumi/build.sh
 
-test: lint engine ## every test
+debian: ## install the Debian packages that tests use, where that may be done
+	@missing=""; for tool in $(DEBIAN); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== setting up:$$missing"; apt-get update -qq >/dev/null 2>&1; \
+		for tool in $$missing; do \
+			apt-get install -qq --yes --no-install-recommends $$tool >/dev/null 2>&1 \
+				|| echo "$$tool can't be installed: tests that need it are skipped"; \
+		done; \
+	fi
+
+test: lint engine debian ## every test
 	$(BIN)/pytest
 
 fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)
@@ -61,6 +75,9 @@ bench-memory: setup-dev ## memory and time of jobs on up to a million rows; writ
 
 bench-scoring: setup-dev ## one model behind several servers; writes benchmarks/scoring/RESULTS.md
 	$(BIN)/python -m benchmarks.scoring
+
+bench-serving: setup-dev ## deploys, images and a large file; writes benchmarks/SERVING.md
+	$(BIN)/python -m benchmarks.serving
 
 soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MINUTES=2 for less than 10)
 	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -30,7 +30,9 @@ class Lazy:
     help: str
 
 
-TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
+Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a group with its help
+
+TREE: dict[str, Entry] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
@@ -79,8 +81,16 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "generate": Lazy("forestay.commands.score:generate", "Write score.py, conda_env.yaml and their company."),
             "verify": Lazy("forestay.commands.score:verify", "Prove a scoring folder in a clean environment."),
             "serve": Lazy("forestay.commands.score:serve", "Serve a scoring folder in the foreground."),
+            "batch": Lazy("forestay.commands.score_batch:batch", "Score a file of any size."),
             "diff": Lazy("forestay.commands.score:diff", "What changes between two versions, and what breaks callers."),
             "prune": Lazy("forestay.commands.score:prune", "Remove environments that nothing uses any more."),
+        },
+    ),
+    "image": (
+        "Build images of proven scoring folders.\n\nExample: forestay image build scoring --tag churn:3",
+        {
+            "build": Lazy("forestay.commands.image:build", "Build the image of a proven scoring folder."),
+            "push": Lazy("forestay.commands.image:push", "Push an image to its registry."),
         },
     ),
     "endpoint": (
@@ -91,6 +101,14 @@ TREE: dict[str, Lazy | tuple[str, dict[str, Lazy]]] = {
             "show": Lazy("forestay.commands.endpoint:show", "One endpoint: status, address, deployment."),
             "invoke": Lazy("forestay.commands.endpoint:invoke", "Send rows, print the answer."),
             "logs": Lazy("forestay.commands.endpoint:logs", "What the server wrote."),
+            "rollback": Lazy("forestay.commands.endpoint:rollback", "Serve an earlier deployment again."),
+            "keys": (
+                "The keys of an endpoint.\n\nExample: forestay endpoint keys show churn-api",
+                {
+                    "show": Lazy("forestay.commands.endpoint:show_keys", "Both keys."),
+                    "rotate": Lazy("forestay.commands.endpoint:rotate_keys", "Make one key anew."),
+                },
+            ),
             "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
         },
     ),
@@ -173,13 +191,13 @@ class LazyGroup(Page, click.Group):
         return name, command, rest
 
 
-def leaves() -> Iterator[tuple[str, Lazy]]:
+def leaves(entries: dict[str, Entry] = TREE) -> Iterator[tuple[str, Lazy]]:
     """Every command with its path, `job new`."""
-    for name, entry in TREE.items():
+    for name, entry in entries.items():
         if isinstance(entry, Lazy):
             yield name, entry
         else:
-            yield from ((f"{name} {below}", command) for below, command in entry[1].items())
+            yield from ((f"{name} {below}", command) for below, command in leaves(entry[1]))
 
 
 def load(entry: Lazy) -> click.Command:

@@ -15,5 +15,7 @@ verify        scoring folder -> proof, by the checks of `checks`; in a container
 proofs        the proofs kept under .forestay, by model version and hash of the folder
 diff          what changes for callers between two versions
 serve         a folder at work: reloaded when it changes, with a page to try it
+batch         a file of any size, scored on this machine
+images        a proven folder -> an image, by docker, podman or buildah
 targets       where a proven folder can be deployed to
 """

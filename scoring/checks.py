@@ -167,16 +167,16 @@ def sample_request(url: str, path: Path, style: Style) -> Check:
     return Check(path.stem, True, f"answered with {_shown(results[-1])}")
 
 
-def golden(url: str, form: str, rows: Golden, *, real: bool = False) -> Check:
+def golden(url: str, form: str, rows: Golden, *, real: bool = False, key: str = "") -> Check:
     """The golden rows, sent in one form of a request, come back as the training process predicted them.
 
-    Of `real` rows, which a proof must not keep, only the number is told.
+    Of `real` rows, which a proof must not keep, only the number is told. `key` is shown where the server asks for one.
     """
     name = f"golden_{'real_' if real else ''}{form.lower()}"
-    path = {"path": "/invocations"} if form in requests.MLFLOW else {}  # MLflow's own address
+    path = "/invocations" if form in requests.MLFLOW else "/score"  # MLflow's own address
     differing: list[str] = []
     for method, quantiles, expected in _expectations(rows):
-        answer = server.post(url, requests.request(form, rows.rows, method, quantiles), **path)
+        answer = server.post(url, requests.request(form, rows.rows, method, quantiles), path, key)
         results = requests.results(form, answer.json)
         if answer.status != 200 or results is None:
             told = "see the server's answer by sending them to forestay score serve" if real else _body(answer)

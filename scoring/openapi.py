@@ -36,6 +36,7 @@ REFUSALS: dict[int, tuple[str, dict[str, str]]] = {
             "number_too_long": "a number has a thousand digits or more",
         },
     ),
+    401: ("The service asks for a key, and none of its own was shown.", {"no_key": "send Authorization: Bearer KEY"}),
     405: ("Another method than POST.", {"method_not_allowed": "POST is what this address takes"}),
     413: ("The body is too large.", {"body_too_large": "send fewer rows"}),
     415: (
@@ -59,6 +60,7 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
     score = {
         "operationId": "score",
         "summary": _summary(schema),
+        "security": [{}, {"key": []}],
         "requestBody": {
             "required": True,
             "content": {
@@ -83,10 +85,13 @@ def document(schema: ModelSchema, title: str, version: str) -> dict[str, Any]:
             "/swagger.json": {"get": _get("swagger", "The inference server's own, less exact document.", described)},
             "/score": {"post": score},
         },
-        "components": {"headers": HEADERS, "schemas": _schemas(schema)},
+        "components": {"headers": HEADERS, "schemas": _schemas(schema), "securitySchemes": SECURITY},
     }
 
 
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "One of two keys, where the service asks for one."}
+}
 HEADERS = {
     "x-model-version": {
         "description": "The version of the model that answered, percent-encoded.",

@@ -32,6 +32,7 @@ def start(
     errors: IO[bytes] | int = subprocess.STDOUT,
     keep: Sequence[int] = (),
     bound: bool = True,
+    talks: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start `command` away from our terminal.
 
@@ -42,6 +43,7 @@ def start(
     output, errors: where it writes.
     keep: file descriptors that it inherits.
     bound: it ends when the calling thread's process does; otherwise it has a session of its own and lives on.
+    talks: its stdin is a pipe; otherwise it has none.
     """
     words = [str(word) for word in command]
     if bound:
@@ -50,7 +52,7 @@ def start(
         words,
         env=dict(environment),
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
         stdout=output,
         stderr=errors,
         pass_fds=tuple(keep),

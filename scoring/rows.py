@@ -8,10 +8,9 @@ import json
 from typing import Any
 
 from forestay.errors import InputError
+from scoring import cells
 from scoring.requests import FORMS
 from scoring.schema import ColumnSchema, ModelSchema
-
-MISSING = ("", "na", "n/a", "nan", "null", "none")
 
 
 def read_body(text: str, where: str, schema: ModelSchema) -> dict[str, Any]:
@@ -64,17 +63,17 @@ def _csv_rows(text: str, where: str, schema: ModelSchema) -> list[dict[str, Any]
         if len(set(header)) != len(header):
             raise InputError("a column stands twice in the header", where=f"{where}:1", fix="keep one of them")
         rows = []
-        for cells in reader:
-            if not cells:
+        for record in reader:
+            if not record:
                 continue
-            if len(cells) != len(header):
+            if len(record) != len(header):
                 raise InputError(
-                    f"{len(cells)} cells, and the header has {len(header)}",
+                    f"{len(record)} cells, and the header has {len(header)}",
                     where=f"{where}:{reader.line_num}",
                     fix="separate cells by commas, and quote those that hold one",
                 )
             row = {}
-            for name, cell in zip(header, cells, strict=True):
+            for name, cell in zip(header, record, strict=True):
                 try:
                     row[name] = _value(cell, columns.get(name))
                 except ValueError as error:
@@ -90,34 +89,8 @@ def _csv_rows(text: str, where: str, schema: ModelSchema) -> list[dict[str, Any]
 
 
 def _value(cell: str, column: ColumnSchema | None) -> Any:
-    """One CSV cell as its column's JSON value. Text stays as it is; words for "missing" count in other columns only."""
-    if column is None or not column.used or column.type not in ("numeric", "boolean", "datetime"):
-        return cell if cell else None
-    word = cell.strip()
-    if word.lower() in MISSING:
-        return None
-    if column.type == "numeric":
-        return _number(word)
-    if column.type == "boolean":
-        known = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        if word.lower() not in known:
-            raise ValueError(f"{json.dumps(cell)} is neither true nor false")
-        return known[word.lower()]
-    return word
-
-
-def _number(word: str) -> int | float:
-    try:
-        return int(word)
-    except ValueError:
-        pass
-    try:
-        number = float(word)
-    except ValueError:
-        raise ValueError(f"{json.dumps(word)} is not a number") from None
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{json.dumps(word)} is not a finite number")
-    return number
+    """One CSV cell as its column's JSON value; of a column that the model does not use it is text."""
+    return cells.value(cell, column.type if column is not None and column.used else "text")
 
 
 def _without_target(row: Any, schema: ModelSchema) -> Any:

@@ -71,10 +71,15 @@ class Server:
         process.stop(self.process)
 
 
-def listen(port: int = 0) -> socket.socket:
-    """A bound socket on 127.0.0.1; port 0 takes a free one. Raises InputError when the port is taken."""
+def listen(port: int = 0, *, beside: bool = False) -> socket.socket:
+    """A bound socket on 127.0.0.1; port 0 takes a free one. Raises InputError when the port is taken.
+
+    `beside` lets another socket of ours that says so too, and of nobody else, be bound to the same port.
+    """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if beside:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind((HOST, port))
     except OSError as error:
@@ -109,12 +114,16 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
     return [
         str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn",
         *(word for fd in fds for word in ("--bind", f"fd://{fd}")),
-        "--no-control-socket", "--workers", "1", "--timeout", "300", "--name", tag, application,
+        "--no-control-socket", "--workers", "1", "--timeout", "300", "--graceful-timeout", "120",
+        "--name", tag, application,
     ]  # fmt: skip
 
 
-def variables(folder: Path) -> dict[str, str]:
-    """All the environment variables of the server: nothing of ours but what the system needs to start a program."""
+def variables(folder: Path, keys: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All the environment variables of the server: nothing of ours but what the system needs to start a program.
+
+    `keys` are the variables that hold the keys to ask callers for; without them everybody is let in.
+    """
     kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "TMPDIR", "TZ") if key in os.environ}
     return {
         **kept,
@@ -123,6 +132,7 @@ def variables(folder: Path) -> dict[str, str]:
         "AML_APP_ROOT": str(folder),
         "AZUREML_ENTRY_SCRIPT": "score.py",
         "AZUREML_MODEL_DIR": str(folder / "model"),
+        **(keys or {"FORESTAY_AUTH": "none"}),
     }
 
 
@@ -137,6 +147,7 @@ def start(
     detached: bool = False,
     application: str = "",
     shared: socket.socket | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Server:
     """Start a server without waiting for it; takes over the socket.
 
@@ -151,13 +162,14 @@ def start(
     detached: it lives on after us.
     application: what gunicorn serves, from the folder or from `work`; by default the folder's own.
     shared: one more socket to answer on, which stays open here, so that servers can follow each other on it.
+    keys: see variables().
     """
     port = int(bound.getsockname()[1])
     with bound, log.open("ab") as output:
         fds = [found.fileno() for found in (bound, shared) if found is not None]
         running = process.start(
             command(python, folder, fds, tag, application),
-            environment=variables(folder),
+            environment=variables(folder, keys),
             folder=work,
             output=output,
             keep=fds,
@@ -245,9 +257,14 @@ def ask(
         connection.close()
 
 
-def post(url: str, document: Any, path: str = "/score") -> Answer:
-    """POST a JSON document."""
-    return ask(url, "POST", path, json.dumps(document).encode(), headers={"Content-Type": "application/json"})
+def post(url: str, document: Any, path: str = "/score", key: str = "") -> Answer:
+    """POST a JSON document; `key` is shown where the server asks for one."""
+    return ask(url, "POST", path, json.dumps(document).encode(), headers=json_headers(key))
+
+
+def json_headers(key: str = "") -> dict[str, str]:
+    """The headers of a JSON request."""
+    return {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
 def log_tail(log: Path, lines: int = 20) -> str:

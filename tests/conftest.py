@@ -31,6 +31,16 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A `.forestay` folder with an environment, and the proven scoring folder of Bank 1; tests change copies."""
+    from tests import served
+
+    place = tmp_path_factory.mktemp("served")
+    home = place / "home"
+    return home, served.bank(home, place)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is the current one and holds its own .forestay."""

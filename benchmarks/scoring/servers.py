@@ -168,6 +168,7 @@ def variables(server: Server, bench: Bench) -> dict[str, str]:
         "HOME": str(bench.work / "home"),
         "PYTHONPATH": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "FORESTAY_AUTH": "none",
         "AML_APP_ROOT": str(folder),
         "AZUREML_ENTRY_SCRIPT": "score.py",
         "AZUREML_MODEL_DIR": str(folder / "model" if ours else bench.work / "peer_model"),

@@ -46,6 +46,11 @@ def _target(context: click.Context, target: str = "local", env: str = "local") -
 )
 @click.option("--env", default="local", show_default=True, help="The environment: local, or a stack's name.")
 @click.option("--port", type=click.IntRange(1, 65535), help="On 127.0.0.1; by default the one it had, or a free one.")
+@click.option(
+    "--auth",
+    type=click.Choice(["none", "keys"]),
+    help="Whether callers must show a key; by default as before, and none at first.",
+)
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of the deployed version would break.")
 @click.pass_context
 def deploy(
@@ -56,12 +61,14 @@ def deploy(
     target: str,
     env: str,
     port: int | None,
+    auth: str | None,
     allow_breaking: bool,
 ) -> None:
     """Serve a proven model version under a name. Only what was proven, to the byte, can be deployed.
 
-    The server is tested with golden rows before it replaces the one that runs. The same again changes nothing. A
-    version that breaks callers of the deployed one (see forestay score diff) is refused with exit code 1.
+    The server is tested with golden rows before it replaces the one that runs; no request is lost when it does. The
+    same again changes nothing. A version that breaks callers of the deployed one (see forestay score diff) is refused
+    with exit code 1.
 
     Example: forestay endpoint deploy churn-api --model Churn:3
     """
@@ -73,11 +80,13 @@ def deploy(
     chosen = _target(context, target, env)
     proven = find_proven(project.home(), model, folder)
     guard(chosen, name, proven, allow_breaking)
-    record = chosen.deploy(name, proven, port=port)
+    record = chosen.deploy(name, proven, port=port, auth=auth)
     found = console(context)
     found.emit(record.as_dict(), lambda: _lines(record))
     if record.changed:
         found.note(f"try it: forestay endpoint invoke {name}")
+        if record.auth == "keys":
+            found.note(f"its keys: forestay endpoint keys show {name}")
 
 
 @click.command("list", cls=Command)
@@ -170,6 +179,53 @@ def logs(context: click.Context, name: str, tail: int, follow: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("name")
+@click.option("--to", metavar="VERSION", help="An earlier deployment, or its model's version; by default the last.")
+@click.pass_context
+def rollback(context: click.Context, name: str, to: str | None) -> None:
+    """Serve an earlier deployment again; it is tested first, and no request is lost. Again, it goes forth.
+
+    Example: forestay endpoint rollback churn-api
+    """
+    record = _target(context).rollback(name, to)
+    console(context).emit(record.as_dict(), lambda: _lines(record))
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.pass_context
+def show_keys(context: click.Context, name: str) -> None:
+    """The two keys of an endpoint, of which callers show one as Authorization: Bearer KEY.
+
+    Example: forestay endpoint keys show churn-api
+    """
+    _emit_keys(context, name, _target(context).keys(name))
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.option(
+    "--key",
+    "which",
+    type=click.Choice(["primary", "secondary"]),
+    default="primary",
+    show_default=True,
+    help="Which one.",
+)
+@click.pass_context
+def rotate_keys(context: click.Context, name: str, which: str) -> None:
+    """Make one of the two keys anew. Let callers use the other one before; they then notice nothing.
+
+    Example: forestay endpoint keys rotate churn-api --key secondary
+    """
+    _emit_keys(context, name, _target(context).rotate_keys(name, which))
+
+
+def _emit_keys(context: click.Context, name: str, keys: dict[str, str]) -> None:
+    console(context).emit({"name": name, **keys}, lambda: [f"{which:<10} {key}" for which, key in keys.items()])
+
+
+@click.command(cls=Command)
+@click.argument("name")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_context
 def delete(context: click.Context, name: str, yes: bool) -> None:
@@ -192,6 +248,7 @@ def _lines(record: DeploymentRecord) -> list[str]:
         f"  address     {record.scoring_uri}",
         f"  deployment  {record.deployment}",
         f"  previous    {record.previous or '-'}",
+        f"  keys        {'asked for' if record.auth == 'keys' else 'not asked for'}",
     ]
 
 

@@ -26,6 +26,7 @@ class DeploymentRecord:
     ----------
     status: Healthy, Unhealthy (it runs and does not answer) or Stopped.
     traffic: percent by deployment. previous: the deployment before this one, to which a rollback returns.
+    auth: whether callers must show a key (keys) or not (none).
     changed: whether the call that gave this record changed anything.
     """
 
@@ -39,6 +40,7 @@ class DeploymentRecord:
     scoring_uri: str
     traffic: dict[str, int]
     previous: str | None
+    auth: str = "none"
     changed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,8 +51,13 @@ class DeploymentRecord:
 class Target(Protocol):
     """One kind of place. Every call that names an endpoint raises InputError when there is none of that name."""
 
-    def deploy(self, name: str, folder: Path, *, port: int | None = None) -> DeploymentRecord:
+    def deploy(self, name: str, folder: Path, *, port: int | None = None, auth: str | None = None) -> DeploymentRecord:
         """Serve a proven scoring folder under `name`. Nothing changes when it is served already.
+
+        Parameters
+        ----------
+        port: where callers ask, on targets that can choose; None leaves it, or takes a free one.
+        auth: whether callers must show a key (keys) or not (none); None leaves it, or takes the target's default.
 
         Raises InputError when the folder is not proven, RunFailed when the deployment does not pass its smoke test;
         what was served before is served again then.
@@ -77,8 +84,19 @@ class Target(Protocol):
         """The last `tail` lines that the server wrote; with `follow` also those to come, until interrupted."""
         ...
 
-    def rollback(self, name: str) -> DeploymentRecord:
-        """Serve the previous deployment again. Raises InputError when there is none."""
+    def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
+        """Serve the previous deployment again, or the one that `to` names, by itself or by its model's version.
+
+        Raises InputError when there is none, and what deploy() raises.
+        """
+        ...
+
+    def keys(self, name: str) -> dict[str, str]:
+        """The two keys that callers can show, primary and secondary. Raises InputError where none is asked for."""
+        ...
+
+    def rotate_keys(self, name: str, which: str) -> dict[str, str]:
+        """Make one of the keys anew and give both. Callers that show the other one notice nothing."""
         ...
 
     def delete(self, name: str) -> None:

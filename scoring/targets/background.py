@@ -22,14 +22,22 @@ def find(pid: int, created: float, tag: str) -> psutil.Process | None:
 
 
 def tagged(tag: str) -> list[psutil.Process]:
-    """The processes started with this tag on their command line: a server and its workers, the server first."""
-    found = [process for process in psutil.process_iter(["cmdline"]) if tag in (process.info["cmdline"] or ())]
+    """The processes with a word on their command line that begins so: servers and their workers, in order of age."""
+    found = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(word.startswith(tag) for word in process.info["cmdline"] or ())
+    ]
     return sorted(found, key=lambda process: process.pid)
 
 
-def kill_tagged(tag: str) -> list[int]:
-    """Kill what was started with this tag and never got so far as to serve; the numbers of the processes."""
-    found = tagged(tag)
+def kill_tagged(tag: str, but: psutil.Process | None = None) -> list[int]:
+    """Kill what was started with such a tag and is written down nowhere; the numbers of the processes.
+
+    `but` is left alone with its workers.
+    """
+    spared = {but.pid, *(below.pid for below in but.children(recursive=True))} if but else set()
+    found = [process for process in tagged(tag) if process.pid not in spared]
     for one in found:
         with contextlib.suppress(psutil.Error):
             one.kill()

@@ -1,26 +1,27 @@
 """An endpoint on this machine: the real server in the background on 127.0.0.1, from the environment that was proven.
 
-    .forestay/endpoints/NAME/endpoint.json     what is served, where, by which process
-                             starting.json     only while a deployment is under way: what to clean when it is killed
+    .forestay/endpoints/NAME/endpoint.json     what shall be served
+                             serving.json      what is, by which processes
+                             keys-N.json       the keys that callers must show, where they must
                              deployments/ID/   the proven folder, copied
                              logs/ID.log       what the server of that deployment wrote
                              work/             empty, the server's current folder
 
-A deployment that replaces a running one is first tried on another port, so a bad one never stops a good one.
+Stages of a deployment: the proven folder is copied -> where one is served already, the new one is tried on a port of
+its own with golden rows -> endpoint.json names it -> the supervisor, which holds the port, serves it instead -> golden
+rows again, in its place. No request is lost on the way. A command that is killed before endpoint.json is written has
+changed nothing; after that, the supervisor goes on alone, and the next command cleans up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import psutil
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
@@ -28,35 +29,16 @@ from scoring import checks, environment, proofs, server, styles
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
 from scoring.schema import read_golden, read_schema
-from scoring.targets import DeploymentRecord, background, check_name
+from scoring.targets import DeploymentRecord, check_name, records, supervision
+from scoring.targets.records import KEYS, NO_AUTH, Endpoint
+from scoring.targets.supervision import State
 
 Say = Callable[[str], None]
 
 FOLLOW_SECONDS = 0.3
+DEPLOY_WAIT_SECONDS = 180.0  # for another deploy of the same endpoint
 SHOWN_LOG_LINES = 15
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """endpoint.json. `pid`, `created` (seconds since 1970) and `tag` tell the server's process from any other."""
-
-    name: str
-    model: str
-    version: str
-    deployment: str
-    previous: str | None
-    port: int
-    pid: int
-    created: float
-    tag: str
-
-    @property
-    def url(self) -> str:
-        return f"http://{server.HOST}:{self.port}"
-
-    @property
-    def process(self) -> psutil.Process | None:
-        return background.find(self.pid, self.created, self.tag)
+KEPT_DEPLOYMENTS = 5
 
 
 class LocalTarget:
@@ -66,43 +48,45 @@ class LocalTarget:
         self.home = home or project.home()
         self.say = say
 
-    def deploy(self, name: str, folder: Path, *, port: int | None = None) -> DeploymentRecord:
+    def deploy(self, name: str, folder: Path, *, port: int | None = None, auth: str | None = None) -> DeploymentRecord:
         check_name(name)
         proven, folder_hash = proofs.require(self.home, folder)
         deployment = f"{safe_name(proven.model)}-{proven.version}-{folder_hash[:8]}"
-        with self._lock(name):
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
             self._clean(name)
-            old = self._read(name)
-            if old and old.deployment == deployment and port in (None, old.port) and _state(old) == "Healthy":
+            state = self._read(name)
+            if state is not None and _serves(state, deployment, port, auth):
                 self.say(f"{name} serves this already; nothing changed")
-                return _record(old)
+                return _record(state)
             self._place(self._deployment(name, deployment), proven, folder_hash)
-            return self._switch(name, old, deployment, port)
+            return self._switch(name, state, deployment, port, auth)
 
     def names(self) -> list[str]:
         folders = [path for path in (self.home / "endpoints").glob("[!.]*") if path.is_dir()]
         for folder in folders:
             self._clean_if_free(folder.name)
-        return sorted(folder.name for folder in folders if (folder / "endpoint.json").is_file())
+        return sorted(folder.name for folder in folders if (folder / records.WANTED).is_file())
 
     def status(self, name: str) -> DeploymentRecord:
         return _record(self._known(name))
 
     def assets(self, name: str) -> Path:
-        folder = self._deployment(name, self._known(name).deployment)
+        folder = self._deployment(name, self._known(name).wanted.deployment)
         if not (folder / "forestay.json").is_file():
             raise InputError("the deployed folder is gone", where=str(folder), fix=f"deploy {name} again")
         return folder
 
     def invoke(self, name: str, body: bytes) -> server.Answer:
-        known = self._known(name)
-        if known.process is None:
-            fix = f"start it again: forestay endpoint deploy {name} --model {known.model}:{known.version}"
-            raise OutsideError(f"{name} is stopped", where=known.url, fix=fix)
-        return server.ask(known.url, "POST", "/score", body, headers={"Content-Type": "application/json"})
+        state = self._known(name)
+        wanted = state.wanted
+        if not (state.supervised or state.runs):
+            fix = f"start it again: forestay endpoint deploy {name} --model {wanted.model}:{wanted.version}"
+            raise OutsideError(f"{name} is stopped", where=wanted.url, fix=fix)
+        key = self._key(wanted)
+        return server.ask(wanted.url, "POST", "/score", body, headers=server.json_headers(key))
 
     def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
-        path = self._log(name, self._known(name).deployment)
+        path = self._log(name, self._known(name).wanted.deployment)
         path.touch()
         with path.open(encoding="utf-8", errors="replace") as stream:
             lines = stream.read().splitlines()
@@ -111,24 +95,35 @@ class LocalTarget:
                 line = stream.readline()
                 if line:
                     yield line.rstrip("\n")
-                else:
-                    time.sleep(FOLLOW_SECONDS)
+                    continue
+                if path.stat().st_size < stream.tell():  # it was put aside, and begins anew
+                    stream.seek(0)
+                time.sleep(FOLLOW_SECONDS)
 
-    def rollback(self, name: str) -> DeploymentRecord:
-        with self._lock(name):
-            self._clean(name)
-            old = self._known(name)
-            if old.previous is None:
+    def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
+            state = self._known(name, locked=True)
+            if state.wanted.previous is None:
                 raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")
-            proofs.require(self.home, self._deployment(name, old.previous))
-            return self._switch(name, old, old.previous, None)
+            chosen = state.wanted.previous if to is None else self._earlier(state.wanted, to)
+            proofs.require(self.home, self._deployment(name, chosen))
+            return self._switch(name, state, chosen, None, None)
+
+    def keys(self, name: str) -> dict[str, str]:
+        return self._with_keys(self._known(name).wanted)
+
+    def rotate_keys(self, name: str, which: str) -> dict[str, str]:
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
+            state = self._known(name, locked=True)
+            keys = {**self._with_keys(state.wanted), which: records.new_key()}
+            revision = state.next_revision
+            written = records.write_keys(self._folder(name), revision, keys)
+            self._follow(state, replace(state.wanted, revision=revision, keys=written, tested=False))
+            return keys
 
     def delete(self, name: str) -> None:
-        with self._lock(name):
-            self._clean(name)
-            known = self._known(name)
-            if known.process is not None:
-                background.end(known.process)
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
+            supervision.stop(self._known(name, locked=True))
             gone = self._folder(name).with_name(f".{name}.deleted-{uuid.uuid4().hex[:8]}")
             self._folder(name).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
@@ -147,122 +142,150 @@ class LocalTarget:
                 fix = f"prove it again: forestay score verify {proven.path}"
                 raise RunFailed("the folder changed while it was copied", where=str(proven.path), fix=fix)
 
-    def _switch(self, name: str, old: Endpoint | None, deployment: str, port: int | None) -> DeploymentRecord:
-        """Serve `deployment` instead of what is served; when it fails, what was served is served again."""
-        running = old.process if old else None
-        tag = f"forestay:{name}:{uuid.uuid4().hex}"
-        attempt = self._folder(name) / "starting.json"
-        project.write_json(attempt, {"deployment": deployment, "tag": tag})
-        try:
-            if old and running:
-                if port not in (None, old.port):
-                    server.listen(port or 0).close()
-                self.say("trying the new deployment beside the one that runs")
-                tried = self._start(name, deployment, 0, tag, detached=False)
-                tried.stop()
-                background.end(running)
-            self.say("starting the server")
-            made = self._start(name, deployment, port or (old.port if old else 0), tag, detached=True)
-            previous = None if old is None else old.previous if old.deployment == deployment else old.deployment
-            record = self._write(name, deployment, previous, made, tag)
-        except BaseException:
-            if old and running and not running.is_running():
-                self._restart(old, tag)
-            raise
-        finally:
-            attempt.unlink(missing_ok=True)
-        self._prune(record)
-        return replace(_record(record), changed=True)
+    def _switch(
+        self, name: str, state: State | None, deployment: str, port: int | None, auth: str | None
+    ) -> DeploymentRecord:
+        """Serve `deployment` instead of what is served; when it fails, what was served goes on."""
+        folder, old = self._folder(name), state.wanted if state else None
+        if port is not None and (old is None or port != old.port):
+            server.listen(port).close()
+        opened = open_folder(self._deployment(name, deployment))
+        pins = environment.read_pins((opened.path / "conda_env.yaml").read_text(encoding="utf-8"), str(opened.path))
+        lock = (opened.path / "requirements.lock").read_text(encoding="utf-8")
+        python = str(environment.ensure(lock, pins.python, self.home, self.say).python)
+        project.ensure_folder(folder / "work")
+        project.ensure_folder(folder / "logs")
+        earlier = [] if old is None else [one for one in (old.deployment, *old.earlier) if one != deployment]
+        revision = state.next_revision if state else 1
+        auth = auth or (old.auth if old else NO_AUTH)
+        wanted = Endpoint(
+            name=name, revision=revision, model=opened.model, version=opened.version, deployment=deployment,
+            earlier=tuple(earlier[: KEPT_DEPLOYMENTS - 1]), port=port or (old.port if old else self._free_port()),
+            python=python, auth=auth, keys=self._keys_for(folder, old, auth, revision),
+        )  # fmt: skip
+        if state is not None and state.runs:
+            self.say("trying the new deployment beside the one that runs")
+            self._try(wanted)
+        followed = self._follow(state, wanted)
+        return replace(_record(followed), changed=True)
 
-    def _restart(self, old: Endpoint, tag: str) -> None:
-        """Serve again what was served before; a failure is only said, since another one is on its way up."""
-        self.say(f"starting {old.deployment} again")
-        try:
-            made = self._start(old.name, old.deployment, old.port, tag, detached=True)
-            self._write(old.name, old.deployment, old.previous, made, tag)
-        except ForestayError as error:
-            self.say(f"it does not start: {error}; deploy it again")
+    def _keys_for(self, folder: Path, old: Endpoint | None, auth: str, revision: int) -> str:
+        """The file of the keys to ask for: the endpoint's own where it has some, else new ones."""
+        if auth == NO_AUTH or (old is not None and old.keys):
+            return old.keys if old is not None and auth == KEYS else ""
+        project.ensure_folder(folder)
+        return records.write_keys(folder, revision, {name: records.new_key() for name in records.KEY_NAMES})
 
-    def _start(self, name: str, deployment: str, port: int, tag: str, *, detached: bool) -> server.Server:
-        """A server of a deployment that passed its smoke test; one that does not is stopped, and RunFailed raised."""
-        folder = self._deployment(name, deployment)
-        pins = environment.read_pins((folder / "conda_env.yaml").read_text(encoding="utf-8"), str(folder))
-        lock = (folder / "requirements.lock").read_text(encoding="utf-8")
-        made = environment.ensure(lock, pins.python, self.home, self.say)
-        log = self._log(name, deployment)
-        work = project.ensure_folder(self._folder(name) / "work")
-        project.ensure_folder(log.parent)
-        bound = server.listen(port)
-        running = server.start(made.python, folder, bound, log=log, work=work, tag=tag, detached=detached)
+    def _try(self, wanted: Endpoint) -> None:
+        """Start a server of a deployment that ends with us, and replay the golden rows. Raises RunFailed."""
+        folder, log = self._folder(wanted.name), self._log(wanted.name, wanted.deployment)
+        running = server.start(
+            Path(wanted.python), self._deployment(wanted.name, wanted.deployment), server.listen(), log=log,
+            work=folder / "work", tag=records.server_tag(folder) + uuid.uuid4().hex,
+            keys=records.key_variables(folder, wanted),
+        )  # fmt: skip
         try:
             server.wait_healthy(running)
-            self.say("smoke test with golden rows")
-            style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
-            smoke = checks.golden(running.url, style.forms[0], styles.golden(style, read_golden(folder)))
-            if not smoke.passed:
-                raise RunFailed(f"the smoke test failed: {smoke.detail}", where=str(log), fix="read the log")
+            self._smoke(wanted, running.url)
         except RunFailed:
-            for line in server.log_tail(log, SHOWN_LOG_LINES).splitlines():
-                self.say(f"  log | {line}")
-            running.stop()
+            self._show_log(log)
             raise
-        except BaseException:
+        finally:
             running.stop()
-            raise
-        return running
 
-    def _write(self, name: str, deployment: str, previous: str | None, made: server.Server, tag: str) -> Endpoint:
-        """Record what is served now; a server that can't be recorded is stopped."""
+    def _smoke(self, wanted: Endpoint, url: str) -> None:
+        self.say("smoke test with golden rows")
+        folder = self._deployment(wanted.name, wanted.deployment)
+        style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
+        rows = styles.golden(style, read_golden(folder))
+        smoke = checks.golden(url, style.forms[0], rows, key=self._key(wanted))
+        if not smoke.passed:
+            log = str(self._log(wanted.name, wanted.deployment))
+            raise RunFailed(f"the smoke test failed: {smoke.detail}", where=log, fix="read the log")
+
+    def _follow(self, state: State | None, wanted: Endpoint) -> State:
+        """Let the supervisor serve `wanted`, and test it in its place; when that fails, what was served is back."""
+        folder = self._folder(wanted.name)
+        ran = state is not None and (state.supervised or state.runs)
         try:
-            folder = open_folder(self._deployment(name, deployment))
-            created = psutil.Process(made.process.pid).create_time()
-            record = Endpoint(
-                name, folder.model, folder.version, deployment, previous, made.port, made.process.pid, created, tag
-            )
-            project.write_json(self._folder(name) / "endpoint.json", asdict(record))
-        except BaseException:
-            made.stop()
+            if state is not None and state.wanted.port != wanted.port:
+                supervision.stop(state)
+            records.write_wanted(folder, wanted)
+            serving = supervision.serve(folder, wanted, self.say)
+            self._smoke(wanted, f"http://{server.HOST}:{serving.private_port}")
+            wanted = replace(wanted, tested=True)
+            records.write_wanted(folder, wanted)
+        except BaseException as error:
+            if isinstance(error, RunFailed):
+                self._show_log(self._log(wanted.name, wanted.deployment))
+            self._go_back(state, ran, wanted)
             raise
-        return record
+        self._prune(wanted)
+        return State(wanted, records.read_serving(folder))
 
-    def _prune(self, record: Endpoint) -> None:
-        """Remove the copies and logs of deployments that no rollback returns to."""
-        kept = {record.deployment, record.previous}
-        for path in (self._folder(record.name) / "deployments").iterdir():
-            if path.name not in kept:
+    def _go_back(self, state: State | None, ran: bool, failed: Endpoint) -> None:
+        """What was served before is what shall be served; without anything before, the endpoint is gone."""
+        folder, now = self._folder(failed.name), self._read(failed.name)
+        if now is not None and (state is None or not ran or state.wanted.port != failed.port):
+            supervision.stop(now)
+        if state is None:
+            (folder / records.WANTED).unlink(missing_ok=True)
+            (folder / records.SERVED).unlink(missing_ok=True)
+            return
+        serving = records.read_serving(folder)
+        never_left = serving is not None and serving.revision == state.wanted.revision
+        old = state.wanted if never_left else replace(state.wanted, revision=failed.revision + 1)
+        records.write_wanted(folder, old)
+        if not ran:
+            return
+        self.say(f"{old.deployment} goes on")
+        try:
+            supervision.serve(folder, old, self.say)
+        except ForestayError as error:  # only said, since another one is on its way up
+            self.say(f"it does not start: {error}; deploy it again")
+
+    def _prune(self, kept: Endpoint) -> None:
+        """Remove the copies and logs of deployments that no rollback returns to, and keys that were replaced."""
+        folder = self._folder(kept.name)
+        for path in (folder / "deployments").iterdir():
+            if path.name not in (kept.deployment, *kept.earlier):
                 shutil.rmtree(path, ignore_errors=True)
-                self._log(record.name, path.name).unlink(missing_ok=True)
+                for log in (folder / "logs").glob(f"{path.name}.log*"):
+                    log.unlink(missing_ok=True)
+        for path in folder.glob("keys-*.json"):
+            if path.name != kept.keys:
+                path.unlink(missing_ok=True)
 
     # ---- what a killed command left ----
 
     def _clean(self, name: str) -> None:
         """Undo what an interrupted deploy or delete left, and say so. Needs the endpoint's lock."""
         folder = self._folder(name)
-        attempt = folder / "starting.json"
-        if attempt.is_file():
-            tag = str(json.loads(attempt.read_bytes())["tag"])
-            known = self._read(name)
-            if known is None or known.tag != tag:
-                self.say(f"a deploy of {name} was interrupted; cleaning up what it left")
-                killed = background.kill_tagged(tag)
-                if killed:
-                    self.say(f"its server was stopped (process {killed[0]})")
-            attempt.unlink()
         for left in [*(folder / "deployments").glob(".*"), *folder.parent.glob(f".{name}.deleted-*")]:
             self.say(f"removing what an interrupted command left of {name}")
             shutil.rmtree(left, ignore_errors=True)
+        state = self._read(name)
+        if state is None or state.serving is None or state.serving.failed != state.wanted.revision:
+            return
+        served = state.serving.endpoint
+        if served is None or not state.supervised:
+            return
+        self.say(f"a deploy of {name} was interrupted and could not be served; {served.deployment} goes on")
+        records.write_wanted(folder, served)
 
     def _clean_if_free(self, name: str) -> None:
         """The same before a command that only reads; skipped while another command works on the endpoint."""
-        if (self._folder(name) / "starting.json").is_file():
-            with contextlib.suppress(OutsideError), self._lock(name, wait_seconds=0):
-                self._clean(name)
+        with contextlib.suppress(OutsideError), self._lock(name, 0):
+            self._clean(name)
 
     # ---- records and places ----
 
-    def _known(self, name: str) -> Endpoint:
+    def _known(self, name: str, locked: bool = False) -> State:
         check_name(name)
-        self._clean_if_free(name)
+        if locked:
+            self._clean(name)
+        elif self._folder(name).is_dir():
+            self._clean_if_free(name)
         found = self._read(name)
         if found is None:
             there = ", ".join(self.names())
@@ -270,16 +293,33 @@ class LocalTarget:
             raise InputError(f"no endpoint {name!r} on this machine", where="NAME", fix=fix)
         return found
 
-    def _read(self, name: str) -> Endpoint | None:
-        path = self._folder(name) / "endpoint.json"
-        try:
-            return Endpoint(**json.loads(path.read_bytes()))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(
-                "not an endpoint's record", where=str(path), fix=f"remove {path.parent} and deploy again"
-            ) from error
+    def _read(self, name: str) -> State | None:
+        return supervision.read(self._folder(name))
+
+    def _earlier(self, wanted: Endpoint, to: str) -> str:
+        """The newest earlier deployment of this name, or of this version of a model."""
+        for deployment in wanted.earlier:
+            version = open_folder(self._deployment(wanted.name, deployment)).version
+            if to in (deployment, version):
+                return deployment
+        raise InputError(
+            f"{wanted.name} keeps no earlier deployment {to}",
+            where="--to",
+            fix=f"choose one of {', '.join(wanted.earlier)}",
+        )
+
+    def _with_keys(self, wanted: Endpoint) -> dict[str, str]:
+        if wanted.auth != KEYS:
+            fix = f"let it: forestay endpoint deploy {wanted.name} --model {wanted.model} --auth keys"
+            raise InputError(f"{wanted.name} asks callers for no key", where="NAME", fix=fix)
+        return records.read_keys(self._folder(wanted.name), wanted)
+
+    def _key(self, wanted: Endpoint) -> str:
+        return records.read_keys(self._folder(wanted.name), wanted).get("primary", "")
+
+    def _free_port(self) -> int:
+        with server.listen() as bound:
+            return int(bound.getsockname()[1])
 
     def _lock(
         self, name: str, wait_seconds: float = project.LOCK_WAIT_SECONDS
@@ -293,25 +333,33 @@ class LocalTarget:
         return self._folder(name) / "deployments" / deployment
 
     def _log(self, name: str, deployment: str) -> Path:
-        return self._folder(name) / "logs" / f"{deployment}.log"
+        return records.log_path(self._folder(name), deployment)
+
+    def _show_log(self, log: Path) -> None:
+        for line in server.log_tail(log, SHOWN_LOG_LINES).splitlines():
+            self.say(f"  log | {line}")
 
 
-def _state(known: Endpoint) -> str:
-    if known.process is None:
-        return "Stopped"
-    return "Healthy" if server.is_healthy(known.url) else "Unhealthy"
+def _serves(state: State, deployment: str, port: int | None, auth: str | None) -> bool:
+    """Whether all is as a deploy of this would leave it."""
+    wanted = state.wanted
+    same = wanted.deployment == deployment and port in (None, wanted.port) and auth in (None, wanted.auth)
+    followed = state.serving is not None and state.serving.revision == wanted.revision
+    return same and wanted.tested and followed and state.supervised and state.status == "Healthy"
 
 
-def _record(known: Endpoint) -> DeploymentRecord:
+def _record(state: State) -> DeploymentRecord:
+    wanted = state.wanted
     return DeploymentRecord(
-        name=known.name,
+        name=wanted.name,
         target="local",
         env="local",
-        model=known.model,
-        version=known.version,
-        deployment=known.deployment,
-        status=_state(known),
-        scoring_uri=f"{known.url}/score",
-        traffic={known.deployment: 100},
-        previous=known.previous,
+        model=wanted.model,
+        version=wanted.version,
+        deployment=wanted.deployment,
+        status=state.status,
+        scoring_uri=f"{wanted.url}/score",
+        traffic={wanted.deployment: 100},
+        previous=wanted.previous,
+        auth=wanted.auth,
     )

@@ -1,6 +1,7 @@
 """The web application of this folder: Azure ML's inference server behind the checks that it does not make itself.
 
-    AML_APP_ROOT=. AZUREML_ENTRY_SCRIPT=score.py AZUREML_MODEL_DIR=model gunicorn --pythonpath . wsgi:app
+    FORESTAY_AUTH=none AML_APP_ROOT=. AZUREML_ENTRY_SCRIPT=score.py AZUREML_MODEL_DIR=model \
+        gunicorn --pythonpath . wsgi:app
 
 What would fail before `run()` in score.py is called is refused here: a body that is too large, compressed, cut short,
 not UTF-8, nested too deep, or with a number of a thousand digits. Every refusal, the server's own as well, has the form
@@ -9,18 +10,24 @@ not UTF-8, nested too deep, or with a number of a thousand digits. Every refusal
 
 and every answer names its request in x-request-id, under which the log tells more. The largest body in bytes is the
 environment variable SCORING_MAX_BODY_BYTES. `GET /openapi.json` gives the interface as it lies in this folder.
+
+Callers show one of two keys, `Authorization: Bearer KEY`; the environment variables FORESTAY_KEY_PRIMARY and
+FORESTAY_KEY_SECONDARY hold them, so that one can be changed while callers use the other. Only `GET /`, which says
+that the server is up, is open. Without a key nothing starts, unless FORESTAY_AUTH=none says that someone else asks.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import io
 import json
 import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -31,6 +38,9 @@ MAX_BODY_BYTES = int(os.environ.get("SCORING_MAX_BODY_BYTES") or 32 * 2**20)
 MAX_NESTING = 16  # a request needs four levels; an ignored column may hold anything
 LONG_NUMBER = re.compile(rb"[0-9]{1000}")  # Python converts at most 4,300 digits
 PIECE = 2**16  # bytes looked at together
+
+KEYS = ("FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_SECONDARY")
+SHORTEST_KEY = 16  # characters
 
 REQUEST_ID = re.compile(r"[!-~]{1,100}")
 HIDDEN = frozenset({"server", "x-ms-server-version"})
@@ -51,10 +61,16 @@ class Refused(Exception):
 
 
 class Guard:
-    """A WSGI application around the inference server."""
+    """A WSGI application around the inference server; `keys` are digests, and None lets everybody in."""
 
-    def __init__(self, server: Callable[..., Iterable[bytes]], max_body_bytes: int, openapi: bytes) -> None:
-        self.server, self.max_body_bytes, self.openapi = server, max_body_bytes, openapi
+    def __init__(
+        self,
+        server: Callable[..., Iterable[bytes]],
+        max_body_bytes: int,
+        openapi: bytes,
+        keys: tuple[bytes, ...] | None = None,
+    ) -> None:
+        self.server, self.max_body_bytes, self.openapi, self.keys = server, max_body_bytes, openapi, keys
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -83,6 +99,9 @@ class Guard:
 
     def answer(self, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
+        # Health is asked without a key, and a browser's question before a call from another site comes without one.
+        if self.keys is not None and path != "/" and not (path == "/score" and method == "OPTIONS"):
+            check_key(environ.pop("HTTP_AUTHORIZATION", ""), self.keys)
         if path == "/openapi.json":
             if method not in ("GET", "HEAD"):
                 raise Refused(405, CODES[405], "GET is what this address takes")
@@ -116,6 +135,33 @@ class Guard:
                 if not read(stream, PIECE):
                     break
         raise Refused(413, "body_too_large", f"the body is larger than {self.max_body_bytes} bytes; send fewer rows")
+
+
+def read_keys(environ: MutableMapping[str, str]) -> tuple[bytes, ...] | None:
+    """Digests of the keys, which are taken out of `environ`; None with FORESTAY_AUTH=none. Without either it ends."""
+    given = [key for name in KEYS if (key := environ.pop(name, ""))]
+    auth = environ.get("FORESTAY_AUTH") or "keys"
+    if auth not in ("keys", "none"):
+        raise RuntimeError(f"FORESTAY_AUTH must be keys or none, not {auth!r}")
+    if auth == "none":
+        if given:
+            raise RuntimeError("there are keys, and FORESTAY_AUTH=none: leave one of them out")
+        return None
+    if not given:
+        raise RuntimeError(f"no keys: set {KEYS[0]} and {KEYS[1]}, or FORESTAY_AUTH=none to let everybody in")
+    if min(map(len, given)) < SHORTEST_KEY:
+        raise RuntimeError(f"a key must have at least {SHORTEST_KEY} characters")
+    return tuple(hashlib.sha256(os.fsencode(key)).digest() for key in given)
+
+
+def check_key(authorization: str, keys: tuple[bytes, ...]) -> None:
+    """Refuse a request without one of the keys. Both are compared in full, so that the time tells nothing of them."""
+    scheme, _, key = authorization.partition(" ")
+    shown = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
+    known = [hmac.compare_digest(shown, one) for one in keys]
+    if scheme.lower() != "bearer" or not any(known):
+        told = "the key is not one of this service" if authorization else "this service wants a key"
+        raise Refused(401, "no_key", f"{told}: Authorization: Bearer KEY", [("WWW-Authenticate", "Bearer")])
 
 
 def read(stream: Any, size: int) -> bytes:
@@ -191,4 +237,4 @@ def openapi() -> bytes:
     return (Path(__file__).parent / "openapi.json").read_bytes()
 
 
-app = Guard(inference_server, MAX_BODY_BYTES, openapi())
+app = Guard(inference_server, MAX_BODY_BYTES, openapi(), read_keys(os.environ))

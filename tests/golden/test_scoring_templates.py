@@ -91,6 +91,10 @@ RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
         "Dockerfile.j2",
         {"python": "3.12.1", "packages": {"numpy": "2.4.6"}, "modules": MODULES},
     ),
+    "Dockerfile_azureml": (
+        "Dockerfile.j2",
+        {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES, "base": "azureml"},
+    ),
     **{
         file: (
             "README.md.j2",
@@ -169,8 +173,10 @@ def test_image_holds_no_expected_answers() -> None:
     copied = [line for line in (FILES / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
     assert copied == [
         "COPY requirements.lock /tmp/requirements.lock",
-        "COPY score.py service.json openapi.json scoring_input.py wsgi.py /srv/scoring/",
+        "COPY --from=packages /opt/environment /opt/environment",
+        "COPY scoring_input.py wsgi.py /srv/scoring/",
         "COPY model /srv/scoring/model",
+        "COPY score.py service.json openapi.json /srv/scoring/",
     ]
 
 

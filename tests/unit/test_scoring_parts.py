@@ -169,7 +169,7 @@ def test_the_curl_lines_of_the_readme_are_run(answering: str, tmp_path: Path) ->
 def test_a_differing_row_is_shown_with_both_values_and_what_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Golden(rows=({"age": 1}, {"age": 2, "note": "x" * 999}), predictions=("no", "yes"))
     answer = server.Answer(200, b'{"Results": ["no", "no"]}')
-    monkeypatch.setattr(server, "post", lambda url, document: answer)
+    monkeypatch.setattr(server, "post", lambda url, document, path, key: answer)
     found = checks.golden("http://127.0.0.1:1", "data", rows)
     assert not found.passed
     assert 'row 1: golden.json has "yes", the server answers "no" to {"age": 2, "note": "xxx' in found.detail
@@ -330,7 +330,8 @@ def test_the_server_gets_nothing_of_our_environment(tmp_path: Path, monkeypatch:
         monkeypatch.setenv(name, "x")
     given = server.variables(tmp_path)
     assert set(given) <= {
-        "PATH", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "AML_APP_ROOT", "AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR"
+        "PATH", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "AML_APP_ROOT", "AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR",
+        "FORESTAY_AUTH",
     }  # fmt: skip
 
 

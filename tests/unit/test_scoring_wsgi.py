@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -49,7 +50,7 @@ def wsgi(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     entry.app = Server()  # type: ignore[attr-defined]
     names = ("azureml_inference_server_http", "azureml_inference_server_http.server")
     stand_ins = {**{name: ModuleType(name) for name in names}, entry.__name__: entry}
-    with mock.patch.dict(sys.modules, stand_ins):
+    with mock.patch.dict(sys.modules, stand_ins), mock.patch.dict(os.environ, FORESTAY_AUTH="none"):
         spec.loader.exec_module(module)
     return module
 
@@ -225,3 +226,86 @@ def test_the_request_id_is_the_clients_where_it_is_one(ask: Ask, server: Server,
     assert (headers["x-request-id"] == given) == kept
     passed_on = server.asked[0]["HTTP_X_REQUEST_ID"]
     assert passed_on == (given if len(given) > 100 else headers["x-request-id"])
+
+
+PRIMARY, SECONDARY = "p" * 32, "s" * 32
+
+
+@pytest.fixture
+def locked(wsgi: ModuleType, server: Server) -> Callable[..., tuple[int, dict[str, str], bytes]]:
+    """A guard with two keys: `locked(authorization, ...)` gives status, headers and body."""
+    keys = wsgi.read_keys({"FORESTAY_KEY_PRIMARY": PRIMARY, "FORESTAY_KEY_SECONDARY": SECONDARY})
+    guard = wsgi.Guard(server, 1000, OPENAPI, keys)
+
+    def send(
+        authorization: str | None, method: str = "POST", path: str = "/score"
+    ) -> tuple[int, dict[str, str], bytes]:
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(b"{}"), "CONTENT_LENGTH": "2"}
+        if authorization is not None:
+            environ["HTTP_AUTHORIZATION"] = authorization
+        started: list[Any] = []
+        got = b"".join(guard(environ, lambda *words: started.extend(words)))
+        return int(started[0].split()[0]), {name.lower(): value for name, value in started[1]}, got
+
+    return send
+
+
+@pytest.mark.parametrize("shown", [f"Bearer {PRIMARY}", f"Bearer {SECONDARY}", f"bearer  {PRIMARY} "])
+def test_either_key_opens_and_goes_no_further(
+    locked: Callable[..., tuple[int, dict[str, str], bytes]], server: Server, shown: str
+) -> None:
+    assert locked(shown)[0] == 200
+    assert "HTTP_AUTHORIZATION" not in server.asked[0]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        None,
+        "",
+        "Bearer",
+        f"Bearer {PRIMARY}x",
+        PRIMARY,
+        f"Basic {PRIMARY}",
+        f"Bearer {PRIMARY[:-1]}",
+        "Bearer \xe9\u20ac",
+    ],
+)
+@pytest.mark.parametrize("path", ["/score", "/openapi.json", "/swagger.json", "/nowhere", "//"])
+def test_without_a_key_nothing_but_health_answers(
+    locked: Callable[..., tuple[int, dict[str, str], bytes]], server: Server, shown: str | None, path: str
+) -> None:
+    status, headers, body = locked(shown, path=path)
+    assert (status, headers["www-authenticate"], headers["content-type"]) == (401, "Bearer", "application/json")
+    assert json.loads(body)["error"]["code"] == "no_key"
+    assert PRIMARY not in body.decode()
+    assert server.asked == []
+
+
+def test_health_and_preflight_need_no_key(
+    locked: Callable[..., tuple[int, dict[str, str], bytes]], server: Server
+) -> None:
+    assert locked(None, "GET", "/")[0] == locked(None, "OPTIONS", "/score")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({}, "no keys: set FORESTAY_KEY_PRIMARY"),
+        ({"FORESTAY_KEY_PRIMARY": "", "FORESTAY_AUTH": "keys"}, "no keys"),
+        ({"FORESTAY_KEY_PRIMARY": PRIMARY, "FORESTAY_KEY_SECONDARY": "short"}, "at least 16 characters"),
+        ({"FORESTAY_KEY_PRIMARY": PRIMARY, "FORESTAY_AUTH": "none"}, "leave one of them out"),
+        ({"FORESTAY_AUTH": "off"}, "keys or none"),
+    ],
+)
+def test_it_does_not_start_open_by_mistake(wsgi: ModuleType, environ: dict[str, str], says: str) -> None:
+    with pytest.raises(RuntimeError, match=says) as caught:
+        wsgi.read_keys(environ)
+    assert PRIMARY not in str(caught.value)
+
+
+def test_keys_leave_the_environment_and_one_is_enough(wsgi: ModuleType) -> None:
+    environ = {"FORESTAY_KEY_SECONDARY": SECONDARY, "OTHER": "x"}
+    assert len(wsgi.read_keys(environ)) == 1
+    assert environ == {"OTHER": "x"}
+    assert wsgi.read_keys({"FORESTAY_AUTH": "none"}) is None

@@ -1,0 +1,107 @@
+"""`forestay score batch`: score a file of any size."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from forestay.cli import Command, console
+
+if TYPE_CHECKING:
+    from forestay.console import Console
+    from scoring.batch.run import Done
+
+NEWS_SECONDS = 15.0
+
+
+@click.command(cls=Command)
+@click.argument("model", metavar="MODEL[:VERSION]")
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), required=True, metavar="DATA", help="CSV or Parquet."
+)
+@click.option(
+    "--output", "to", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Of the input's kind."
+)
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where rows that fail go, as CSV; by default FILE's name with .rejects.csv.",
+)
+@click.option("--probabilities", is_flag=True, help="A column for the probability of each class, too.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes, each with the model; by default one a core.")
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Its scoring folder; by default the one proven last.",
+)
+@click.pass_context
+def batch(
+    context: click.Context,
+    model: str,
+    source: Path,
+    to: Path,
+    rejects: Path | None,
+    probabilities: bool,
+    workers: int | None,
+    folder: Path | None,
+) -> None:
+    """Score a file of any size on this machine, in the proven environment and with the proven score.py.
+
+    The output has all columns of the input and `prediction`; it is there when all is done, or not at all. A row that
+    fails goes to the rejects with its number and the reason, and the rest is scored. Exit code 1 when no row could be.
+
+    Example: forestay score batch Churn:3 --input customers.csv --output scored.csv
+    """
+    from forestay import project
+    from scoring.batch.run import score_file
+    from scoring.targets import find_proven
+
+    found = console(context)
+    home = project.home()
+    proven = find_proven(home, model, folder)
+    with _progress(found) as progress:
+        done = score_file(
+            proven, source, to, rejects=rejects, probabilities=probabilities, workers=workers, home=home,
+            say=found.note, progress=progress,
+        )  # fmt: skip
+    found.emit(done.as_dict(), lambda: _lines(done))
+
+
+def _lines(done: Done) -> Iterator[str]:
+    speed = done.rows / max(done.duration_seconds, 0.01)
+    took = f"{done.duration_seconds:.1f} s ({speed:.0f} rows a second)"
+    yield f"{done.output}: {done.scored} of {done.rows} rows scored in {took}"
+    if done.rejects:
+        yield f"{done.rejects}: {done.rejected} rows that failed, with the reasons"
+
+
+@contextlib.contextmanager
+def _progress(screen: Console) -> Iterator[Callable[[int, float], None]]:
+    """A bar with an estimate on a terminal, a line now and then elsewhere."""
+    started = last = time.monotonic()
+
+    def plain(rows: int, share: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if share and now - last > NEWS_SECONDS:
+            last = now
+            left = (now - started) * (1 - share) / share
+            screen.note(f"{rows} rows, {share:.0%}, about {left:.0f} s left")
+
+    if not screen.live:
+        yield plain
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.fields[rows]} rows"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen.err, transient=True) as bar:
+        task = bar.add_task("rows", total=1.0, rows=0)
+        yield lambda rows, share: bar.update(task, completed=share, rows=rows)

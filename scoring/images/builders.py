@@ -1,0 +1,178 @@
+"""The programs that build images, docker, podman and buildah, behind one interface.
+
+They take nearly the same words. Each keeps images in a store of its own, finds those there by their labels, and pushes
+with the login that it has (`docker login`, `az acr login`). What it writes is passed on line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forestay.errors import InputError, OutsideError, RunFailed
+from scoring import process
+
+Say = Callable[[str], None]
+
+NAMES = ("docker", "podman", "buildah")
+INSTALL = "install docker, podman or buildah, as by: apt-get install buildah"
+INFO_SECONDS, ASK_SECONDS, FETCH_SECONDS = 20, 60, 600
+_OUTSIDE = re.compile(
+    r"dial tcp|no such host|connection re|i/o timeout|tls: |unauthorized|denied|failed to resolve|manifest unknown"
+    r"|temporary failure|failed to fetch|could not connect|max retries exceeded|newconnectionerror|name or service",
+    re.IGNORECASE,
+)
+# https://pkg.go.dev/github.com/distribution/reference
+_TAG = re.compile(
+    r"(?=.{1,255}$)([a-z0-9][a-z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+)
+_REGISTRY = re.compile(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?/")  # else it is a name on Docker Hub, or here
+_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?/")
+
+
+@dataclass(frozen=True)
+class Builder:
+    """One of NAMES, and where its program lies."""
+
+    name: str
+    program: str
+
+    def find(self, label: str, value: str) -> str | None:
+        """The id of an image in its store that has this label, `sha256:...`; None where there is none."""
+        words = ("images", "--no-trunc", "--quiet", "--filter", f"label={label}={value}")
+        code, text = ask(self.program, *words, seconds=ASK_SECONDS)
+        ids = text.split() if code == 0 else []
+        return ids[0] if ids else None
+
+    def build(self, context: Path, tag: str, labels: Mapping[str, str], secrets: Mapping[str, Path], say: Say) -> str:
+        """Build the Dockerfile in `context` and give the image's id.
+
+        Raises OutsideError when the base or a package can't be fetched, RunFailed when a step fails.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            made = Path(scratch, "id")
+            # Docker's own form of an image: the other one has no place for a health check.
+            own = ("--progress", "plain") if self.name == "docker" else ("--format", "docker", "--layers")
+            words = [
+                "build", *own, "--iidfile", str(made), "--tag", tag, "--file", str(context / "Dockerfile"),
+                *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")),
+                *(word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")),
+                str(context),
+            ]  # fmt: skip
+            code, last = self._stream(words, say)
+            if code != 0:
+                kind = OutsideError if _OUTSIDE.search(last) else RunFailed
+                raise kind(f"{self.name} can't build the image: {shown(last)}", fix="its log above says more")
+            return made.read_text(encoding="utf-8").strip()
+
+    def fetch(self, tag: str) -> bool:
+        """Get an image from the registry in its name, where that is one and has it; False where not."""
+        if not _REGISTRY.match(tag):
+            return False
+        code, _ = ask(self.program, "pull", "--quiet", *self._plain(tag), tag, seconds=FETCH_SECONDS)
+        return code == 0
+
+    def tag(self, image: str, tag: str) -> None:
+        """Give an image in the store one more name."""
+        code, text = ask(self.program, "tag", image, tag, seconds=ASK_SECONDS)
+        if code != 0:
+            raise RunFailed(f"{self.name} can't name the image {tag}: {shown(text)}", fix="choose another --tag")
+
+    def push(self, tag: str, say: Say) -> str:
+        """Push an image and give the digest that the registry knows it by. Raises OutsideError."""
+        with tempfile.TemporaryDirectory() as scratch:
+            written = Path(scratch, "digest")
+            own: Sequence[str] = ()
+            if self.name != "docker":
+                own = ("--digestfile", str(written), *self._plain(tag))
+            code, last = self._stream(["push", *own, tag], say)
+            if code != 0:
+                raise OutsideError(
+                    f"{self.name} can't push {tag}: {shown(last)}",
+                    fix=f"is the registry up, and did you log in? {self.name} login {tag.split('/')[0]}",
+                )
+            return self._pushed(tag) if self.name == "docker" else written.read_text(encoding="utf-8").strip()
+
+    def _plain(self, tag: str) -> tuple[str, ...]:
+        """What lets a registry of this machine speak without TLS, as docker does by itself."""
+        return ("--tls-verify=false",) if self.name != "docker" and _LOOPBACK.match(tag) else ()
+
+    def _pushed(self, tag: str) -> str:
+        """The digest under which docker pushed a tag."""
+        _, text = ask(self.program, "image", "inspect", "--format", "{{json .RepoDigests}}", tag, seconds=ASK_SECONDS)
+        repository = tag.rpartition(":")[0]
+        try:
+            return next(one.partition("@")[2] for one in json.loads(text) if one.partition("@")[0] == repository)
+        except (ValueError, TypeError, StopIteration) as error:
+            raise OutsideError(f"docker does not tell the digest of {tag}", fix="push it again") from error
+
+    def _stream(self, words: Sequence[str], say: Say) -> tuple[int, str]:
+        """Run the program, pass on its lines: its exit code, and the last lines together."""
+        running = process.start(
+            [self.program, *words], environment=os.environ, folder=Path.cwd(), output=subprocess.PIPE
+        )
+        last: list[str] = []
+        try:
+            assert running.stdout is not None
+            with running.stdout as stream:
+                for raw in stream:
+                    line = re.sub(r"://[^/\s@]*@", "://", raw.decode("utf-8", "replace").rstrip())
+                    if line:
+                        last = [*last[-9:], line]
+                        say(f"  {self.name} | {line}")
+            return running.wait(), "\n".join(last)
+        finally:
+            process.stop(running)
+
+
+def choose(name: str | None) -> Builder:
+    """The builder of this name, or the first that runs. Raises OutsideError saying what each lacks."""
+    lacking = []
+    for candidate in (name,) if name else NAMES:
+        program = shutil.which(candidate)
+        if program is None:
+            lacking.append(f"{candidate} is not installed")
+            continue
+        code, text = ask(program, "info", seconds=INFO_SECONDS)
+        if code == 0:
+            return Builder(candidate, program)
+        lacking.append(f"{candidate} does not run ({shown(text)})")
+    raise OutsideError("no builder of images: " + "; ".join(lacking), fix=INSTALL)
+
+
+def check_tag(tag: str) -> str:
+    """`tag`, if it names an image with a tag, as in registry.example/churn:3. Raises InputError."""
+    if not _TAG.fullmatch(tag):
+        raise InputError(
+            f"{tag!r} is no image's name with a tag",
+            where="--tag",
+            fix="write it as in churn:3 or myregistry.azurecr.io/churn:3, in lower-case letters before the colon",
+        )
+    return tag
+
+
+def ask(program: str, *words: str, seconds: int) -> tuple[int, str]:
+    """Run a program and wait: its exit code, 124 when it takes too long, and what it wrote."""
+    try:
+        done = subprocess.run(
+            [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 124, f"no answer within {seconds} s"
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def shown(text: str) -> str:
+    """The line of a builder's words that tells most: the last that speaks of an error, else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if "error" in line.lower()]
+    return (telling or lines or ["it says nothing"])[-1][:300]

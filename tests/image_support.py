@@ -1,0 +1,97 @@
+"""What the tests of images need: Debian's buildah and registry, and a base image without a registry to pull it from.
+
+The base has the name that the Dockerfile gives, so that the real Dockerfile is built: Debian's smallest system by
+debootstrap with the Python that runs the tests under /usr/local, as the official image has it. It is made once and kept
+under .tools/, as is the store of images; only root can do all that.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PROGRAMS = {"buildah": "buildah", "debootstrap": "debootstrap", "docker-registry": "docker-registry"}
+TOOLS = ROOT / ".tools" / "images"
+BASE = f"docker.io/library/python:{platform.python_version()}-slim-bookworm"
+LIBRARIES = "ca-certificates,libbz2-1.0,libffi8,liblzma5,libsqlite3-0,libssl3,zlib1g"
+STORAGE = """\
+[storage]
+driver = "overlay"
+graphroot = "{tools}/store"
+runroot = "{tools}/run"
+"""
+LEFT_OUT = shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-3*", "idlelib", "tkinter", "lib2to3")
+
+
+def require_tools() -> None:
+    """Skip, saying why, where images can't be built."""
+    missing = [package for program, package in PROGRAMS.items() if find(program) is None]
+    if missing:
+        pytest.skip(f"images are not built: install {', '.join(missing)} with apt-get")
+    if os.geteuid() != 0:
+        pytest.skip("images are not built: debootstrap and chroot need root")
+    if sys.base_prefix == "/usr":
+        pytest.skip("images are not built: the Python of the system can't be copied into a base image")
+
+
+def find(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+
+
+def variables() -> dict[str, str]:
+    """The environment of buildah: a store of images of our own."""
+    settings = TOOLS / "storage.conf"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(STORAGE.format(tools=TOOLS))
+    return {**os.environ, "CONTAINERS_STORAGE_CONF": str(settings), "BUILDAH_ISOLATION": "chroot"}
+
+
+def run(*words: str | Path) -> str:
+    done = subprocess.run(list(map(str, words)), env=variables(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def ensure_base() -> None:
+    """The base image, in the store; made when it is not there."""
+    if run("buildah", "images", "--quiet", "--filter", f"reference={BASE}").strip():
+        return
+    root = TOOLS / "root"
+    shutil.rmtree(root, ignore_errors=True)
+    done = subprocess.run(
+        [str(find("debootstrap")), "--variant=minbase", f"--include={LIBRARIES}", "bookworm", str(root)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        shutil.rmtree(root, ignore_errors=True)
+        pytest.skip(f"images are not built: debootstrap failed: {(done.stderr or done.stdout)[-300:]}")
+    copy_python(root / "usr" / "local")
+    shutil.copyfile("/etc/resolv.conf", root / "etc" / "resolv.conf")
+    run("chroot", root, "ldconfig")
+    run("chroot", root, "/usr/local/bin/python", "-m", "ensurepip")
+    shutil.rmtree(root / "var" / "cache" / "apt", ignore_errors=True)
+    container = run("buildah", "from", "--pull-never", "scratch").strip()
+    run("buildah", "add", "--quiet", container, root, "/")
+    run("buildah", "config", "--env", "PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", container)
+    run("buildah", "commit", "--quiet", "--rm", container, BASE)
+    shutil.rmtree(root)
+
+
+def copy_python(target: Path) -> None:
+    """The interpreter that runs us with its standard library, without what is installed in it."""
+    source, version = Path(sys.base_prefix), f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    shutil.copytree(source / "lib" / version, target / "lib" / version, ignore=LEFT_OUT, dirs_exist_ok=True)
+    (target / "lib" / version / "site-packages").mkdir()
+    for library in (source / "lib").glob("libpython*.so*"):
+        shutil.copy2(library, target / "lib" / library.name, follow_symlinks=False)
+    shutil.copy2(source / "bin" / version, target / "bin" / version)
+    for name in ("python", "python3"):
+        (target / "bin" / name).symlink_to(version)

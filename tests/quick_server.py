@@ -1,0 +1,91 @@
+"""A server that is up at once: what the tests of endpoints start where it is not the real server that they are about.
+
+It is started as an environment's Python would be, with the command line of scoring.server, answers with the golden
+predictions of the folder, and ends as gunicorn does: it takes nothing more, and answers what it has taken. With a file
+`broken` in the folder it ends at once; with `wrong` it answers something else.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scoring import environment
+
+SCRIPT = """\
+#!{python} -I
+import http.server, json, os, pathlib, select, signal, socket, sys, threading
+
+folder = pathlib.Path(sys.argv[sys.argv.index("gunicorn") - 1])
+if (folder / "broken").exists():
+    sys.exit("RuntimeError: broken")
+golden = json.loads((folder / "golden.json").read_text())
+version = json.loads((folder / "service.json").read_text())["version"]
+keys = [os.environ.get(name) for name in ("FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_SECONDARY")]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.reply(200, b"Healthy")
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        print("POST /score", flush=True)
+        if any(keys) and self.headers.get("Authorization") not in [f"Bearer {{key}}" for key in keys]:
+            return self.reply(401, b"{{}}")
+        results = golden["predictions"]
+        if body.get("GlobalParameters", {{}}).get("method") == "predict_proba":
+            results = [dict(zip(golden["classes"], row)) for row in golden["probabilities"]]
+        results = results[: len(body["data"])]
+        self.reply(200, json.dumps({{"Results": ["wrong"] if (folder / "wrong").exists() else results}}).encode())
+
+    def reply(self, status, body):
+        self.send_response(status)
+        self.send_header("x-model-version", version)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = False  # server_close() waits for them
+
+
+server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
+server.socket.close()
+ended, end = os.pipe()
+signal.signal(signal.SIGTERM, lambda *_: os.write(end, b"x"))
+listening = [socket.socket(fileno=int(word[5:])) for word in sys.argv if word.startswith("fd://")]
+for one in listening:
+    one.listen(128)
+    one.setblocking(False)
+while True:
+    ready, _, _ = select.select([ended, *listening], [], [])
+    if ended in ready:
+        break
+    for one in ready:
+        try:
+            connection, address = one.accept()
+        except BlockingIOError:  # the other server took it
+            continue
+        connection.setblocking(True)
+        server.process_request(connection, address)
+for one in listening:
+    one.close()
+server.server_close()
+"""
+
+
+def install(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let every environment be the one with this server; gives its Python."""
+    python = place / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(SCRIPT.format(python=sys.executable))
+    python.chmod(0o755)
+    monkeypatch.setattr(environment, "ensure", lambda *_: environment.Environment(python, built=False))
+    return python
