@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from automl_jobs.azure.place import Place
-from forestay.errors import InputError, OutsideError
+from forestay.errors import InputError, OutsideError, Unreachable
 
 SUBMITS = "AzureML Data Scientist"
 """The role on the workspace of who submits jobs and registers models."""
@@ -22,10 +22,6 @@ _QUOTA = re.compile(r"quota", re.IGNORECASE)
 
 class NotThere(InputError):
     """Azure has nothing of that name."""
-
-
-class Unreachable(OutsideError):
-    """No answer, or one that may be another in a while: the same again can work."""
 
 
 def of(response: Any, what: str, place: Place, method: str = "GET") -> InputError | OutsideError:

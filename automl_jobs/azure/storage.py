@@ -16,7 +16,7 @@ from typing import Any
 from automl_jobs.azure import refusals
 from automl_jobs.azure.arm import Arm
 from forestay import project
-from forestay.errors import ForestayError, InputError, OutsideError
+from forestay.errors import ForestayError, InputError, OutsideError, Unreachable
 
 DATASTORES = "2024-10-01-preview"
 DATA_STORE, ARTIFACT_STORE = "workspaceblobstore", "workspaceartifactstore"
@@ -81,6 +81,10 @@ class Datastore:
     def names(self, prefix: str) -> list[str]:
         """The blobs whose names begin so."""
         return list(self._try(lambda: list(self.container.list_blob_names(name_starts_with=prefix)), "listing files"))
+
+    def size(self, name: str) -> int:
+        """A blob's bytes."""
+        return int(self._try(lambda: self.container.get_blob_client(name).get_blob_properties().size, "looking at files"))
 
     def read(self, name: str) -> bytes:
         """A blob's content, once more where the connection is cut."""
@@ -148,7 +152,7 @@ class Datastore:
                 fix="the storage account was changed by somebody else; look at it in the portal",
             )
         text = " ".join(str(error.reason or error).split())[:200]
-        return refusals.Unreachable(f"{what}: {text}", where=self.account, fix="nothing is lost; run this again")
+        return Unreachable(f"{what}: {text}", where=self.account, fix="nothing is lost; run this again")
 
 
 def open_store(arm: Arm, name: str = DATA_STORE) -> Datastore:
