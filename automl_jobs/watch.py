@@ -85,9 +85,7 @@ def watch(
         ) from None
 
 
-def _again(
-    look: Look, watcher: Watcher, pause: float, patience_seconds: float
-) -> tuple[JobRow, Sequence[TrialRow]]:
+def _again(look: Look, watcher: Watcher, pause: float, patience_seconds: float) -> tuple[JobRow, Sequence[TrialRow]]:
     """The next look that gets an answer."""
     lost_since: float | None = None
     while True:

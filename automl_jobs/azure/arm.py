@@ -1,7 +1,7 @@
 """Requests to Resource Manager and to Azure ML's own services: few retries, bounded time, errors told.
 
-A pipeline of azure-core as Azure's own clients have it, without their import of one to three seconds. 429 and 503 wait as
-long as `Retry-After` says; everything together ends within about a minute.
+A pipeline of azure-core as Azure's own clients have it, without their import of one to three seconds. 429 and 503 wait
+as long as `Retry-After` says; everything together ends within about a minute.
 """
 
 from __future__ import annotations

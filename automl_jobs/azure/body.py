@@ -1,7 +1,7 @@
 """A job as Azure ML's REST API has it (2024-01-01-preview), from our own models of the job file.
 
 What azure-ai-ml 1.35 sends differs in four ways, none of which the published schema knows: `resources` and
-`queueSettings` in snake_case, `mode` and sampling in lower case, limits of sweeps that are not asked for, and every null.
+`queueSettings` in snake_case, `mode` and sampling in lower case, limits of sweeps that are not asked for, every null.
 A test compares the two over the published jobs and generated ones.
 https://learn.microsoft.com/rest/api/azureml/jobs/create-or-update
 """
@@ -118,9 +118,7 @@ def _input(spec: JobSpec, key: str, uri: str) -> dict[str, Any]:
     """Every table of an AutoML job is an MLTable to Azure."""
     data = spec.inputs()[key]
     mode = _MODES[data.mode] if data.mode else None
-    return _present(
-        {"jobInputType": "mltable", "uri": uri, "mode": mode, "pathOnCompute": data.path_on_compute}
-    )
+    return _present({"jobInputType": "mltable", "uri": uri, "mode": mode, "pathOnCompute": data.path_on_compute})
 
 
 def _limits(limits: Limits) -> dict[str, Any]:

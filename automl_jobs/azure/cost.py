@@ -55,7 +55,7 @@ class Estimate:
 
     def line(self) -> str:
         """For a person, before a submit."""
-        where = f"{self.nodes} × {self.size or 'a size that Azure chooses'}, {self.hours:g} h at most"
+        where = f"{self.nodes} nodes of {self.size or 'a size that Azure chooses'}, {self.hours:g} h at most"
         if self.amount is None:
             return f"{where}: no price of that size is in {self.source}"
         cheaper = "; low-priority nodes cost less" if self.low_priority else ""

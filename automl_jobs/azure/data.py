@@ -1,7 +1,7 @@
 """A job's tables as Azure's data assets: uploaded once, named by their content, or passed on as addresses.
 
-An asset's version is a mark of its files, so that unchanged data finds itself and nothing is sent twice. A plain file is
-wrapped into a folder with an MLTable that reads it as it was read here.
+An asset's version is a mark of its files, so that unchanged data finds itself and nothing is sent twice. A plain file
+is wrapped into a folder with an MLTable that reads it as it was read here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Azure's jobs as rows of the run store: the same rows as those of local runs.
 
-The leaderboard of the primary metric is in the job's own tags, written by AutoML as lists joined by semicolons; all other
-metrics come from MLflow, reasons of failed trials from the run history.
+The leaderboard of the primary metric is in the job's own tags, written by AutoML as lists joined by semicolons; all
+other metrics come from MLflow, reasons of failed trials from the run history.
 """
 
 from __future__ import annotations
@@ -24,14 +24,8 @@ JOBS, CANCEL = "2024-01-01-preview", "2023-04-01-preview"
 LISTED = 100
 """How many jobs a list goes back."""
 BEST_CHILD = "automl_best_child_run_id"
-FILE, COMMIT, DATA, SAME, JOB_FILE = (
-    "forestay.file",
-    "forestay.commit",
-    "forestay.data",
-    "forestay.same",
-    "forestay.job_file",
-)
-"""Tags of a job that was submitted from here: its file, the commit, the data's marks, and a mark of all that it asks."""
+FILE, COMMIT, DATA, SAME = (f"forestay.{word}" for word in ("file", "commit", "data", "same"))
+"""Tags of a job that was submitted from here: its file, the commit, the data's marks, a mark of all that it asks."""
 _LISTS = ("iteration", "score", "run_algorithm", "run_preprocessor")
 _TASKS = {"TextNER": "text_ner"}
 # Azure's run statuses are finer; https://learn.microsoft.com/rest/api/azureml/jobs/get (JobStatus)
@@ -232,7 +226,7 @@ def detail(arm: Arm, seen: Seen) -> JobDetail:
         started=started,
         parameters={key: str(value) for key, value in {"compute": compute or "serverless", **limits}.items()},
         test_metrics=None,
-        tags={key: value for key, value in seen.tags.items() if not key.startswith((*_LISTS, "forestay.job_file"))},
+        tags={key: value for key, value in seen.tags.items() if not key.startswith(_LISTS)},
     )
 
 

@@ -36,6 +36,7 @@ class AzureModel:
 
     Attributes
     ----------
+    file, decision: of models of this machine only.
     uri: where its files are. job, trial, rank, algorithm, metric, score: its origin as its tags tell it, "" or None for
         one that was registered by other means. existing: the trial had been registered before.
     """
@@ -52,6 +53,8 @@ class AzureModel:
     score: float | None
     created: int | None
     existing: bool = False
+    file: None = None
+    decision: None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -71,7 +74,7 @@ class AzureModel:
 
 
 def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
-    """Register a trial of a job in the workspace, None for the one that Azure chose. Raises InputError, OutsideError."""
+    """Register a trial of a job, None for the one that Azure chose. Raises InputError, OutsideError."""
     names.check_model_name(name)
     seen = jobs.find(arm, given)
     row = choose(seen, rank)
@@ -111,9 +114,11 @@ def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
                 f"{arm.place.path}/models/{name}/versions/{version}", MODELS, f"the model {name}:{version}", body
             )
         except InputError:
-            if attempt == TRIES or arm.find(
-                f"{arm.place.path}/models/{name}/versions/{version}", MODELS, f"the model {name}:{version}"
-            ) is None:
+            if (
+                attempt == TRIES
+                or arm.find(f"{arm.place.path}/models/{name}/versions/{version}", MODELS, f"the model {name}:{version}")
+                is None
+            ):
                 raise
             continue
         return _read(arm, name, {**body, **made, "name": version})
@@ -148,7 +153,9 @@ def find(arm: Arm, given: str) -> AzureModel:
     name, asked = names.split_model(given)
     there = versions(arm, name)
     if not there:
-        known = sorted(str(document["name"]) for document in arm.pages(f"{arm.place.path}/models", MODELS, "the models"))
+        known = sorted(
+            str(document["name"]) for document in arm.pages(f"{arm.place.path}/models", MODELS, "the models")
+        )
         raise names.unknown_model(name, known)
     found = there[0] if asked is None else next((one for one in there if one.version == asked), None)
     if found is None:

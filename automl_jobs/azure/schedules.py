@@ -28,7 +28,7 @@ _PART = re.compile(r"(\*|\d+(-\d+)?)(/\d+)?")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Attributes: cron; time_zone; enabled; job: the experiment that it runs in; latest: inputs that are new each time."""
+    """Attributes: job: the experiment that it runs in; latest: inputs that are new each time."""
 
     name: str
     cron: str
@@ -96,9 +96,7 @@ def create(
             "properties": {},
         }
     }
-    made = arm.put(
-        f"{arm.place.path}/schedules/{name}", SCHEDULES, f"the schedule {name}", document, wait=True
-    )
+    made = arm.put(f"{arm.place.path}/schedules/{name}", SCHEDULES, f"the schedule {name}", document, wait=True)
     return _read(made)
 
 

@@ -1,7 +1,8 @@
 """What a scoring folder needs to know of a model that Azure trained: columns from the data, outputs from the task.
 
-Azure writes none of it. Nothing of the model is loaded here, since it needs the Python and the packages of its own conda
-file; so what it predicts for made-up rows is left to the proof, which asks the model itself in that environment.
+Azure writes none of it. Nothing of the model is loaded here, since it needs the Python and the packages of its own
+conda file; so what it predicts for made-up rows is left to the proof, which asks the model itself in that
+environment.
 """
 
 from __future__ import annotations

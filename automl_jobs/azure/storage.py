@@ -6,6 +6,7 @@ Which of the three a datastore wants is asked of Azure ML (`listSecrets`); one w
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -53,21 +54,20 @@ class Datastore:
             mark = project.sha256(folder / name)
             blob = self.container.get_blob_client(f"{to}/{name}")
             if not self._same(blob, sizes[name], mark):
-                with (folder / name).open("rb") as stream:
-                    self._try(
-                        lambda blob=blob, stream=stream, mark=mark, begun=begun: blob.upload_blob(
-                            stream,
-                            overwrite=True,
-                            metadata={"sha256": mark},
-                            max_concurrency=2,
-                            progress_hook=lambda now, _: progress(begun + now, total),
-                        ),
-                        f"uploading {name}",
-                    )
+                send = functools.partial(self._send, blob, folder / name, mark, begun, total, progress)
+                self._try(send, f"uploading {name}")
                 sent += 1
             done += sizes[name]
             progress(done, total)
         return sent
+
+    @staticmethod
+    def _send(blob: Any, path: Path, mark: str, begun: int, total: int, progress: Progress) -> None:
+        def tell(now: int, _: int | None) -> None:
+            progress(begun + now, total)
+
+        with path.open("rb") as stream:
+            blob.upload_blob(stream, overwrite=True, metadata={"sha256": mark}, max_concurrency=2, progress_hook=tell)
 
     def _same(self, blob: Any, size: int, mark: str) -> bool:
         from azure.core.exceptions import ResourceNotFoundError
@@ -84,7 +84,9 @@ class Datastore:
 
     def size(self, name: str) -> int:
         """A blob's bytes."""
-        return int(self._try(lambda: self.container.get_blob_client(name).get_blob_properties().size, "looking at files"))
+        return int(
+            self._try(lambda: self.container.get_blob_client(name).get_blob_properties().size, "looking at files")
+        )
 
     def read(self, name: str) -> bytes:
         """A blob's content, once more where the connection is cut."""

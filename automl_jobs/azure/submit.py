@@ -1,7 +1,7 @@
 """A job file to a job in Azure: checked here, read by azure-ai-ml as well, its data uploaded, then sent.
 
-Nothing is sent before all checks have passed; the job's name is chosen here, so that a request that is sent twice because
-its answer was lost makes one job.
+Nothing is sent before all checks have passed; the job's name is chosen here, so that a request that is sent twice
+because its answer was lost makes one job.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def read_by_sdk(loaded: LoadedJob, overrides: Mapping[str, str]) -> None:
             load_job(loaded.path, params_override=over)
         except Exception as error:  # it raises marshmallow's, its own, and KeyError
             raise InputError(
-                f"{_SDK} does not take this job file: {_reason(error)}", where=str(loaded.path), fix="correct what it names"
+                f"{_SDK} does not take this job file: {_reason(error)}",
+                where=str(loaded.path),
+                fix="correct what it names",
             ) from error
 
 
@@ -152,9 +154,7 @@ def cluster_body(arm: Arm) -> dict[str, Any]:
     }
 
 
-def look(
-    arm: Arm, loaded: LoadedJob, tables: list[Local], create_compute: bool, say: Callable[[str], None]
-) -> Ready:
+def look(arm: Arm, loaded: LoadedJob, tables: list[Local], create_compute: bool, say: Callable[[str], None]) -> Ready:
     """Everything that is to be known before a job is sent; only a cluster that was asked for is made. Raises errors."""
     found = machines(arm, loaded, create_compute, say)
     wanted = cost.estimate(loaded.spec, found)

@@ -27,7 +27,9 @@ _REPEATS = (
 @click.argument("job_file", metavar="[JOB.yml]", required=False, type=click.Path(path_type=Path))
 @click.option("--env", required=True, metavar="ENV", help="The stack: `prod`.")
 @click.option("--cron", metavar="CRON", help="When: minute hour * * weekday, as in '0 3 * * 1'.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Of the times, by Windows' names as Azure has them.")
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="Of the times, by Windows' names as Azure has them."
+)
 @click.option("--name", metavar="NAME", help="The schedule's; without it that of the job file.")
 @click.option("--list", "listing", is_flag=True, help="Print the schedules there are.")
 @click.option("--delete", metavar="NAME", help="Remove a schedule; jobs that it started go on.")

@@ -54,7 +54,7 @@ def azurite(folder: Path, certificate: Path, key: Path) -> Iterator[int]:
 
 
 def _wait(port: int, running: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if running.poll() is not None:
             pytest.fail(f"Azurite ended with {running.returncode}")
         try:

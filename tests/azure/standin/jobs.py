@@ -200,6 +200,17 @@ class Job:
             "systemData": {"createdAt": self.created.isoformat(), "createdBy": "tests"},
         }
 
+    def children(self) -> list[dict[str, Any]]:
+        """The trials as the run history has them."""
+        found: list[dict[str, Any]] = []
+        for trial in self.trials():
+            document: dict[str, Any] = {"runId": trial["id"], "parentRunId": self.name, "status": trial["status"]}
+            if trial["status"] == "Failed":
+                inner = {"code": "OutOfMemory"}
+                document["error"] = {"error": {"code": "UserError", "message": "out of memory", "innerError": inner}}
+            found.append(document)
+        return found
+
     def details(self) -> dict[str, Any]:
         status = self.status()
         document: dict[str, Any] = {
@@ -340,7 +351,9 @@ def _run(
             "lifecycle_stage": "active",
         },
         "data": {
-            "metrics": [{"key": key, "value": value, "timestamp": times[1], "step": 0} for key, value in metrics.items()],
+            "metrics": [
+                {"key": key, "value": value, "timestamp": times[1], "step": 0} for key, value in metrics.items()
+            ],
             "params": [],
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         },

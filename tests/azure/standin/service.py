@@ -1,7 +1,7 @@
 """What answers for Azure's hosts: the login, Resource Manager's part of Azure ML, the run history, MLflow.
 
-Strict where Azure is: a bearer token that holds, the API version that is known to work for each request, bodies that fit
-the published schema with no property that it does not know.
+Strict where Azure is: a bearer token that holds, the API version that is known to work for each request, bodies that
+fit the published schema with no property that it does not know.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ Handler = Callable[["Service", Request, "re.Match[str]"], Response]
 
 def refused(status: int, code: str, message: str, **headers: str) -> Response:
     """Azure's error document."""
-    return Response(status, {"error": {"code": code, "message": message}}, {k.replace("_", "-"): v for k, v in headers.items()})
+    return Response(
+        status, {"error": {"code": code, "message": message}}, {k.replace("_", "-"): v for k, v in headers.items()}
+    )
 
 
 def token(audience: str, seconds: float, tenant: str = TENANT) -> str:
@@ -55,7 +57,9 @@ def token(audience: str, seconds: float, tenant: str = TENANT) -> str:
         "ver": "1.0",
     }
     parts = ({"alg": "none", "typ": "JWT"}, claims)
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".c2ln"
+    return (
+        ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".c2ln"
+    )
 
 
 @dataclass
@@ -122,7 +126,9 @@ class Service:
                 continue
             if versions and request.version not in versions:
                 return self.refuse(
-                    400, "InvalidApiVersionParameter", f"{request.version!r} is none for {request.method} {request.path}"
+                    400,
+                    "InvalidApiVersionParameter",
+                    f"{request.version!r} is none for {request.method} {request.path}",
                 )
             if request.host == "management.azure.com":
                 missing = _missing(self, request)
@@ -181,7 +187,11 @@ def _login(service: Service, request: Request) -> Response:
             {
                 "tenant_discovery_endpoint": f"{base}/{TENANT}/v2.0/.well-known/openid-configuration",
                 "metadata": [
-                    {"preferred_network": request.host, "preferred_cache": "login.windows.net", "aliases": [request.host]}
+                    {
+                        "preferred_network": request.host,
+                        "preferred_cache": "login.windows.net",
+                        "aliases": [request.host],
+                    }
                 ],
             },
         )
@@ -241,7 +251,9 @@ def _missing(service: Service, request: Request) -> Response | None:
     if service.gone == "soft":
         text = "The workspace is soft-deleted. Recover or purge it."
         return refused(404, "WorkspaceSoftDeleted", text)
-    other = request.path.lower().startswith("/subscriptions/") and not request.path.lower().startswith(service.root.lower())
+    other = request.path.lower().startswith("/subscriptions/") and not request.path.lower().startswith(
+        service.root.lower()
+    )
     if service.gone == "missing" or (other and "/locations/" not in request.path):
         name = request.path.split("/workspaces/")[-1].split("/")[0]
         return refused(404, "ResourceNotFound", f"The Resource '{ML}/{name}' under resource group was not found.")
@@ -358,7 +370,9 @@ def _datastore(service: Service, request: Request, match: re.Match[str]) -> Resp
         "isDefault": match["name"] == "workspaceblobstore",
         "credentials": {"credentialsType": service.secrets},
     }
-    return Response(200, {"id": f"{service.root}/datastores/{match['name']}", "name": match["name"], "properties": properties})
+    return Response(
+        200, {"id": f"{service.root}/datastores/{match['name']}", "name": match["name"], "properties": properties}
+    )
 
 
 def _job_put(service: Service, request: Request, match: re.Match[str]) -> Response:
@@ -391,7 +405,9 @@ def _job_cancel(service: Service, request: Request, match: re.Match[str]) -> Res
     if found is None:
         return refused(404, "UserError", f"Run {match['name']} not found")
     found.cancel()
-    where = f"https://management.azure.com{service.root}/operations/cancel-{match['name']}?api-version={request.version}"
+    where = (
+        f"https://management.azure.com{service.root}/operations/cancel-{match['name']}?api-version={request.version}"
+    )
     service.operations[f"cancel-{match['name']}"] = 1
     return Response(202, None, {"Location": where, "retry-after-ms": "50"})
 
@@ -405,7 +421,7 @@ def _usages(service: Service, _: Request, __: re.Match[str]) -> Response:
 
 
 def _children(service: Service, _: Request, match: re.Match[str]) -> Response:
-    return Response(200, {"value": [run["info"] for run in service.jobs[match["name"]].runs()]})
+    return Response(200, {"value": service.jobs[match["name"]].children()})
 
 
 def _run_details(service: Service, _: Request, match: re.Match[str]) -> Response:
@@ -460,7 +476,12 @@ ROUTES: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("PUT", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _put),
     ("DELETE", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _delete),
     ("GET", rf"{_W}/operations/(?P<name>[^/]+)", (), _operation),
-    ("GET", r"/subscriptions/[^/]+/providers/Microsoft\.MachineLearningServices/locations/[^/]+/usages", _MODELS, _usages),
+    (
+        "GET",
+        r"/subscriptions/[^/]+/providers/Microsoft\.MachineLearningServices/locations/[^/]+/usages",
+        _MODELS,
+        _usages,
+    ),
     ("GET", rf"/history/v1\.0{_W}/runs/(?P<name>[^/]+)/children", (), _children),
     ("GET", rf"/history/v1\.0{_W}/runs/(?P<name>[^/]+)/details", (), _run_details),
     ("GET", rf"/mlflow/v1\.0{_W}/api/2\.0/mlflow/runs/get", (), _mlflow_get),
