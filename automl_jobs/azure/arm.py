@@ -22,6 +22,7 @@ from forestay.errors import OutsideError
 RESOURCE_MANAGER = "https://management.azure.com"
 RETRIES = 4
 BACKOFF_SECONDS = 0.4
+LONGEST_PAUSE_SECONDS = 20.0
 LONGEST_SECONDS = 75.0
 """Of one request with all its retries."""
 CONNECT_SECONDS, READ_SECONDS = 5, 30
@@ -55,11 +56,18 @@ class Arm:
         )
         from azure.core.pipeline.transport import RequestsTransport
 
+        class Patient(RetryPolicy):
+            """Waits as long as a server asks for, within reason: some ask for an hour."""
+
+            def get_retry_after(self, response: Any) -> float | None:
+                asked = super().get_retry_after(response)
+                return None if asked is None else min(asked, LONGEST_PAUSE_SECONDS)
+
         return Pipeline(
             RequestsTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
             policies=[
                 UserAgentPolicy(f"forestay/{__version__}"),
-                RetryPolicy(
+                Patient(
                     retry_total=RETRIES,
                     retry_connect=1,
                     retry_read=RETRIES,

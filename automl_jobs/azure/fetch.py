@@ -132,7 +132,8 @@ def _training_table(arm: Arm, seen: Seen) -> Table:
 
     uri = str(((seen.properties.get("taskDetails") or {}).get("trainingData") or {}).get("uri") or "")
     if "/data/" in uri and "/versions/" in uri:
-        asset = arm.get(arm.place.path + uri.partition(arm.place.workspace)[2], data.ASSETS, "the training data")
+        name, _, version = uri.rpartition("/data/")[2].partition("/versions/")
+        asset = arm.get(arm.place.data_id(name, version), data.ASSETS, "the training data")
         uri = str((asset.get("properties") or {}).get("dataUri") or "")
     datastore, _, path = uri.partition("/datastores/")[2].partition("/paths/")
     if not datastore or not path:

@@ -69,7 +69,15 @@ def of(env: str) -> Place:
     from infra.addresses import Addresses
     from infra.settings import SERVICES
 
-    stack = stackfile.load(project.root(), env)
+    try:
+        root = project.root()
+    except InputError as error:
+        raise InputError(
+            "names a stack, and there is no Pulumi.yaml here or in a folder above",
+            where=f"--env {env}",
+            fix="go to the project's folder, or leave --env out for this machine",
+        ) from error
+    stack = stackfile.load(root, env)
     settings = stack.settings
     if settings.layer == SERVICES:
         raise InputError(

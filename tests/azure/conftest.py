@@ -12,93 +12,31 @@ from typing import Any
 
 import pytest
 
-from tests.azure.standin.blobs import Blobs, azurite
-from tests.azure.standin.service import CLIENT, SECRET, TENANT, Service
-from tests.azure.standin.wire import HOSTS, Fault, Proxy, Request
+from tests.azure.standin.run import LOGIN, Azure, serving
 
-STACK = """\
-config:
-  azure-native:location: westeurope
-  azure-native:subscriptionId: 11111111-1111-4111-8111-111111111111
-  forestay:stem: categorize
-  forestay:training: {vmSize: Standard_DS3_v2, maxNodes: 2}
-"""
-
-
-@dataclass
-class Azure:
-    """The stand-in as a test sees it."""
-
-    service: Service
-    proxy: Proxy
-
-    @property
-    def log(self) -> list[Request]:
-        return self.proxy.log
-
-    def sent(self, method: str = "", host: str = "") -> list[str]:
-        """What was asked for, shortened: "PUT jobs/calm_bay"."""
-        found = [one for one in self.log if one.method.startswith(method) and host in one.host]
-        return [f"{one.method} {one.path.removeprefix(self.service.root).lstrip('/')}" for one in found]
-
-    def fault(self, *faults: Fault) -> None:
-        self.proxy.faults.extend(faults)
+__all__ = ["Azure"]
 
 
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Azure]:
     """The stand-in, and this process and its children led to it."""
-    trustme = pytest.importorskip("trustme")
+    pytest.importorskip("trustme")
     pytest.importorskip("azure.identity")
-    folder = tmp_path_factory.mktemp("azure")
-    authority = trustme.CA()
-    certificate = authority.issue_cert(*HOSTS, "127.0.0.1")
-    paths = {name: folder / f"{name}.pem" for name in ("authority", "certificate", "key", "both")}
-    authority.cert_pem.write_to_path(paths["authority"])
-    certificate.private_key_and_cert_chain_pem.write_to_path(paths["both"])
-    certificate.private_key_pem.write_to_path(paths["key"])
-    for part in certificate.cert_chain_pems:
-        part.write_to_path(paths["certificate"], append=True)
-    made: list[Blobs] = []
-    with azurite(folder, paths["certificate"], paths["key"]) as port:
-        made.append(Blobs(port, paths["authority"]))
-        from infra import stackfile
-        from infra.addresses import Addresses
-
-        (folder / "stacks").mkdir()
-        (folder / "stacks" / "Pulumi.dev.yaml").write_text(STACK, encoding="utf-8")
-        root = Addresses(stackfile.load(folder, "dev").settings).of("workspace").id
-        service = Service(root, "westeurope", lambda: made[0], shared)
-        proxy = Proxy(service.answer, paths["both"], lambda: port)
-        with proxy.running():
-            given = {
-                "HTTPS_PROXY": proxy.url,
-                "HTTP_PROXY": proxy.url,
-                "NO_PROXY": "127.0.0.1",
-                "REQUESTS_CA_BUNDLE": str(paths["authority"]),
-                "SSL_CERT_FILE": str(paths["authority"]),
-            }
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in given.items():
-                    patch.setenv(name, value)
-                for name in [name for name in os.environ if name.lower() in ("https_proxy", "http_proxy", "no_proxy")]:
-                    if name not in given:
-                        patch.delenv(name)
-                yield Azure(service, proxy)
+    with serving(tmp_path_factory.mktemp("azure"), shared) as (azure, given), pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower() in ("https_proxy", "http_proxy", "no_proxy")]:
+            patch.delenv(name)
+        for name, value in given.items():
+            if name not in LOGIN:
+                patch.setenv(name, value)
+        yield azure
 
 
 @pytest.fixture
 def azure(standin: Azure, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     """The stand-in with a fresh workspace, a project with the stack `dev`, and a login by client secret."""
-    for name, value in (
-        ("AZURE_TENANT_ID", TENANT),
-        ("AZURE_CLIENT_ID", CLIENT),
-        ("AZURE_CLIENT_SECRET", SECRET),
-    ):
+    for name, value in LOGIN.items():
         monkeypatch.setenv(name, value)
-    (project / "Pulumi.yaml").write_text("name: forestay\nruntime: python\n", encoding="utf-8")
-    (project / "stacks").mkdir()
-    (project / "stacks" / "Pulumi.dev.yaml").write_text(STACK, encoding="utf-8")
+    Azure.write_project(project)
     standin.service.reset()
     standin.proxy.log.clear()
     standin.proxy.faults.clear()

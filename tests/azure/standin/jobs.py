@@ -95,7 +95,7 @@ class Job:
 
     @property
     def tabular(self) -> bool:
-        return self.task["taskType"] in ("Classification", "Regression")
+        return self.task["taskType"] in ("Classification", "Regression") and self._asset() in self.service.things
 
     def cancel(self) -> None:
         if self.status() not in ENDED:
@@ -315,14 +315,17 @@ class Job:
             }
         return buffer.getvalue(), matrix
 
+    def _asset(self) -> str:
+        """The asset of the training data; an address of another kind is nobody's here."""
+        return str(self.task["trainingData"]["uri"]).removeprefix(f"{self.service.root}/")
+
     def _table(self) -> pd.DataFrame:
         """The first rows of the training data, which lies in the blobs."""
         import pandas as pd
         import yaml
 
         if self.frame is None:
-            asset = self.task["trainingData"]["uri"].removeprefix(f"{self.service.root}/")
-            uri = self.service.things[asset]["properties"]["dataUri"]
+            uri = self.service.things[self._asset()]["properties"]["dataUri"]
             prefix = uri.partition("/paths/")[2]
             blobs = self.service.blobs()
             names = blobs.names(DATA, prefix)
