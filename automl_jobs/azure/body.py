@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from automl_jobs.azure.expressions import expression, free_expression
 from automl_jobs.spec.jobs import ImageJob, TextJob
 
 if TYPE_CHECKING:
-    from automl_jobs.spec.common import Distribution, EarlyTermination, Output, Sweep
+    from automl_jobs.spec.common import EarlyTermination, Output, Sweep
     from automl_jobs.spec.jobs import JobSpec
-    from automl_jobs.spec.sections import Featurization, Forecasting, Limits, StackEnsembleSettings, Training
+    from automl_jobs.spec.sections import Featurization, Forecasting, StackEnsembleSettings, Training
 
 # Names in the REST API whose parts are not simply capitalised.
 _METRICS = {"auc_weighted": "AUCWeighted", "iou": "IOU"}
@@ -98,8 +99,8 @@ def _task(spec: JobSpec, uris: Mapping[str, str]) -> dict[str, Any]:
         "nCrossValidations": _auto(spec.n_cross_validations),
         **{_camel(key): _input(spec, key, uri) for key, uri in uris.items()},
     }
-    if "limits" in spec.model_fields_set:
-        given["limitSettings"] = _limits(spec.limits)
+    if "limits" in spec.model_fields_set or isinstance(spec, TextJob):
+        given["limitSettings"] = _limits(spec)
     if isinstance(spec, TextJob):
         given |= _text(spec)
     elif isinstance(spec, ImageJob):
@@ -121,8 +122,11 @@ def _input(spec: JobSpec, key: str, uri: str) -> dict[str, Any]:
     return _present({"jobInputType": "mltable", "uri": uri, "mode": mode, "pathOnCompute": data.path_on_compute})
 
 
-def _limits(limits: Limits) -> dict[str, Any]:
-    found = _set(limits)
+def _limits(spec: JobSpec) -> dict[str, Any]:
+    """What the file gives; of a text task also its one trial and node, which Azure's client says for it."""
+    found = _set(spec.limits)
+    if isinstance(spec, TextJob):
+        found = {"max_trials": spec.limits.max_trials, "max_nodes": spec.limits.max_nodes, **found}
     return _renamed(
         found,
         {
@@ -240,7 +244,7 @@ def _image(spec: ImageJob) -> dict[str, Any]:
         }
     if spec.search_space is not None:
         found["searchSpace"] = [
-            {_image_key(key): _free_expression(value) for key, value in one.items()} for one in spec.search_space
+            {_image_key(key): free_expression(value) for key, value in one.items()} for one in spec.search_space
         ]
     return found
 
@@ -265,42 +269,6 @@ def _early(policy: EarlyTermination | None) -> dict[str, Any] | None:
         return None
     found = _set(policy)
     return {"policyType": camel_name(found.pop("type")), **{_camel(key): value for key, value in found.items()}}
-
-
-def expression(distribution: Distribution) -> str:
-    """How a parameter varies, as the service reads it: `choice('a','b')`, `uniform(0.001,0.1)`.
-
-    The order of the arguments is that of azure-ai-ml's entities.sweep.
-    """
-    found = _set(distribution)
-    kind = found.pop("type")
-    if kind == "choice":
-        values = found["values"]
-        plain = len(values) == 1 and set(found) == {"values"} and not isinstance(values[0], dict)
-        return f"choice({','.join(map(_argument, values))})" if not plain else f"choice({_argument(values[0])})"
-    order = ("upper", "min_value", "max_value", "mu", "sigma", "q")
-    return f"{kind}({','.join(_argument(found[name]) for name in order if name in found)})"
-
-
-def _free_expression(value: Any) -> str:
-    """The same for a parameter of an image model, whose search space is taken as it is written."""
-    if not isinstance(value, dict):
-        return _argument(value).strip("'")
-    from automl_jobs.spec.common import Distribution
-
-    return expression(Distribution.model_validate(value))
-
-
-def _argument(value: Any) -> str:
-    """A value inside an expression; small numbers are never written with an exponent, which the service can't read."""
-    if isinstance(value, str):
-        return f"'{value}'"
-    if isinstance(value, float):
-        from decimal import Decimal
-
-        text = format(Decimal(repr(value)), "f")
-        return text if "." in text else f"{text}.0"
-    return str(value)
 
 
 def _identity(spec: JobSpec) -> dict[str, Any] | None:

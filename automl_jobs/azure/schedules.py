@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.azure import data
 from automl_jobs.azure.arm import Arm
-from automl_jobs.azure.body import body
-from automl_jobs.azure.submit import Ready, tags_of
+from automl_jobs.azure.submit import Ready, document_of
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def create(
         else data.address(arm, given, loaded.where(f"{key}.path"), keep_latest=True)
         for key, given in spec.inputs().items()
     }
-    job = body(spec, uris, ready.machines.compute_id, tags_of(ready))["properties"]
+    job = document_of(ready, uris)["properties"]
     document = {
         "properties": {
             "displayName": name,

@@ -60,12 +60,8 @@ def read_by_sdk(loaded: LoadedJob, overrides: Mapping[str, str]) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            from azure.ai.ml import load_job
-        except ImportError as error:
-            raise InputError(
-                f"{_SDK} is not installed", where="--env", fix="pip install 'forestay[azure]', or make setup-dev"
-            ) from error
+        from azure.ai.ml import load_job
+
         over = [{key: yaml.safe_load(value)} for key, value in overrides.items() if yaml.safe_load(value) is not None]
         _hush()
         try:
@@ -198,7 +194,7 @@ def send(arm: Arm, ready: Ready, progress: Progress, say: Callable[[str], None])
     }
     name = spec.name or names.new_job_name()
     names.check_job_name(name)
-    document = body(spec, uris, ready.machines.compute_id, tags_of(ready))
+    document = document_of(ready, uris)
     path, what = f"{arm.place.path}/jobs/{name}", f"the job {name}"
     try:
         arm.put(path, jobs.JOBS, what, document)
@@ -210,7 +206,15 @@ def send(arm: Arm, ready: Ready, progress: Progress, say: Callable[[str], None])
     return name
 
 
-def tags_of(ready: Ready) -> dict[str, str]:
+def document_of(ready: Ready, uris: Mapping[str, str]) -> dict[str, Any]:
+    """The request's body. Serverless compute has the stack's size where the file names none."""
+    found = body(ready.loaded.spec, uris, ready.machines.compute_id, _tags(ready))
+    if ready.machines.compute_id is None:
+        found["properties"].setdefault("resources", {"instanceType": ready.machines.size})
+    return found
+
+
+def _tags(ready: Ready) -> dict[str, str]:
     """Where a job came from: its file, the commit, the data."""
     loaded = ready.loaded
     marks = data.marks(ready.tables, loaded.spec.inputs())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forestay.errors import RunFailed
+from forestay.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from automl_jobs.azure.arm import Arm
@@ -25,10 +25,15 @@ def env_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def arm_of(env: str) -> Arm:
-    """The way to an environment in Azure. Raises InputError for a stack that is not there."""
+    """The way to an environment in Azure. Raises InputError for a stack, or packages, that are not there."""
+    from importlib.util import find_spec
+
     from automl_jobs.azure import place
     from automl_jobs.azure.arm import Arm
 
+    if find_spec("azure") is None or find_spec("azure.identity") is None:
+        fix = "pip install 'forestay[azure]', or make setup-dev"
+        raise InputError("Azure's packages are not installed", where=f"--env {env}", fix=fix)
     return Arm(place.of(env))
 
 

@@ -19,7 +19,7 @@ ml = pytest.importorskip("azure.ai.ml")
 
 # What the schema refuses in azure-ai-ml's own body: see automl_jobs/azure/body.py.
 IN_SNAKE_CASE = ("resources", "queueSettings", "outputs", "identity")
-NOT_ASKED_FOR = ("sweepConcurrentTrials", "sweepTrials", "slackAmount", "delayEvaluation")
+NOT_ASKED_FOR = ("sweepConcurrentTrials", "sweepTrials", "slackAmount", "delayEvaluation", "evaluationInterval")
 TABLE: dict[str, Any] = {
     "name": st.just("job-1"),
     "experiment_name": st.just("an experiment"),
@@ -204,7 +204,7 @@ def agree(path: Path) -> None:
     assert mine == other
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(job=jobs())
 def test_generated_jobs_mean_the_same(tmp_path: Path, shared: Path, job: dict[str, Any]) -> None:
     path = tmp_path / "job.yml"
@@ -258,6 +258,29 @@ def test_what_azures_client_gets_wrong_is_right_here(tmp_path: Path, shared: Pat
     job.pop("training")
     path.write_text(yaml.safe_dump(job), encoding="utf-8")
     assert any("instance_count" in error for error in fits(shared, theirs(path)))
+
+
+def test_image_jobs_mean_the_same(tmp_path: Path, shared: Path) -> None:
+    job = {
+        "type": "automl",
+        "task": "image_object_detection",
+        "target_column_name": "label",
+        "training_data": {"path": "azureml:data:1", "type": "mltable"},
+        "limits": {"max_trials": 3, "timeout_minutes": 60, "max_concurrent_trials": 2},
+        "training_parameters": {"optimizer": "sgd", "step_lr_gamma": 0.5, "early_stopping": True},
+        "sweep": {"sampling_algorithm": "random", "early_termination": {"type": "bandit", "slack_factor": 0.2}},
+        "search_space": [
+            {
+                "model_name": {"type": "choice", "values": ["yolov5"]},
+                "learning_rate": {"type": "uniform", "min_value": 0.00001, "max_value": 0.01},
+                "model_size": {"type": "choice", "values": ["small", "medium"]},
+            }
+        ],
+    }
+    path = tmp_path / "job.yml"
+    path.write_text(yaml.safe_dump(job, sort_keys=False), encoding="utf-8")
+    agree(path)
+    assert fits(shared, ours(path)) == []
 
 
 @pytest.mark.parametrize(("count", "text"), [(20, "PT20M"), (90, "PT1H30M"), (180, "PT3H"), (10080, "P7D")])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.reference import here, answered
+from scoring.reference import answered, here
 from scoring.schema import read_golden, read_schema
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.jobs import Script

@@ -26,7 +26,12 @@ def test_a_published_job_here_and_there(azure: Azure, cli: Cli, job_file: Path) 
     there = cli("job", "submit", job_file, "--stream").json
     here = cli(
         *("job", "submit", job_file, "--time-budget", "4s", "--set", "limits.max_trials=2"),
-        *("--set", "training={allowed_training_algorithms: [elastic_net, decision_tree]}", "--set", "limits.max_nodes=1"),
+        *(
+            "--set",
+            "training={allowed_training_algorithms: [elastic_net, decision_tree]}",
+            "--set",
+            "limits.max_nodes=1",
+        ),
         env="",
     ).json
     assert here.keys() <= there.keys() | {"test_metrics", "test_metrics_interval"}

@@ -86,7 +86,6 @@ def test_a_plain_file_is_wrapped_and_what_was_left_out_stays_out(azure: Azure, c
     table.write_text(table.read_text() + "  - drop_columns: [words]\n", encoding="utf-8")
     text = job.read_text().replace("./valid", "./plain.csv")
     job.write_text(text, encoding="utf-8")
-    assert cli("job", "submit", job, "--set", "compute=azureml:cpu-cluster", code=2).err.count("words") >= 1
     name = cli(
         "job", "submit", job, "--set", "compute=azureml:cpu-cluster", "--set", "validation_data.path=./train"
     ).json["job"]

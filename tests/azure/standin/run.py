@@ -73,11 +73,14 @@ def serving(folder: Path, shared: Path) -> Iterator[tuple[Azure, dict[str, str]]
         service.reset()
         proxy = Proxy(service.answer, paths["both"], lambda: port)
         with proxy.running():
-            yield Azure(service, proxy), {
-                **LOGIN,
-                "HTTPS_PROXY": proxy.url,
-                "HTTP_PROXY": proxy.url,
-                "NO_PROXY": "127.0.0.1",
-                "REQUESTS_CA_BUNDLE": str(paths["authority"]),
-                "SSL_CERT_FILE": str(paths["authority"]),
-            }
+            yield (
+                Azure(service, proxy),
+                {
+                    **LOGIN,
+                    "HTTPS_PROXY": proxy.url,
+                    "HTTP_PROXY": proxy.url,
+                    "NO_PROXY": "127.0.0.1",
+                    "REQUESTS_CA_BUNDLE": str(paths["authority"]),
+                    "SSL_CERT_FILE": str(paths["authority"]),
+                },
+            )
