@@ -6,6 +6,7 @@ as long as `Retry-After` says; everything together ends within about a minute.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import time
@@ -131,16 +132,23 @@ class Arm:
         region = self.workspace.get("location") or self.place.region
         return f"https://{discovery.netloc or f'{region}.api.azureml.ms'}"
 
-    def history(self, path: str, what: str) -> Any:
-        """A GET of the run history."""
-        return self._answer("GET", f"{self.services}/history/v1.0{self.place.path}/{path}", what).json()
+    def history(self, path: str, what: str) -> Any | None:
+        """A GET of the run history; None where it does not know the run."""
+        with contextlib.suppress(refusals.NotThere):
+            return self._answer("GET", f"{self.services}/history/v1.0{self.place.path}/{path}", what).json()
+        return None
 
-    def mlflow(self, path: str, what: str, body: Mapping[str, Any] | None = None, **query: str) -> Any:
-        """A call of MLflow's REST API on the workspace: `runs/search` with a body is a POST, without one a GET."""
+    def mlflow(self, path: str, what: str, body: Mapping[str, Any] | None = None, **query: str) -> Any | None:
+        """A call of MLflow's REST API on the workspace; None where it does not know the run.
+
+        With a body it is a POST, as `runs/search` is, without one a GET.
+        """
         tracking = str((self.workspace.get("properties") or {}).get("mlFlowTrackingUri") or "")
         base = tracking.replace("azureml://", "https://", 1) or f"{self.services}/mlflow/v1.0{self.place.path}"
         url = f"{base}/api/2.0/mlflow/{path}" + (f"?{urlencode(query)}" if query else "")
-        return self._answer("GET" if body is None else "POST", url, what, body).json()
+        with contextlib.suppress(refusals.NotThere):
+            return self._answer("GET" if body is None else "POST", url, what, body).json()
+        return None
 
     def _json(
         self,

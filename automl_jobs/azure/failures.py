@@ -68,7 +68,7 @@ def of(arm: Arm, seen: Seen) -> Failure:
     run, message = seen.row.job, ""
     try:
         history = arm.history(f"runs/{seen.row.job}/details", f"the run {seen.row.job}")
-        message = jobs.error_of(history) or ""
+        message = jobs.error_of(history or {}) or ""
     except ForestayError:
         pass
     log, tail = _log(arm, run)

@@ -60,29 +60,29 @@ def fetch(
     if row.score is None:
         raise no_model(seen.row, row)
     name = seen.row.job
-    if _is_here(store, name, row.id):
+    job_is_whole, trial_is_here = _what_is_here(store, name, row.id)
+    if job_is_whole and trial_is_here:
         return name, row.rank
-    rows = jobs.with_metrics(arm, seen)
-    detail = jobs.detail(arm, seen)
-    if seen.row.best is not None:
-        detail = replace(detail, best=seen.row.best)
+    arrival = Arrival(jobs.detail(arm, seen), jobs.with_metrics(arm, seen), _text(seen))
     with tempfile.TemporaryDirectory(prefix="forestay-fetch-") as scratch:
-        outputs, documents = _download(arm, row, Path(scratch), progress, say)
-        _describe(arm, seen, row, outputs, say)
-        land(store, Arrival(detail, rows, _text(seen), {row.id: outputs}, {row.id: documents}))
+        if not trial_is_here:
+            outputs, documents = _download(arm, row, Path(scratch), progress, say)
+            _describe(arm, seen, row, outputs, say)
+            arrival = replace(arrival, outputs={row.id: outputs}, documents={row.id: documents})
+        land(store, arrival)
     return name, row.rank
 
 
-def _is_here(store: RunStore, job: str, trial: str) -> bool:
+def _what_is_here(store: RunStore, job: str, trial: str) -> tuple[bool, bool]:
+    """Whether the store has the job as it ended, and the trial's files."""
     from automl_jobs.runs import tags
 
-    if store.source is None:
-        return False
-    for parent in store.source.runs(tags.JOB, job):
-        for run in store.source.runs(tags.PARENT, parent.run_id):
-            if run.tags.get(tags.TRIAL) == trial:
-                return run.tags.get(tags.OUTPUTS) == "yes"
-    return False
+    parents = store.source.runs(tags.JOB, job) if store.source else []
+    if store.source is None or not parents:
+        return False, False
+    runs = store.source.runs(tags.PARENT, parents[0].run_id)
+    there = any(run.tags.get(tags.TRIAL) == trial and run.tags.get(tags.OUTPUTS) == "yes" for run in runs)
+    return parents[0].ended is not None, there
 
 
 def _download(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ LISTED = 100
 BEST_CHILD = "automl_best_child_run_id"
 FILE, COMMIT, DATA, SAME = (f"forestay.{word}" for word in ("file", "commit", "data", "same"))
 """Tags of a job that was submitted from here: its file, the commit, the data's marks, a mark of all that it asks."""
+_PART = re.compile(r"_\d{3}$")
+"""How the names of AutoML's own lists in tags end."""
 _LISTS = ("iteration", "score", "run_algorithm", "run_preprocessor")
 _TASKS = {"TextNER": "text_ner"}
 # Azure's run statuses are finer; https://learn.microsoft.com/rest/api/azureml/jobs/get (JobStatus)
@@ -212,7 +215,7 @@ def find(arm: Arm, given: str) -> Seen:
 
 def detail(arm: Arm, seen: Seen) -> JobDetail:
     """The whole job: times and the reason of a failure come from the run history."""
-    history = arm.history(f"runs/{seen.row.job}/details", f"the run {seen.row.job}")
+    history = arm.history(f"runs/{seen.row.job}/details", f"the run {seen.row.job}") or {}
     started, ended = moment(history.get("startTimeUtc")), moment(history.get("endTimeUtc"))
     until = ended or (None if seen.row.status in ("Queued", "Preparing") else _now())
     seconds = None if started is None or until is None else max(0.0, (until - started) / 1000)
@@ -226,7 +229,7 @@ def detail(arm: Arm, seen: Seen) -> JobDetail:
         started=started,
         parameters={key: str(value) for key, value in {"compute": compute or "serverless", **limits}.items()},
         test_metrics=None,
-        tags={key: value for key, value in seen.tags.items() if not key.startswith(_LISTS)},
+        tags={key: value for key, value in seen.tags.items() if not _PART.search(key)},
     )
 
 
@@ -271,8 +274,10 @@ def with_metrics(arm: Arm, seen: Seen) -> list[TrialRow]:
 
 def _mlflow_runs(arm: Arm, job: str) -> dict[str, Mapping[str, Any]]:
     """MLflow's runs of the trials by their ids."""
-    parent = arm.mlflow("runs/get", f"the run {job}", run_id=job)["run"]
+    parent = (arm.mlflow("runs/get", f"the run {job}", run_id=job) or {}).get("run")
     found: dict[str, Mapping[str, Any]] = {}
+    if parent is None:  # MLflow sees a run some seconds after Azure ML does
+        return found
     token: str | None = None
     while True:
         body: dict[str, Any] = {
@@ -280,7 +285,8 @@ def _mlflow_runs(arm: Arm, job: str) -> dict[str, Mapping[str, Any]]:
             "filter": f"tags.mlflow.parentRunId = '{job}'",
             "max_results": 1000,
         }
-        page = arm.mlflow("runs/search", f"the trials of {job}", body | ({"page_token": token} if token else {}))
+        asked = body | ({"page_token": token} if token else {})
+        page = arm.mlflow("runs/search", f"the trials of {job}", asked) or {}
         found.update({str(run["info"]["run_id"]): run for run in page.get("runs") or ()})
         token = page.get("next_page_token")
         if not token:
@@ -289,7 +295,7 @@ def _mlflow_runs(arm: Arm, job: str) -> dict[str, Mapping[str, Any]]:
 
 def _reasons(arm: Arm, job: str) -> dict[str, str]:
     """Why trials failed, by their run ids."""
-    page = arm.history(f"runs/{job}/children", f"the trials of {job}")
+    page = arm.history(f"runs/{job}/children", f"the trials of {job}") or {}
     found = {}
     for run in page.get("value") or ():
         reason = error_of({"error": run.get("error")})

@@ -77,7 +77,7 @@ def _parent(store: RunStore, job: JobDetail) -> str:
             start_time=job.created,
             run_name=job.job,
             tags={
-                **dict(job.tags),
+                **writer.kept_tags(job.tags),
                 tags.KIND: "job",
                 tags.JOB: job.job,
                 tags.TASK: job.task,
