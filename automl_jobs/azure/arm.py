@@ -70,7 +70,7 @@ class Arm:
                 UserAgentPolicy(f"forestay/{__version__}"),
                 Patient(
                     retry_total=RETRIES,
-                    retry_connect=1,
+                    retry_connect=2,
                     retry_read=RETRIES,
                     retry_status=RETRIES,
                     retry_backoff_factor=BACKOFF_SECONDS,

@@ -20,6 +20,7 @@ PROCESS_SECONDS = 10
 """What `az` and its kin may take to give a token."""
 HTTP_SECONDS = (5, 10)
 """To connect to the login service, and for it to answer."""
+_NO_AUTHORITY = re.compile("authority configuration|double check your tenant", re.IGNORECASE)
 _REASON = re.compile(r"AADSTS\d+")
 # What Entra ID says in numbers; https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _KNOWN = {
@@ -106,6 +107,8 @@ def _credential() -> Any:
 def told(text: str) -> OutsideError:
     """What azure-identity says in a page, in two lines; it never quotes secrets."""
     number = next(iter(_REASON.findall(text)), "")
+    if not number and _NO_AUTHORITY.search(text):  # so msal says it
+        number = "AADSTS90002"
     if number in _KNOWN:
         message, fix = _KNOWN[number]
         return OutsideError(f"Azure refuses the login: {message} ({number})", where=_where(), fix=fix)

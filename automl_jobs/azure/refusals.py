@@ -175,6 +175,7 @@ def _why(text: str) -> str:
         ("timed out", "no answer in time"),
         ("refused", "nothing listens there"),
         ("reset", "the connection was cut"),
+        ("RemoteDisconnected", "the connection was cut"),
         ("aborted", "the connection was cut"),
     ):
         if mark in text:

@@ -43,15 +43,16 @@ def watched(screen: Console, arm: Arm, job: str) -> JobDetail:
     from automl_jobs.azure import jobs
     from forestay.watching import watcher_for
 
-    found = jobs.find(arm, job)
+    seen = jobs.find(arm, job)
 
     def look() -> tuple[Any, Any]:
-        seen = jobs.find(arm, found.row.job)
+        nonlocal seen
+        seen = jobs.find(arm, seen.row.job)
         return seen.row, seen.trials
 
     with watcher_for(screen) as watcher:
         watch.watch(look, watcher)
-    return jobs.detail(arm, jobs.find(arm, found.row.job))
+    return jobs.detail(arm, seen)
 
 
 def require_completed(screen: Console, arm: Arm, found: JobDetail) -> None:
@@ -67,4 +68,4 @@ def require_completed(screen: Console, arm: Arm, found: JobDetail) -> None:
         screen.note(f"the end of {failure.log}, {failure.run}:")
         for line in failure.tail:
             screen.note(f"  {line}")
-    raise RunFailed(f"{found.job} failed: {failure.message}", where=f"job {found.job}", fix=failure.suggestion)
+    raise RunFailed(f"{found.job} failed: {failure.message}", fix=failure.suggestion)

@@ -25,7 +25,7 @@ def test_a_published_job_here_and_there(azure: Azure, cli: Cli, job_file: Path) 
     azure.service.script = Script(trials=2)
     there = cli("job", "submit", job_file, "--stream").json
     here = cli(
-        *("job", "submit", job_file, "--time-budget", "4s", "--set", "limits.max_trials=2"),
+        *("job", "submit", job_file, "--time-budget", "40s", "--set", "limits.max_trials=2"),
         *(
             "--set",
             "training={allowed_training_algorithms: [elastic_net, decision_tree]}",

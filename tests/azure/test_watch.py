@@ -36,13 +36,13 @@ def test_status_trials_and_the_best_so_far(azure: Azure, cli: Cli, job_file: Pat
 
 
 def test_a_poll_is_one_request(azure: Azure, cli: Cli, job_file: Path) -> None:
-    azure.service.script = Script(trials=2, trial_seconds=0.3)
+    azure.service.script = Script(trials=3, trial_seconds=0.5)
     name = cli("job", "submit", job_file).json["job"]
     azure.log.clear()
     cli("job", "watch", name)
     polls = [one for one in azure.sent() if one == f"GET jobs/{name}"]
     others = [one for one in azure.sent(host="management") if one != f"GET jobs/{name}"]
-    assert len(polls) > 3
+    assert len(polls) >= 3
     assert others == ["GET "]  # the workspace, once, for the run history at the end
 
 
@@ -92,7 +92,7 @@ def test_another_process_watches_on(azure: Azure, cli: Cli, job_file: Path, proj
 def test_a_failed_job_shows_its_log_its_code_and_one_thing_to_do(
     azure: Azure, cli: Cli, job_file: Path, code: str, message: str, kind: str
 ) -> None:
-    azure.service.script = Script(trials=0, error=(code, message), log="step one\nTraceback: it broke here\n")
+    azure.service.script = Script(trials=0, error=(code, message), log="step one\nValueError: it broke here\n")
     done = cli("job", "submit", job_file, "--stream", code=1)
     assert done.json["status"] == "Failed"
     assert done.json["error"] == f"{message} ({code})"

@@ -299,7 +299,10 @@ class Job:
         )
         features = make_column_transformer(
             (SimpleImputer(), make_column_selector(dtype_include="number")),
-            (OneHotEncoder(handle_unknown="ignore", max_categories=20), make_column_selector(dtype_exclude="number")),
+            (
+                OneHotEncoder(handle_unknown="ignore", max_categories=20),
+                make_column_selector(dtype_exclude=["number", "datetime"]),
+            ),
         )
         model = make_pipeline(features, kinds[algorithm]).fit(frame, target)
         buffer = io.BytesIO()
@@ -336,6 +339,9 @@ class Job:
                 if "drop_columns" in step:
                     dropped = step["drop_columns"]
                     frame = frame.drop(columns=dropped if isinstance(dropped, list) else [dropped])
+            for name in frame.select_dtypes(exclude=["number", "bool"]):
+                if frame[name].dropna().astype(str).str.fullmatch(r"\d{4}-\d\d-\d\d").all():
+                    frame[name] = pd.to_datetime(frame[name])  # as Azure reads what looks like dates
             self.frame = frame
         return self.frame.copy()
 
