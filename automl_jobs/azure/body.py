@@ -90,7 +90,7 @@ def _task(spec: JobSpec, uris: Mapping[str, str]) -> dict[str, Any]:
         "taskType": _TASKS.get(spec.task, camel_name(spec.task)),
         "primaryMetric": metric,
         "logVerbosity": camel_name(spec.log_verbosity),
-        "targetColumnName": spec.target_column_name,
+        "targetColumnName": None if spec.task == "text_ner" else spec.target_column_name,
         "positiveLabel": spec.positive_label,
         "weightColumnName": spec.weight_column_name,
         "validationDataSize": spec.validation_data_size,
