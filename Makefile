@@ -26,8 +26,14 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.core
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
 	@touch $@
 
+# Azurite, which the tests of Azure's stand-in start; without npm they are skipped and say so.
+node_modules/.made: package.json package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "== setting up: Azurite" && npm ci --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+	else echo "== no npm here: the tests against a stand-in for Azure are skipped"; fi
+
 setup: $(VENV)/.core ## make .venv, where forestay lies
-setup-dev: $(VENV)/.dev ## the same with every extra and the test tools
+setup-dev: $(VENV)/.dev node_modules/.made ## the same with every extra and the test tools
 
 demo: setup ## ship the example: data -> trials -> model -> proof -> endpoint -> prediction
 	$(BIN)/forestay ship $(EXAMPLE)/job.yml --model CategorizeTransactions --endpoint categorize-transactions
@@ -83,4 +89,4 @@ soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MIN
 	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)
 
 clean: ## remove what set-up and tests made
-	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .tools node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

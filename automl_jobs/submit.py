@@ -109,9 +109,9 @@ def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] 
     """
     if options.env != "local":
         raise InputError(
-            f"no Azure environment is set up here, so nothing can be submitted to {options.env!r}",
-            where="--env",
-            fix="leave --env away to train on this machine",
+            "this trains on this machine only",
+            where=f"--env {options.env}",
+            fix=f"send the job to Azure: forestay job submit {path} --env {options.env}; or leave --env away",
         )
     from automl_jobs.prepare import prepare
     from automl_jobs.prepare.labels import decision_problem

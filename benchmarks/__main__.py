@@ -8,10 +8,10 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import generate, job_list, start_up
+from benchmarks import azure_requests, generate, job_list, start_up
 from benchmarks.harness import Measured
 
-SUBJECTS = {"start_up": start_up, "job_list": job_list, "generate": generate}
+SUBJECTS = {"start_up": start_up, "job_list": job_list, "generate": generate, "azure": azure_requests}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

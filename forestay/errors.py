@@ -4,6 +4,7 @@ ForestayError            exit 1
 ├── RunFailed            1    it ran and failed: a job, a proof, a smoke test, a policy
 ├── InputError           2    wrong input: the message names file, line, column or flag
 ├── OutsideError         3    something outside can't be reached or refused us
+│   └── Unreachable      3    it did not answer: the same again may work in a while
 └── Interrupted        130    stopped by the user; state is kept
 
 An error says in one line what is wrong and where, and in another what to do.
@@ -77,6 +78,10 @@ class InputError(ForestayError):
 
 class OutsideError(ForestayError):
     exit_code = 3
+
+
+class Unreachable(OutsideError):
+    """No answer, or one that may be another in a while."""
 
 
 class Interrupted(ForestayError):

@@ -24,7 +24,8 @@ from scoring import environment, process, server
 Say = Callable[[str], None]
 
 ENGINES = ("docker", "podman")
-IMAGE_PORT = 5001  # as in templates/scoring/Dockerfile.j2
+IMAGE_PORT = 5001  # as in templates/scoring/Dockerfile.j2, and so the next
+MODEL_FOLDER = "/srv/scoring/model/"
 INFO_SECONDS, BUILD_SECONDS, ASK_SECONDS = 20, 1800, 120
 BROUGHT = frozenset({"pip", "setuptools", "wheel"})  # what the base image has beside the lock
 _MEMORY = re.compile(r"([\d.]+)\s*([kKMG]?)i?B")
@@ -98,6 +99,26 @@ def installed_versions(image: Image) -> tuple[dict[str, str], bool]:
         ) from error
     found = {canonicalize_name(name): version for name, version in pairs}
     return {name: version for name, version in found.items() if name not in BROUGHT}, bool(has_forestay)
+
+
+def asking(image: Image) -> Callable[[str, str], tuple[int, str, str]]:
+    """Runs a script by the image's Python with a text on its standard input: exit code, output, errors."""
+
+    def ask(script: str, text: str) -> tuple[int, str, str]:
+        words = ("run", "--rm", "-i", "--network", "none", "--entrypoint", "python", image.tag, "-I", "-c", script)
+        done = subprocess.run(
+            [image.engine, *words],
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=_variables(),
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return ask
 
 
 def start(image: Image, *, log: Path, work: Path) -> ContainerServer:

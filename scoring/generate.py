@@ -18,6 +18,7 @@ from scoring.safe import Converted
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
 from scoring.styles import Style, json_text
 
+CONDA = "conda_env_v_1_0_0.yml"  # what a trial of another trainer's was trained with
 SERVICE = "service.json"  # what score.py tells of itself in a header
 
 
@@ -67,6 +68,8 @@ def generate(
     frame = styles.of(style, schema)
     golden = read_golden(source.path)
     document = json.loads((source.path / SCHEMA).read_bytes())
+    if conda_file is None and schema.elsewhere:
+        conda_file = source.path / CONDA
     if conda_file is not None:
         schema = _with_conda(schema, conda_file, say)
         document |= {"python": schema.python, "packages": schema.packages}
@@ -169,6 +172,8 @@ def _convert(style: Style, outputs: Path, schema: ModelSchema, home: Path, say: 
     """The model with skops, for the style whose score.py loads it so."""
     if style.name != styles.AZUREML:
         return Converted(None, reason=f"the style {style.name} loads the pickle, after comparing its hash")
+    if schema.elsewhere:
+        return Converted(None, reason="it was trained elsewhere, and is loaded in its own environment only")
     return safe.convert(outputs, schema, home, say)
 
 

@@ -67,6 +67,8 @@ class ModelSchema(BaseModel):
     takes_array: whether the model was fitted on plain arrays and not on frames with names.
     probabilities: whether a classifier has them.
     foreign: whether it was registered from a file and not trained here, so that nothing is known of what rows it takes.
+    elsewhere: whether it was trained by another trainer, such as Azure's: the environment is its own conda file, and it
+        is loaded there only.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
@@ -90,6 +92,7 @@ class ModelSchema(BaseModel):
     takes_array: bool = False
     probabilities: bool = True
     foreign: bool = False
+    elsewhere: bool = False
 
     @property
     def used(self) -> tuple[ColumnSchema, ...]:
@@ -150,6 +153,7 @@ class Golden(BaseModel):
     predictions: a label or number a row; a list of labels where a row can have several.
     probabilities: in the order of `classes`.
     quantiles: of a forecast, by level as text: one number a row.
+    pending: whether nobody has predicted the rows yet; the proof asks the model (see scoring/reference.py).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -159,6 +163,7 @@ class Golden(BaseModel):
     probabilities: tuple[tuple[float, ...], ...] | None = None
     classes: tuple[Label, ...] | None = None
     quantiles: dict[str, tuple[float, ...]] | None = None
+    pending: bool = False
 
 
 def read_schema(folder: Path) -> ModelSchema:
@@ -170,7 +175,7 @@ def read_golden(folder: Path) -> Golden:
     """The golden rows in `folder`. Raises InputError when they are missing, or not one prediction a row."""
     path = folder / GOLDEN
     golden = _read(Golden, path)
-    counts = {len(golden.rows), len(golden.predictions)}
+    counts = {len(golden.rows)} if golden.pending else {len(golden.rows), len(golden.predictions)}
     if golden.probabilities is not None:
         counts.add(len(golden.probabilities))
     counts.update(len(values) for values in (golden.quantiles or {}).values())

@@ -17,10 +17,10 @@ import psutil
 
 from forestay import project
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import checks, container, environment, mlflow_model, proofs, requests, server, styles
+from scoring import checks, container, environment, mlflow_model, proofs, reference, requests, server, styles
 from scoring.folder import ScoringFolder, open_folder, snapshot
 from scoring.proofs import Check, Proof
-from scoring.schema import Golden, ModelSchema, ModelSource, read_golden, read_schema
+from scoring.schema import MODEL, Golden, ModelSchema, ModelSource, read_golden, read_schema
 from scoring.styles import Style
 
 Say = Callable[[str], None]
@@ -104,6 +104,13 @@ def _prove(
     done.append(_environment(made, lock))
     if not done[-1].passed:
         return replace(proof, checks=tuple(done))
+    if golden.pending:
+        say("asking the model itself what it predicts")
+        inside = folder.path / "model"
+        golden, check = reference.answered(schema, golden, str(inside / MODEL), reference.here(made.python, inside))
+        done.append(check)
+        if not check.passed:
+            return replace(proof, checks=tuple(done))
     say("starting the Azure ML inference server")
     running = server.start(made.python, folder.path, server.listen(), log=log, work=work, tag="forestay:verify")
     proof = _serve(folder, running, proof, done, schema, style, golden, real, say)
@@ -145,6 +152,13 @@ def _prove_in_container(
         done.append(_installed(installed, has_forestay, lock, kind, "build the image again"))
         if not done[-1].passed:
             return replace(proof, checks=tuple(done))
+        if golden.pending:
+            say("asking the model itself what it predicts")
+            ask = container.asking(image)
+            golden, check = reference.answered(schema, golden, container.MODEL_FOLDER + MODEL, ask)
+            done.append(check)
+            if not check.passed:
+                return replace(proof, checks=tuple(done))
         say("starting the image")
         work, log = folder.path.parent / "work", folder.path.parent / "server.log"
         return _serve(folder, container.start(image, log=log, work=work), proof, done, schema, style, golden, real, say)

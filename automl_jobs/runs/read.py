@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
+LOCAL = "local"
+"""The environment of jobs that ran on this machine; those of others were fetched."""
 DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration")
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
@@ -312,22 +314,31 @@ def download(store: RunStore, given: str, rank: int | None, to: Path) -> tuple[T
     """See `RunStore.download`."""
     found = trial(store, given, rank)
     if found.outputs is None:
-        raise no_model(found.job, found.row)
+        raise no_model(job(store, found.job), found.row)
     return found, files.copy(found.outputs, to)
 
 
-def no_model(job: str, row: TrialRow) -> InputError:
+def no_model(found: JobRow, row: TrialRow) -> InputError:
     """The error for a trial that has nothing to register or download."""
+    if found.env != LOCAL and row.status == "Completed":
+        return InputError(
+            f"the files of trial {row.rank} of {found.job} were not fetched from {found.env}",
+            where="--rank",
+            fix=f"forestay job download {found.job} --rank {row.rank} --env {found.env}",
+        )
     return InputError(
-        f"trial {row.rank} of {job} has no model: {row.error or 'none was kept'}",
+        f"trial {row.rank} of {found.job} has no model: {row.error or 'none was kept'}",
         where="--rank",
-        fix=f"choose a completed one: forestay job leaderboard {job}",
+        fix=f"choose a completed one: forestay job leaderboard {found.job}",
     )
 
 
 def cancel(store: RunStore, given: str) -> tuple[JobDetail, bool]:
     """See `RunStore.cancel`."""
     found = job(store, given)
+    if found.env != LOCAL:
+        fix = f"forestay job cancel {found.job} --env {found.env}"
+        raise InputError(f"{found.job} is a job of {found.env}", where="--env", fix=fix)
     if found.status in ENDED:
         return found, False
     if store.place.database is not None:

@@ -29,7 +29,7 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
     names.check_model_name(name)
     job, row = find_trial(store, given, rank)
     if not row.has_model:
-        raise no_model(job.job, row)
+        raise no_model(job, row)
     run = trial_run(store, row)
     folder = files.outputs(store, run)
     with store.writing() as client:

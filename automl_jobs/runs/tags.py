@@ -30,6 +30,7 @@ OF_JOB = "forestay.of_job"
 DURATION = "forestay.duration_seconds"
 OUTPUTS = "forestay.outputs"  # "yes" where the trial has a model
 REFITTED = "forestay.refitted"  # there where the trial's model was fitted again on all rows, or a version is that model
+REMOTE = "forestay.remote"  # the id of a trial's run where it ran, for one that was fetched
 ORDER = "forestay.order"  # a trial's place in the job, counted from 1
 
 BEST_CHILD = "automl_best_child_run_id"  # Azure's: the run id of the best trial

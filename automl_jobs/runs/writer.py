@@ -85,7 +85,7 @@ def start_job(store: RunStore, start: JobStart) -> JobWriter:
             start_time=begun,
             run_name=name,
             tags={
-                **{_key(key): _short(value) for key, value in start.tags.items()},
+                **kept_tags(start.tags),
                 tags.KIND: "job",
                 tags.JOB: name,
                 tags.TASK: start.task,
@@ -143,6 +143,11 @@ def origin() -> dict[str, str]:
     except (KeyError, OSError):  # a container's user without a name
         user = "unknown"
     return {tags.USER: user, tags.SOURCE_NAME: "forestay", tags.SOURCE_TYPE: "LOCAL"}
+
+
+def kept_tags(given: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a user's as MLflow takes them."""
+    return {_key(key): _short(value) for key, value in given.items()}
 
 
 def _key(key: str) -> str:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay.cli import Command, console
+from forestay.commands.azure import LOCAL, arm_of, require_completed, watched
+from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.submit import SubmitOptions
+    from forestay.console import Console
 
 
 def submit_options(function: Any) -> Any:
@@ -65,6 +68,9 @@ def read_options(
 @click.command(cls=Command)
 @click.argument("job_file", metavar="JOB.yml", type=click.Path(path_type=Path))
 @submit_options
+@click.option("--stream", is_flag=True, help="With --env of Azure: follow the job until it has ended.")
+@click.option("--force", is_flag=True, help="With --env of Azure: also where an equal job runs or has completed.")
+@click.option("--create-compute", is_flag=True, help="With --env of Azure: make a missing cluster as the stack has it.")
 @click.pass_context
 def submit(
     context: click.Context,
@@ -76,13 +82,30 @@ def submit(
     decision: str | None,
     bagged_folds: bool,
     env: str,
+    stream: bool,
+    force: bool,
+    create_compute: bool,
 ) -> None:
-    """Train the models of a job file and keep them in the run store.
+    """Train the models of a job file and keep them in the run store; or have Azure ML train them, with --env.
 
-    Ctrl-C asks whether to go on, to finish now with what there is, or to stop; off a terminal it stops (exit 130).
+    Here Ctrl-C asks whether to go on, to finish now with what there is, or to stop; off a terminal it stops (exit 130).
+    In Azure the job is queued and goes on by itself: forestay job watch follows it.
 
     Example: forestay job submit job.yml --time-budget 60s --set limits.max_trials=20
     """
+    flags = {"--stream": stream, "--force": force, "--create-compute": create_compute}
+    if env != LOCAL:
+        local = {
+            "--time-budget": time_budget,
+            "--seed": seed,
+            "--prefer": prefer,
+            "--decision": decision,
+            "--bagged-folds": bagged_folds or None,
+        }
+        _refuse(local, "is for runs on this machine", "leave it out; Azure has limits.timeout_minutes in the job file")
+        submit_to_azure(console(context), job_file, overrides, env, **_named(flags))
+        return
+    _refuse({name: value or None for name, value in flags.items()}, "is for Azure", "add --env dev, or leave it out")
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import budget, meaning_here, prepare_job
     from automl_jobs.submit import submit as train
@@ -101,3 +124,56 @@ def submit(
         job = train(prepared, options, listener)
     found = RunStore.open().job(job)
     screen.emit(found.as_dict(), lambda: job_view(found))
+
+
+def _refuse(given: dict[str, Any], message: str, fix: str) -> None:
+    """Raise InputError for the first flag that was given."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(message, where=name, fix=fix)
+
+
+def _named(flags: dict[str, bool]) -> dict[str, bool]:
+    return {name.removeprefix("--").replace("-", "_"): value for name, value in flags.items()}
+
+
+def submit_to_azure(
+    screen: Console,
+    job_file: Path,
+    overrides: tuple[str, ...],
+    env: str,
+    stream: bool,
+    force: bool,
+    create_compute: bool,
+) -> None:
+    """Send a job file to Azure ML and print the job."""
+    from automl_jobs.azure import jobs
+    from automl_jobs.azure import submit as azure
+    from automl_jobs.submit import parse_overrides
+    from forestay.commands.job_views import job_view
+    from forestay.watching import progress_for
+
+    arm = arm_of(env)
+    with azure.checked(job_file, parse_overrides(overrides), screen.note, screen.warn) as (loaded, tables):
+        ready = azure.look(arm, loaded, tables, create_compute, screen.note)
+        screen.note(f"at most {ready.estimate.line()}")
+        if ready.quota:
+            screen.warn(ready.quota)
+        if ready.twin and not force and not screen.confirm(f"The equal job {ready.twin} is there. Submit another one?"):
+            raise InputError(
+                f"an equal job is there: {ready.twin}; same file, same data",
+                where=str(job_file),
+                fix=f"look at it: forestay job show {ready.twin.partition(' ')[0]} --env {env}; or --force another one",
+            )
+        with progress_for(screen, "uploading") as progress:
+            name = azure.send(arm, ready, progress, screen.note)
+    seen = jobs.find(arm, name)
+    if stream:
+        found = watched(screen, arm, name)
+    else:
+        found = jobs.detail(arm, seen)
+        screen.note(f"{name} goes on in Azure; forestay job watch {name} --env {env} follows it")
+    document = {**found.as_dict(), "estimate": ready.estimate.as_dict()}
+    screen.emit(document, lambda: job_view(found))
+    if stream:
+        require_completed(screen, arm, found)

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from forestay.cli import Command, console
+from forestay.commands.azure import LOCAL, arm_of, env_option
 from forestay.commands.job import rank_option
 from forestay.commands.job_views import decision_facts, facts, number, when
 from forestay.console import table
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.azure.models import AzureModel
     from automl_jobs.runs import ModelVersion
     from forestay.console import Console
-
-
-def _only_local(_: click.Context, __: click.Parameter, value: str) -> str:
-    if value != "local":
-        raise InputError(
-            f"there is no model registry for {value!r} here yet: it comes with Azure",
-            where="--env",
-            fix="leave --env out, or say --env local",
-        )
-    return value
-
-
-env_option = click.option(
-    "--env", default="local", show_default=True, callback=_only_local, expose_value=False, help="Whose registry."
-)
 
 
 @click.command(cls=Command)
@@ -59,7 +46,9 @@ env_option = click.option(
 @click.option("--yes", is_flag=True, help="With --file: don't ask before loading a pickle.")
 @env_option
 @click.pass_context
-def register(context: click.Context, /, job: str | None, rank: int | None, name: str, yes: bool, **given: Any) -> None:
+def register(
+    context: click.Context, /, job: str | None, rank: int | None, name: str, yes: bool, env: str, **given: Any
+) -> None:
     """Register a job's trial, or an estimator from elsewhere, as a model version.
 
     Of JOB the chosen trial is taken, or that of --rank. With --file any fitted scikit-learn estimator or pipeline is:
@@ -67,15 +56,16 @@ def register(context: click.Context, /, job: str | None, rank: int | None, name:
     process of its own. Of the sample only the columns are kept: types, extremes, categories.
 
     Versions are counted up. What is registered under this name already keeps its version, and no new one is made:
-    running the same command twice does no harm.
+    running the same command twice does no harm. With --env of Azure the trial's files stay where they are.
 
     Example: forestay model register latest --name CategorizeTransactions
 
     Example: forestay model register --file model.pkl --sample sample.csv --target price --name Prices
     """
-    from automl_jobs.runs import RunStore
-
     shown = console(context)
+    if env != LOCAL and given["file"] is not None:
+        raise InputError("registers on this machine only", where="--file", fix="leave --env out")
+    found: ModelVersion | AzureModel
     if given["file"] is not None:
         if job is not None or rank is not None:
             raise InputError("takes no JOB and no --rank", where="--file", fix="leave out the one or the other")
@@ -86,10 +76,20 @@ def register(context: click.Context, /, job: str | None, rank: int | None, name:
             fix = "name a job, as in forestay model register latest, or give --file and --sample"
             where = f"--{extra[0]}" if extra else "JOB"
             raise InputError("goes with --file" if extra else "is missing", where=where, fix=fix)
-        found = RunStore.open(create=False).register(job, rank, name)
+        found = _register_trial(env, job, rank, name)
     if found.existing:
         shown.note(f"{_origin(found)} is {found.name}:{found.version} already")
     shown.emit({**found.as_dict(), "existing": found.existing}, lambda: model_view(found))
+
+
+def _register_trial(env: str, job: str, rank: int | None, name: str) -> ModelVersion | AzureModel:
+    if env == LOCAL:
+        from automl_jobs.runs import RunStore
+
+        return RunStore.open(create=False).register(job, rank, name)
+    from automl_jobs.azure import models
+
+    return models.register(arm_of(env), job, rank, name)
 
 
 def _register_file(
@@ -118,42 +118,58 @@ def _register_file(
         return RunStore.open().register_file(outputs, name, file.name, examined.algorithm)
 
 
-def _origin(found: ModelVersion) -> str:
+def _origin(found: ModelVersion | AzureModel) -> str:
     return f"file {found.file}" if found.file else f"trial {found.trial}"
 
 
 @click.command("list", cls=Command)
 @env_option
 @click.pass_context
-def list_models(context: click.Context) -> None:
+def list_models(context: click.Context, env: str) -> None:
     """The registered models, each version.
 
     Example: forestay model list
     """
-    from automl_jobs.runs import RunStore
-
-    found = RunStore.open(create=False).models()
+    found = _models(env)
     shown = console(context)
     if not found:
         shown.note("no model is registered here yet; forestay model register JOB --name M registers one")
     shown.emit([version.as_dict() for version in found], lambda: [_list_view(found)] if found else [])
 
 
+def _models(env: str) -> Sequence[ModelVersion | AzureModel]:
+    if env == LOCAL:
+        from automl_jobs.runs import RunStore
+
+        return RunStore.open(create=False).models()
+    from automl_jobs.azure import models
+
+    return models.listed(arm_of(env))
+
+
 @click.command(cls=Command)
 @click.argument("model")
 @env_option
 @click.pass_context
-def show(context: click.Context, model: str) -> None:
+def show(context: click.Context, model: str, env: str) -> None:
     """One model version and where it came from.
 
     MODEL is a name for its newest version, or name:version.
 
     Example: forestay model show CategorizeTransactions:1
     """
-    from automl_jobs.runs import RunStore
-
-    found = RunStore.open(create=False).model(model)
+    found = _model(env, model)
     console(context).emit(found.as_dict(), lambda: model_view(found))
+
+
+def _model(env: str, model: str) -> ModelVersion | AzureModel:
+    if env == LOCAL:
+        from automl_jobs.runs import RunStore
+
+        return RunStore.open(create=False).model(model)
+    from automl_jobs.azure import models
+
+    return models.find(arm_of(env), model)
 
 
 @click.command(cls=Command)
@@ -161,15 +177,12 @@ def show(context: click.Context, model: str) -> None:
 @click.option("--to", "to", type=click.Path(path_type=Path), required=True, help="A new folder, or an empty one.")
 @env_option
 @click.pass_context
-def download(context: click.Context, model: str, to: Path) -> None:
+def download(context: click.Context, model: str, to: Path, env: str) -> None:
     """Copy a model version's files.
 
     Example: forestay model download CategorizeTransactions --to model/
     """
-    from automl_jobs.runs import RunStore, copy_files
-
-    found = RunStore.open(create=False).model(model)
-    names = copy_files(found.path, to)
+    found, names = _download(console(context), env, model, to)
     document = {
         "path": str(to.absolute()),
         "name": found.name,
@@ -179,38 +192,60 @@ def download(context: click.Context, model: str, to: Path) -> None:
     console(context).emit(document, lambda: [f"{len(names)} files of {found.name}:{found.version} are in {to}"])
 
 
-def _lineage(found: ModelVersion) -> str:
+def _download(screen: Console, env: str, model: str, to: Path) -> tuple[ModelVersion | AzureModel, Sequence[str]]:
+    if env == LOCAL:
+        from automl_jobs.runs import RunStore, copy_files
+
+        here = RunStore.open(create=False).model(model)
+        return here, copy_files(here.path, to)
+    from automl_jobs.azure import models
+    from forestay.watching import progress_for
+
+    arm = arm_of(env)
+    found = models.find(arm, model)
+    with progress_for(screen, "downloading") as progress:
+        return found, models.download(arm, found, to, progress, screen.note)
+
+
+def _lineage(found: ModelVersion | AzureModel) -> str:
     if found.file:
         return f"registered from a file: {found.file}"
+    if not found.job:
+        return "registered by other means than forestay"
     return f"job {found.job}, trial {found.trial}, rank {found.rank} when registered"
 
 
-def model_view(found: ModelVersion) -> Iterable[Any]:
+def model_view(found: ModelVersion | AzureModel) -> Iterable[Any]:
     """A model version for a person."""
     yield facts(
         [
             ("model", f"{found.name}:{found.version}"),
             ("from", _lineage(found)),
-            ("algorithm", found.algorithm),
+            ("algorithm", found.algorithm or None),
             *([(found.metric, number(found.score))] if found.metric else []),
             *decision_facts(found.decision),
-            ("registered", when(found.as_dict()["created"]) + " UTC"),
-            ("files in", found.path),
+            ("registered", _registered(found, " UTC")),
+            ("files in", found.as_dict()["path"]),
         ]
     )
 
 
-def _list_view(found: list[ModelVersion]) -> Any:
+def _registered(found: ModelVersion | AzureModel, zone: str = "") -> str | None:
+    created = found.as_dict()["created"]
+    return when(created) + zone if created else None
+
+
+def _list_view(found: Sequence[ModelVersion | AzureModel]) -> Any:
     view = table(
         ("model", "version", "from", "algorithm", "score", "registered (UTC)"),
         (
             (
                 version.name,
                 version.version,
-                version.job or f"file {version.file}",
+                version.job or (f"file {version.file}" if version.file else None),
                 version.algorithm,
                 f"{version.metric} {number(version.score)}" if version.metric else None,
-                when(version.as_dict()["created"])[:-3],
+                (_registered(version) or "")[:-3] or None,
             )
             for version in found
         ),

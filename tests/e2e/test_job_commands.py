@@ -151,7 +151,7 @@ def test_models_from_register_to_download(store: RunStore, answer: Any, forestay
         (("register", "latest", "--name", "a/b"), "not a model name"),
         (("register", "latest", "--rank", "3", "--name", "M"), "it ran out of memory"),
         (("register", "nope", "--name", "M"), f"nearest: {JOB}"),
-        (("register", "latest", "--name", "M", "--env", "dev"), "comes with Azure"),
+        (("register", "latest", "--name", "M", "--env", "dev"), "there is no Pulumi.yaml here"),
         (("show", "M:9"), "there are: 1, 2"),
         (("show", "N"), "nearest: M"),
         (("download", "M", "--to", "m"), "something here already"),

@@ -1,0 +1,120 @@
+"""What a model that was trained elsewhere predicts, asked of the model itself in the environment that it needs.
+
+Golden predictions come from the training process where there is one to ask. A model that Azure trained has none here:
+its golden rows are made from the data's columns, and the proof loads the bare model in the clean environment, without
+score.py, before it starts the server and compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from forestay.errors import RunFailed
+from scoring.proofs import Check
+from scoring.schema import MODEL, Golden, ModelSchema
+
+NAME = "reference"
+SECONDS = 300
+# Runs under any Python from 3.8 and any pandas from 1.5, with what is locked and nothing of ours.
+SCRIPT = r"""
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import joblib
+import numpy as np
+import pandas as pd
+asked = json.loads(sys.stdin.buffer.read().decode("utf-8"))
+model = joblib.load(asked["model"])
+columns = {}
+for column in asked["columns"]:
+    name, kind = column["name"], column["type"]
+    values = [row.get(name) for row in asked["rows"]]
+    if kind == "numeric":
+        whole = column["integer"] and None not in values
+        columns[name] = np.array(values, dtype="int64" if whole else "float64")
+    elif kind == "datetime":
+        columns[name] = pd.to_datetime(pd.Series(values))
+    elif kind == "boolean":
+        columns[name] = pd.array(values, dtype="boolean" if None in values else "bool")
+    else:
+        columns[name] = pd.Series(values, dtype="object" if pd.__version__ < "3" else "str")
+frame = pd.DataFrame(columns)
+def plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+answer = {"predictions": [plain(value) for value in np.asarray(model.predict(frame)).ravel()]}
+if asked["probabilities"] and hasattr(model, "predict_proba"):
+    found = np.asarray(model.predict_proba(frame))
+    answer["probabilities"] = [[float(value) for value in row] for row in found]
+    answer["classes"] = [plain(value) for value in np.asarray(model.classes_)]
+print("answer:" + json.dumps(answer))
+"""
+Ask = Callable[[str, str], tuple[int, str, str]]
+"""Runs SCRIPT in the environment with the request on its standard input: exit code, output, errors."""
+
+
+def request(schema: ModelSchema, golden: Golden, model: str) -> str:
+    """What the script is asked; `model` is the path of model.pkl as the script sees it."""
+    return json.dumps(
+        {
+            "model": model,
+            "columns": [{"name": one.name, "type": one.type, "integer": one.integer} for one in schema.used],
+            "rows": list(golden.rows),
+            "probabilities": schema.classifies,
+        }
+    )
+
+
+def here(python: Path, folder: Path) -> Ask:
+    """Asks the environment of a Python on this machine; `folder` is the scoring folder's `model`."""
+
+    def ask(script: str, text: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [python, "-I", "-B", "-c", script],
+            input=text,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=folder,
+            check=False,
+            timeout=SECONDS,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return ask
+
+
+def answered(schema: ModelSchema, golden: Golden, model: str, ask: Ask) -> tuple[Golden, Check]:
+    """The golden rows with the model's own predictions, and what came of asking it.
+
+    Of a check that failed the rows are as they were.
+    """
+    try:
+        code, output, errors = ask(SCRIPT, request(schema, golden, model))
+    except (OSError, subprocess.TimeoutExpired, RunFailed) as error:
+        return golden, Check(NAME, False, f"the model could not be asked: {error}")
+    line = next((line for line in reversed(output.splitlines()) if line.startswith("answer:")), None)
+    if code != 0 or line is None:
+        last = (errors.strip().splitlines() or [f"it ended with {code}"])[-1]
+        return golden, Check(
+            NAME, False, f"the bare model does not load or predict in its own environment: {last[:300]}"
+        )
+    answer: dict[str, Any] = json.loads(line.removeprefix("answer:"))
+    if golden.classes is not None and answer.get("classes", list(golden.classes)) != list(golden.classes):
+        return golden, Check(
+            NAME,
+            False,
+            f"its classes are {answer['classes']}, those of the data {list(golden.classes)}; fetch it again",
+        )
+    probabilities = answer.get("probabilities")
+    found = golden.model_copy(
+        update={
+            "predictions": tuple(answer["predictions"]),
+            "probabilities": None if probabilities is None else tuple(tuple(row) for row in probabilities),
+            "pending": False,
+        }
+    )
+    detail = f"{len(found.rows)} rows predicted by the bare model, {MODEL}, without score.py"
+    return found, Check(NAME, True, detail)

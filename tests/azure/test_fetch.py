@@ -1,0 +1,116 @@
+"""Trials of Azure's in the run store of this machine, and models in the workspace's registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.azure.conftest import Azure, Cli
+from tests.azure.standin.jobs import Script
+
+pytestmark = pytest.mark.usefixtures("quick")
+FILES = {"model.pkl", "conda_env_v_1_0_0.yml", "scoring_file_v_2_0_0.py", "mlflow-model/MLmodel"}
+
+
+@pytest.fixture
+def job(azure: Azure, cli: Cli, job_file: Path) -> str:
+    azure.service.script = Script(trials=3, failed=(1,))
+    return str(cli("job", "submit", job_file, "--stream").json["job"])
+
+
+def test_a_trial_lands_with_its_job(azure: Azure, cli: Cli, job: str, project: Path) -> None:
+    there = cli("job", "leaderboard", job).json
+    done = cli("job", "download", job, "--rank", "2", "--to", project / "model").json
+    assert set(done["files"]) >= FILES
+    assert (project / "model" / "model.pkl").stat().st_size > 100
+    here = cli("job", "leaderboard", job, env="").json
+    for row, other in zip(here["trials"], there["trials"], strict=True):
+        assert row.keys() == other.keys()
+        for key in ("rank", "id", "algorithm", "preprocessor", "score", "status", "chosen"):
+            assert row[key] == other[key], key
+        assert row["metrics"].keys() == other["metrics"].keys()
+    assert here["primary_metric"] == there["primary_metric"]
+    shown = cli("job", "show", job, env="").json
+    assert (shown["env"], shown["status"], shown["trials"]) == ("dev", "Completed", 3)
+    assert [row["job"] for row in cli("job", "list", env="").json] == [job]
+    trial = cli("job", "trial", job, "--rank", "2", env="").json
+    assert {file["path"] for file in trial["files"]} >= FILES
+
+
+def test_fetched_once_and_others_later(azure: Azure, cli: Cli, job: str) -> None:
+    cli("job", "download", job)
+    connections = azure.proxy.blob_connections
+    cli("job", "download", job)
+    assert azure.proxy.blob_connections == connections
+    assert "were not fetched from dev" in cli("job", "download", job, "--rank", "2", "--to", "x", code=2, env="").err
+    cli("job", "trial", job, "--rank", "2")
+    assert cli("job", "trial", job, "--rank", "2", env="").json["path"]
+    assert len(cli("job", "list", env="").json) == 1
+    assert "has no model" in cli("job", "download", job, "--rank", "3", code=2).err
+    assert "from 1 to 3" in cli("job", "download", job, "--rank", "9", code=2).err
+
+
+def test_registered_here_and_there(azure: Azure, cli: Cli, job: str) -> None:
+    assert cli("model", "list").json == []
+    made = cli("model", "register", job, "--name", "Hardware").json
+    assert made["version"] == "1"
+    assert made["path"].startswith(f"azureml://jobs/{job}_")
+    assert azure.proxy.blob_connections >= 0
+    assert not any("workspaceartifactstore" in one for one in azure.sent())
+    assert cli("model", "register", job, "--name", "Hardware").json["existing"] is True
+    assert cli("model", "register", job, "--rank", "2", "--name", "Hardware").json["version"] == "2"
+    assert [one["version"] for one in cli("model", "list").json] == ["2", "1"]
+    assert cli("model", "show", "Hardware:1").json["job"] == job
+    assert set(cli("model", "download", "Hardware", "--to", "there").json["files"]) >= FILES
+    assert "has no version 7" in cli("model", "show", "Hardware:7", code=2).err
+    assert "nearest: Hardware" in cli("model", "show", "Hardwares", code=2).err
+    tags = azure.service.things["models/Hardware/versions/1"]["properties"]["tags"]
+    assert tags["forestay.job"] == job
+    assert "no job" in cli("model", "register", job, "--name", "Hardware", code=2, env="").err
+    cli("job", "download", job)
+    local = cli("model", "register", job, "--name", "Hardware", env="").json
+    assert (local["version"], local["job"]) == ("1", job)
+
+
+def test_a_job_of_azures_is_not_stopped_as_a_local_one(azure: Azure, cli: Cli, job: str) -> None:
+    cli("job", "download", job)
+    assert f"forestay job cancel {job} --env dev" in cli("job", "cancel", job, code=2, env="").err
+
+
+def test_charts_of_a_classifier_and_its_columns(azure: Azure, cli: Cli, project: Path) -> None:
+    from tests.tables import write_job
+
+    name = cli(
+        "job", "submit", write_job(project / "jobs", rows=160), "--set", "compute=azureml:cpu-cluster", "--stream"
+    ).json["job"]
+    trial = cli("job", "trial", name).json
+    assert trial["confusion_matrix"]["data"]["class_labels"] == ["high", "low", "middle"]
+    schema = json.loads((Path(trial["path"]) / "model_schema.json").read_text(encoding="utf-8"))
+    assert schema["classes"] == ["high", "low", "middle"]
+    kinds = {column["name"]: column["type"] for column in schema["columns"]}
+    assert kinds["size"] == "numeric"
+    assert kinds["kind"] == "categorical"
+    assert "label" not in kinds
+    assert {file["path"] for file in trial["files"]} >= FILES
+
+
+def test_schedules(azure: Azure, cli: Cli, job_file: Path) -> None:
+    azure.service.things["data/sales"] = {"name": "sales", "properties": {"latestVersion": "7"}}
+    done = cli("job", "schedule", job_file, "--cron", "0 3 * * 1", "--name", "weekly")
+    assert "the same data is trained on each time" in done.err
+    assert "the pipeline's part" in done.err
+    assert done.json["cron"] == "0 3 * * 1"
+    done = cli(
+        *("job", "schedule", job_file, "--cron", "*/30 * * * *", "--name", "fresh"),
+        *("--set", "training_data.path=azureml:sales@latest"),
+    )
+    assert done.json["latest_inputs"] == ["trainingData"]
+    assert "same data" not in done.err
+    assert [one["name"] for one in cli("job", "schedule", "--list").json] == ["fresh", "weekly"]
+    assert cli("job", "schedule", "--delete", "weekly", "--yes").json["deleted"] is True
+    assert "there is: fresh" in cli("job", "schedule", "--delete", "weekly", "--yes", code=2).err
+    assert "was not removed" in cli("job", "schedule", "--delete", "fresh", code=2).err
+    for cron, said in (("0 3 * *", "4 fields"), ("0 25 * * 1", "no hour"), ("0 3 1 * *", "ignores the day")):
+        assert said in cli("job", "schedule", job_file, "--cron", cron, code=2).err
