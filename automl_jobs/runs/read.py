@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration")
+DOCUMENTS = (
+    "confusion_matrix",
+    "accuracy_table",
+    "residuals",
+    "predicted_true",
+    "forecast_table",
+    "decision",
+    "calibration",
+)
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 

@@ -18,7 +18,11 @@ INTERRUPTED = "interrupted"
 SUBMITTED = "submit"
 """The document that says how a job was submitted and on what data, for whom resumes or explains it."""
 
+PROFILE = "data_profile"
+"""The document that says what the columns of the training data hold."""
+
 JOB_DOCUMENTS = (
+    PROFILE,
     "guardrails",
     "featurization_summary",
     "explanation",
