@@ -207,8 +207,8 @@ def trial_rows(source: Source | None, parent: Run, served: bool = False) -> list
 
 def _ranked(children: list[Run], job_tags: Mapping[str, str], served: bool = False) -> list[TrialRow]:
     metric = job_tags[tags.PRIMARY_METRIC]
-    rows = ((trial_row(child, metric, served), int(child.tags.get(tags.ORDER, 0))) for child in children)
-    return choice.ranked(rows, _higher(job_tags))
+    rows = (trial_row(child, metric, served) for child in children)
+    return choice.ranked(((row, row.order) for row in rows), _higher(job_tags))
 
 
 def _higher(job_tags: Mapping[str, str]) -> bool:
@@ -250,6 +250,7 @@ def trial_row(run: Run, metric: str, served: bool = False) -> TrialRow:
         model_mb=costs[MODEL_MB],
         quality=_quality(run),
         rows=None if rows is None else int(rows),
+        order=int(labels.get(tags.ORDER, 0)),
     )
 
 
