@@ -214,7 +214,8 @@ def of_predictions(document: dict[str, Any], unit: str) -> Chart | None:
         Axis(f"true {unit}"),
         Axis(f"predicted {unit}"),
     )
-    says = f"{len(bins)} bins of the true value from {number(ends[0])} to {number(ends[1])}, and the mean prediction of each."
+    span = f"{number(ends[0])} to {number(ends[1])}"
+    says = f"{len(bins)} bins of the true value from {span}, and the mean prediction of each."
     note = "Means for bins of the true value, ± one standard deviation; the dashed line is a perfect prediction."
     return Chart("Predicted against true", drawn, says, note)
 
@@ -226,7 +227,8 @@ def of_residuals(document: dict[str, Any]) -> Chart:
         Bar(low, high, count, f"{number(low)} to {number(high)}: {count:,} rows")
         for (low, high), count in zip(pairwise(data["bin_edges"]), data["bin_counts"], strict=True)
     ]
-    says = f"{data['res_count']:,} residuals with mean {number(data['mean'])} and standard deviation {number(data['stddev'])}."
+    mean, spread = number(data["mean"]), number(data["stddev"])
+    says = f"{data['res_count']:,} residuals with mean {mean} and standard deviation {spread}."
     drawn = plot(bars, Axis("predicted minus true"), Axis("rows", 0.0))
     return Chart("Residuals", drawn, says, says + " The outer bins take the rest.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from automl_jobs.runs.report.plot import Point
@@ -71,8 +72,9 @@ def of_table(document: Mapping[str, Any]) -> list[Curves]:
         hits, misses, spared, missed = even[0]
         members, others = hits + missed, misses + spared
         if members and others:
-            pairs = zip([*data["probability_thresholds"], *data["percentile_thresholds"]], [*even, *percentile])
-            found.append(_curves(str(label), members, others, list(pairs), data["probability_thresholds"], even))
+            found.append(
+                _curves(str(label), members, others, [*even, *percentile], data["probability_thresholds"], even)
+            )
     return found
 
 
@@ -80,18 +82,17 @@ def _curves(
     label: str,
     members: int,
     others: int,
-    pairs: Sequence[tuple[float, Sequence[int]]],
+    every: Sequence[Sequence[int]],
     even_thresholds: Sequence[float],
     even: Sequence[Sequence[int]],
 ) -> Curves:
     rows = members + others
-    counts = {(counted[0], counted[1]) for _, counted in pairs}
-    path = sorted({(0, 0), *counts, (members, others)})
+    path = sorted({(0, 0), *((counted[0], counted[1]) for counted in every), (members, others)})
     roc = [(false / others, true / members) for true, false in path]
     said = [(true, true + false) for true, false in path if true + false]
     precision_recall = [(true / members, true / count) for true, count in said]
     gain = [(count / rows, true / members) for true, count in said]
-    area = sum((x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in zip(roc, roc[1:], strict=False))
+    area = sum((x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in pairwise(roc))
     steps = zip([(0.0, 1.0), *precision_recall], precision_recall, strict=False)
     return Curves(
         label,
@@ -99,7 +100,7 @@ def _curves(
         members,
         tuple(roc),
         tuple(precision_recall),
-        tuple([(0.0, 0.0), *gain]),
+        ((0.0, 0.0), *gain),
         tuple((share, found / share) for share, found in gain),
         tuple(_calibration(even_thresholds, even)),
         tuple(_thresholds(even_thresholds, even, members, rows)),

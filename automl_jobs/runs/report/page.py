@@ -91,7 +91,6 @@ def _values(content: Content) -> dict[str, Any]:
         "tested": views.test_rows(content),
         "commands": views.deploy(content) if content.best else [],
         "spec_text": content.spec_text,
-        "version": __version__,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs.report.curves import Curves, at_tenths
@@ -20,25 +21,34 @@ Cell = Any
 Row = list[Cell]
 
 
-def tiles(content: Content) -> list[dict[str, Any]]:
-    """The few numbers that a reader looks for first."""
+@dataclass(frozen=True)
+class Tile:
+    """A number that a reader looks for first; `words`: it is no number, and is written smaller."""
+
+    name: str
+    value: str
+    more: str = ""
+    words: bool = False
+
+
+def tiles(content: Content) -> list[Tile]:
+    """What stands at the top."""
     job, best = content.job, content.job.best
-    found: list[dict[str, Any]] = []
+    found: list[Tile] = []
     if best is not None:
         row = next((row for row in content.trials if row.id == best.id), None)
         spread = f"± {row.score_std:.2g} over the folds" if row is not None and row.score_std is not None else ""
-        found.append({"name": f"{job.primary_metric}, validated", "value": number(best.score), "more": spread})
+        found.append(Tile(f"{job.primary_metric}, validated", number(best.score) or "-", spread))
     tested = (job.test_metrics or {}).get(job.primary_metric)
     if tested is not None:
         interval = job.documents.get("test_metrics_interval", {}).get(job.primary_metric)
         more = f"95 %: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
-        found.append({"name": f"{job.primary_metric}, test data", "value": number(tested), "more": more})
+        found.append(Tile(f"{job.primary_metric}, test data", number(tested) or "-", more))
     if best is not None:
-        found.append({"name": "model", "value": best.algorithm, "more": best.preprocessor, "words": True})
+        found.append(Tile("model", best.algorithm, best.preprocessor, words=True))
     failed = sum(row.status != "Completed" for row in content.trials)
-    found.append({"name": "trials", "value": str(job.trials), "more": f"{failed} failed or stopped" if failed else ""})
-    found.append({"name": "took", "value": duration(job.duration_seconds) or "-", "more": "", "words": True})
-    return found
+    found.append(Tile("trials", str(job.trials), f"{failed} failed or stopped" if failed else ""))
+    return [*found, Tile("took", duration(job.duration_seconds) or "-", words=True)]
 
 
 def summary(content: Content) -> list[tuple[str, str]]:
