@@ -141,7 +141,7 @@ def content(task: str = "classification", trials: int = 12, name: str = "calm_ba
         "documents": job_documents(best.id, metric),
     }
     detail = JobDetail(**{**values, **job})
-    documents = {name: None for name in ("decision", "calibration", "refit")} | DOCUMENTS[task]()
+    documents = dict.fromkeys(("decision", "calibration", "refit")) | DOCUMENTS[task]()
     trial = TrialDetail(name, task, metric, best, {"learning_rate": "0.05"}, documents, (), None)
     return Content(detail, rows, trial, f"task: {task}\ntarget_column_name: {detail.target}\n")
 

@@ -26,11 +26,12 @@ FAR = 4.0
 
 @dataclass(frozen=True)
 class Key:
-    """A line of a legend; `value` is told beside it."""
+    """A line of a legend; `value` is told beside it; `dot`: it is of single points."""
 
     tone: int
     name: str
     value: str = ""
+    dot: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def of_trials(content: Content) -> Chart | None:
         Axis(metric, low, high),
     )
     note = f"{beyond} trial{'s' * (beyond != 1)} far from the best: drawn hollow at the edge." if beyond else ""
-    legend = (Key(0, "a trial"), Key(1, "the best so far"))
+    legend = (Key(0, "a trial", dot=True), Key(1, "the best so far"))
     says = f"{len(scored)} trials; the best {metric} is {number(top)}, the first was {number(scores[0][1])}."
     return Chart("Score of each trial", drawn, says, note, legend)
 
