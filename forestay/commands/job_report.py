@@ -123,7 +123,7 @@ def _view(found: Comparison) -> Iterable[Any]:
     """A comparison for a person."""
     jobs = (found.one.job, found.other.job)
     names = [f"A: {jobs[0].job}", f"B: {jobs[1].job}"]
-    rows: list[tuple[str, Any, Any]] = [
+    rows: list[tuple[Any, ...]] = [
         ("status", jobs[0].status, jobs[1].status),
         ("task", jobs[0].task, jobs[1].task),
         ("model", *(job.best.algorithm if job.best else None for job in jobs)),

@@ -95,13 +95,14 @@ def of_classes(table: dict[str, Any], positive: str | None = None) -> tuple[list
     ----------
     positive: the class that a job of two classes is about; None shows all.
 
-    Also gives the curves drawn, and a remark on those that are not.
+    Also gives the curves of every class that there is to show, and a remark where not all are drawn.
     """
     every = curves_of.of_table(table)
-    shown = [one for one in every if one.label == positive] if positive is not None else every
+    every = [one for one in every if one.label == positive] if positive is not None else every
+    shown = every
     remark = ""
     if len(shown) > MOST_SERIES:
-        remark = f"The {MOST_SERIES} of {len(shown)} classes that have the most rows."
+        remark = f"Curves are those of the {MOST_SERIES} of {len(shown)} classes that have the most rows."
         kept = sorted(shown, key=lambda one: -one.members)[:MOST_SERIES]
         shown = [one for one in shown if one in kept]
     if not shown:
@@ -162,7 +163,7 @@ def of_classes(table: dict[str, Any], positive: str | None = None) -> tuple[list
             _legend(shown, [""] * len(shown)),
         ),
     ]
-    return charts, shown, remark
+    return charts, every, remark
 
 
 def _lines(parts: Sequence[Sequence[tuple[float, float]]]) -> list[Line]:

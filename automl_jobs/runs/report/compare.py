@@ -134,12 +134,16 @@ def compare(store: RunStore, one: str, other: str) -> Comparison:
     first, second = collect(store, one), collect(store, other)
     if first.job.job == second.job.job:
         raise InputError(f"both names mean {first.job.job}", fix="name two jobs: forestay job list")
+    return comparing(first, second)
+
+
+def comparing(first: Content, second: Content) -> Comparison:
+    """The comparison of two jobs that were collected."""
     data = tuple(_differences(_data(first), _data(second)))
-    settings = tuple(_differences(_settings(first), _settings(second)))
     return Comparison(
         first,
         second,
-        settings,
+        tuple(_differences(_settings(first), _settings(second))),
         data,
         tuple(_scores(first, second)),
         tuple(_algorithms(first, second)),

@@ -14,6 +14,9 @@ from automl_jobs.runs.report.content import Content
 from forestay import __version__
 from forestay.words import number
 
+MOST_THRESHOLDS = 30
+"""Of so many classes a page has a table of thresholds each."""
+
 
 def html(content: Content) -> str:
     """The page of a job."""
@@ -123,7 +126,7 @@ def _charts(content: Content) -> dict[str, Any]:
         "confusions": [] if matrix else views.confusions(confusion),
         "label_matrices": views.label_matrices(confusion),
         "by_class": views.by_class(curves),
-        "thresholds": [(one.label, views.thresholds(one)) for one in curves],
+        "thresholds": [(one.label, views.thresholds(one)) for one in curves[:MOST_THRESHOLDS]],
     }
 
 

@@ -283,7 +283,7 @@ def in_short(content: Content) -> list[tuple[str, str]]:
     job, best = content.job, content.job.best
     pairs: list[tuple[str, str | None]] = [
         ("task", f"{job.task} of {job.target}" if job.target else job.task),
-        ("model", f"{best.algorithm}, {best.preprocessor}" if best and best.preprocessor else best and best.algorithm),
+        ("model", ", ".join(filter(None, (best.algorithm, best.preprocessor))) if best else None),
         (job.primary_metric, number(best.score) if best else None),
         ("trials", str(job.trials)),
         ("training rows", _grouped(job.parameters.get("rows"))),
