@@ -40,7 +40,7 @@ def plain_markdown(value: object) -> str:
     """Text that Markdown takes as nothing but text, in one line."""
     text = " ".join(str(value).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]#!|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
 
 def trusted(text: str) -> markupsafe.Markup:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_charts_and_headings_are_told_to_who_does_not_see(task: str, pages: dict
     levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     charts = [attributes for tag, attributes in read.tags if tag == "svg" and attributes.get("role") == "img"]
     assert len(charts) >= 3
     assert all(len(one["aria-label"] or "") > 20 for one in charts)
@@ -101,7 +102,7 @@ def test_two_hundred_trials_and_a_hundred_classes_are_small() -> None:
     assert found.best is not None
     text = page.html(replace(found, best=replace(found.best, documents=documents)))
     assert len(text.encode()) < 1_000_000
-    assert "8 of 100 classes" in text
+    assert re.search(r"those of the 8 of \d+ classes", text)
     assert "The most frequent mistakes" in text
 
 
@@ -131,7 +132,7 @@ def test_a_job_without_a_model_has_a_report(status: str) -> None:
 def test_markdown_has_names_as_text(task: str) -> None:
     text = page.markdown(content(task))
     assert "<" not in text
-    assert "&lt;img src=x onerror=alert\\(1\\)&gt;" in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.rstrip().endswith("|") for line in tables)
     assert "forestay model register calm_bay_aaaaaa" in text
@@ -144,7 +145,7 @@ def test_json_has_all_of_it(task: str) -> None:
     assert len(document["trials"]) == 12
     assert document["data_profile"]["rows"] == 1200
     wanted = {"classification": "accuracy_table", "regression": "predicted_true", "forecasting": "forecast_table"}
-    assert wanted[task] in document["best_trial"]["charts"]
+    assert wanted[task] in document["best_trial"]
 
 
 def test_an_explanation_of_another_trial_is_not_shown() -> None:

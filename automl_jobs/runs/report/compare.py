@@ -166,9 +166,11 @@ def _settings(content: Content) -> dict[str, str]:
     except yaml.YAMLError:
         spec = None
     found = dict(_flat(spec, "")) if isinstance(spec, dict) else {}
-    options = content.job.documents.get("submit", {}).get("options", {})
+    options = dict(content.job.documents.get("submit", {}).get("options", {}))
+    overrides = options.pop("overrides", None) or {}
+    found |= {f"--set {name}": str(value) for name, value in overrides.items()}
     found |= {f"--{name.replace('_', '-')}": text for name, text in _flat(options, "") if text not in ("null", "{}")}
-    return found | {f"run: {name}": value for name, value in content.job.parameters.items()}
+    return found | {f"as run: {name.replace('_', ' ')}": value for name, value in content.job.parameters.items()}
 
 
 def _flat(value: Any, prefix: str) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ class Content:
             "job": self.job.as_dict(),
             "data_profile": self.job.documents.get("data_profile"),
             "trials": [row.as_dict() for row in self.trials],
-            "best_trial": None if self.best is None else {**self.best.as_dict(), "charts": self.charts},
+            "best_trial": None if self.best is None else {**self.best.as_dict(), **self.charts},
             "job_file": self.spec_text,
         }
 

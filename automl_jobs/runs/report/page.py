@@ -76,7 +76,7 @@ def _values(content: Content) -> dict[str, Any]:
         "summary": views.summary(content),
         "board_columns": columns,
         "board_rows": rows,
-        "board_right": views.RIGHT_IN_LEADERBOARD,
+        "board_right": (0, *range(3, len(columns) - 1)),
         "chosen": next((place for place, row in enumerate(content.trials) if row.chosen), None),
         "failures": views.failures(content.trials),
         "guardrails": content.guardrails,

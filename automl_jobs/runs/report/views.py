@@ -86,6 +86,8 @@ def _seconds(text: str | None) -> str | None:
 
 def leaderboard(trials: Sequence[TrialRow], metric: str) -> tuple[list[str], list[Row]]:
     """Columns and rows; cells that sort by something else than they show say so."""
+    # A forecast has no score on training rows: what it was fitted on is not forecast.
+    training = any(row.train_score is not None for row in trials)
     columns = ["rank", "algorithm", "preprocessor", metric, "on training rows", "ms a row", "MB", "took", "status"]
     rows: list[Row] = []
     for row in trials:
@@ -96,17 +98,14 @@ def leaderboard(trials: Sequence[TrialRow], metric: str) -> tuple[list[str], lis
                 row.algorithm,
                 row.preprocessor or None,
                 _sorted(score, row.score),
-                _sorted(number(row.train_score), row.train_score),
+                *([_sorted(number(row.train_score), row.train_score)] if training else []),
                 _sorted(None if row.predict_ms is None else f"{row.predict_ms:.1f}", row.predict_ms),
                 _sorted(None if row.model_mb is None else f"{row.model_mb:.2f}", row.model_mb),
                 _sorted(duration(row.duration_seconds), row.duration_seconds),
                 "chosen" if row.chosen else row.status,
             ]
         )
-    return columns, rows
-
-
-RIGHT_IN_LEADERBOARD = (0, 3, 4, 5, 6, 7)
+    return columns if training else [name for name in columns if name != "on training rows"], rows
 
 
 def _std(row: TrialRow) -> str:
