@@ -21,7 +21,7 @@ from forestay.errors import OutsideError
 from tests.report_support import HOSTILE, METRICS, classification_documents, content
 
 TASKS = tuple(METRICS)
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 
 
 class Reader(HTMLParser):
