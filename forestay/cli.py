@@ -61,6 +61,8 @@ TREE: dict[str, Entry] = {
             "watch": Lazy("forestay.commands.job:watch", "Follow a job until it has ended."),
             "leaderboard": Lazy("forestay.commands.job:leaderboard", "The trials of a job, best first."),
             "explain": Lazy("forestay.commands.job_explain:explain", "Which columns a trial's score rests on."),
+            "report": Lazy("forestay.commands.job_report:report", "What a job came to, as one file."),
+            "compare": Lazy("forestay.commands.job_report:compare", "Two jobs side by side."),
             "trial": Lazy("forestay.commands.job:trial", "One trial: parameters, metrics, files."),
             "download": Lazy("forestay.commands.job:download", "Copy a trial's files, model.pkl among them."),
             "cancel": Lazy("forestay.commands.job:cancel", "Stop a running job."),

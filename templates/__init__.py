@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 FOLDER = Path(__file__).parent
 
@@ -30,7 +32,22 @@ def _environment() -> jinja2.Environment:
         autoescape=jinja2.select_autoescape(enabled_extensions=("html", "html.j2"), default=False),
     )
     environment.filters["to_json"] = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False)
+    environment.filters["md"] = plain_markdown
     return environment
+
+
+def plain_markdown(value: object) -> str:
+    """Text that Markdown takes as nothing but text, in one line."""
+    text = " ".join(str(value).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]#!|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+
+
+def trusted(text: str) -> markupsafe.Markup:
+    """Text of ours that goes into HTML as it is; never anything from data."""
+    import markupsafe
+
+    return markupsafe.Markup(text)  # noqa: S704
 
 
 def render(name: str, **values: Any) -> str:

@@ -20,9 +20,10 @@ from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.records import TrialRecord
 from automl_jobs.engine.worker import Failure, TestScore, Worker
+from automl_jobs.prepare.profile import profile
 from automl_jobs.runs import JobStart, RunStore
 from automl_jobs.runs.choice import SCORE
-from automl_jobs.runs.rows import SUBMITTED
+from automl_jobs.runs.rows import PROFILE, SUBMITTED
 from automl_jobs.spec.jobs import runnable
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import ensure_folder
@@ -263,7 +264,7 @@ def _start(prepared: Prepared, settings: RunSettings, submitted: dict[str, Any])
         parameters=parameters,
         tags={str(key): str(value) for key, value in (spec.tags or {}).items()},
         target=spec.target_column_name,
-        documents={SUBMITTED: submitted},
+        documents={SUBMITTED: submitted, PROFILE: profile(prepared)},
     )
 
 

@@ -42,7 +42,15 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 """The environment of jobs that ran on this machine; those of others were fetched."""
-DOCUMENTS = ("confusion_matrix", "accuracy_table", "decision", "calibration")
+DOCUMENTS = (
+    "confusion_matrix",
+    "accuracy_table",
+    "residuals",
+    "predicted_true",
+    "forecast_table",
+    "decision",
+    "calibration",
+)
 _ENDED = {"FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
@@ -201,8 +209,8 @@ def trial_rows(source: Source | None, parent: Run, served: bool = False) -> list
 
 def _ranked(children: list[Run], job_tags: Mapping[str, str], served: bool = False) -> list[TrialRow]:
     metric = job_tags[tags.PRIMARY_METRIC]
-    rows = ((trial_row(child, metric, served), int(child.tags.get(tags.ORDER, 0))) for child in children)
-    return choice.ranked(rows, _higher(job_tags))
+    rows = (trial_row(child, metric, served) for child in children)
+    return choice.ranked(((row, row.order) for row in rows), _higher(job_tags))
 
 
 def _higher(job_tags: Mapping[str, str]) -> bool:
@@ -244,6 +252,7 @@ def trial_row(run: Run, metric: str, served: bool = False) -> TrialRow:
         model_mb=costs[MODEL_MB],
         quality=_quality(run),
         rows=None if rows is None else int(rows),
+        order=int(labels.get(tags.ORDER, 0)),
     )
 
 

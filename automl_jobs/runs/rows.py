@@ -18,7 +18,11 @@ INTERRUPTED = "interrupted"
 SUBMITTED = "submit"
 """The document that says how a job was submitted and on what data, for whom resumes or explains it."""
 
+PROFILE = "data_profile"
+"""The document that says what the columns of the training data hold."""
+
 JOB_DOCUMENTS = (
+    PROFILE,
     "guardrails",
     "featurization_summary",
     "explanation",
@@ -224,6 +228,7 @@ class TrialRow:
     chosen: whether it is the job's model.
     quality: of a classifier: minority_recall, minority_average_precision, expected_calibration_error, brier_score.
     rows: how many rows the model was fitted on: fewer than there are for an early trial on a large table.
+    order: its place in the order in which the job's trials ended, counted from 1.
     """
 
     rank: int
@@ -245,6 +250,7 @@ class TrialRow:
     chosen: bool = False
     quality: Mapping[str, float] = field(default_factory=dict)
     rows: int | None = None
+    order: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         document = {
@@ -260,6 +266,7 @@ class TrialRow:
             "model_mb": self.model_mb,
             "chosen": self.chosen,
             "rows": self.rows,
+            "order": self.order,
             "status": self.status,
             "duration_seconds": self.duration_seconds,
             "metrics": dict(self.metrics),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from forestay.console import table
+from forestay.words import duration, number, when
 
 if TYPE_CHECKING:
     from automl_jobs.runs import JobDetail, JobRow, TrialDetail, TrialRow
@@ -362,29 +363,3 @@ def score_text(row: TrialRow) -> str | None:
     """A trial's score, with its standard deviation over the folds where there are some: 0.93512 ±0.004."""
     score = number(row.score)
     return score if score is None or row.score_std is None else f"{score} ±{row.score_std:.2g}"
-
-
-def number(value: float | None) -> str | None:
-    """A score with the digits that matter."""
-    if value is None:
-        return None
-    return f"{value:.5f}" if abs(value) < 100 else f"{value:,.2f}"
-
-
-def duration(seconds: float | None) -> str | None:
-    """Seconds as a person says them: 0.8 s, 42 s, 3 min 05 s, 2 h 10 min."""
-    if seconds is None:
-        return None
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def when(moment: str) -> str:
-    """An ISO moment in UTC, short."""
-    return moment.replace("T", " ").removesuffix("+00:00")

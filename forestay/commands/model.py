@@ -11,9 +11,10 @@ import click
 from forestay.cli import Command, console
 from forestay.commands.azure import LOCAL, arm_of, env_option
 from forestay.commands.job import rank_option
-from forestay.commands.job_views import decision_facts, facts, number, when
+from forestay.commands.job_views import decision_facts, facts
 from forestay.console import table
 from forestay.errors import InputError
+from forestay.words import number, when
 
 if TYPE_CHECKING:
     from automl_jobs.azure.models import AzureModel

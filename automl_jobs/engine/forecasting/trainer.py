@@ -19,6 +19,7 @@ from automl_jobs.engine.forecasting import backtest, catalogue
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
+from automl_jobs.engine.forecasting.table import forecast_table
 from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
 from forestay_forecasters import Mean
 from forestay_forecasting import ForecastModel, SeriesEnd
@@ -128,6 +129,15 @@ def outcome(
         artifacts={
             "residuals": metrics.residuals(every.truth, every.predicted),
             "predicted_true": metrics.predicted_true(every.truth, every.predicted),
+            "forecast_table": forecast_table(
+                problem.series,
+                problem.ids,
+                problem.splits[-1],
+                parts[-1],
+                problem.horizon,
+                model.spread,
+                backtest.floor(problem),
+            ),
         },
         parameters=parameters,
         duration_seconds=time.monotonic() - started,
