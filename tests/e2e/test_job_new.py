@@ -86,7 +86,7 @@ def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
         ):
             screen.expect(question)
             screen.sendline(answer)
-        screen.expect("forestay job new data.csv --target y --exclude id --exclude name --metric accuracy")
+        screen.expect(r"job new data.csv\s+--target y\s+--exclude id\s+--exclude\s+name\s+--metric\s+accuracy")
         screen.expect("task classification: the target is categorical")
         screen.expect("metric accuracy: as asked")
         screen.expect(pexpect.EOF)
