@@ -95,6 +95,20 @@ class Console:
         if self.verbose:
             self.err.print(text, style="dim")
 
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is there to answer: a terminal, and no JSON or quiet was asked for."""
+        return not (self.json or self.quiet) and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def ask(self, question: str, default: str = "") -> str:
+        """The answer to a question on the terminal; `default` for none. EOFError when it was closed (Ctrl-D)."""
+        from rich.prompt import Prompt
+        from rich.text import Text
+
+        return Prompt.ask(
+            Text(visible(question)), console=self.err, default=default, show_default=bool(default)
+        ).strip()
+
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; False where there is none."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("data", type=click.Path())
-@click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
+@click.argument("data", type=click.Path(), required=False)
+@click.option("--target", metavar="COLUMN", help="The column to predict.")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="A column to leave out. Can be repeated.")
 @click.option(
     "--task",
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def new(
     context: click.Context,
-    data: str,
-    target: str,
+    data: str | None,
+    target: str | None,
     exclude: tuple[str, ...],
     task: str | None,
     metric: str | None,
@@ -52,13 +52,28 @@ def new(
 
     The folder holds job.yml, and the data with an MLTable that says how to read it, here and in Azure. Task and metric
     are chosen by what the target holds. What was guessed in reading DATA is said, with the flag that sets it right.
+    On a terminal, what is not given is asked for: data, columns to leave out, target, task and metric.
 
     Example: forestay job new sales.csv --target amount --exclude id --exclude name
     """
     from automl_jobs.new import new_job
 
+    screen = console(context)
+    if data is None or target is None:
+        if not screen.asks:
+            missing = "data" if data is None else "target"
+            parameter = next(one for one in context.command.params if one.name == missing)
+            raise click.MissingParameter(ctx=context, param=parameter)
+        from forestay.commands.job_ask import Given, ask, without_questions
+
+        said = ask(screen, Given(data, target, exclude, task, metric), read)
+        data, target, exclude, task, metric = said.data, said.target, said.exclude, said.task, said.metric
+        screen.note(f"the same without questions: {without_questions(said)}")
+    assert data is not None
+    assert target is not None
     made = new_job(data, target, to=to, name=name, exclude=exclude, task=task, metric=metric, read=read, force=force)
-    console(context).emit(document(made), lambda: view(made, data))
+    source = data
+    screen.emit(document(made), lambda: view(made, source))
 
 
 def document(made: NewJob) -> dict[str, Any]:

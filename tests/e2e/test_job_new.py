@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+
+import pexpect
 
 from tests.conftest import Run
 
@@ -64,3 +67,36 @@ def test_errors_write_nothing(forestay: Run, project: Path) -> None:
         assert done.returncode == 2, (arguments, done.stderr)
         assert text in done.stderr
     assert sorted(item.name for item in project.iterdir()) == ["data.csv", "full"]
+
+
+def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
+    (project / "data.csv").write_text(CSV)
+    with pexpect.spawn(
+        sys.executable, ["-m", "forestay", "job", "new"], dimensions=(60, 120), encoding="utf-8", timeout=60
+    ) as screen:
+        for question, answer in (
+            ("data file", "dat.csv"),
+            ("data file", "data.csv"),
+            ("columns to leave out", "id, nam"),
+            ("nearest: name", "id, name"),
+            ("column to predict", ""),
+            ("task ", "regression"),
+            ("say --task classification", ""),
+            ("primary metric", "accuracy"),
+        ):
+            screen.expect(question)
+            screen.sendline(answer)
+        screen.expect(r"job new data.csv\s+--target y\s+--exclude id\s+--exclude\s+name\s+--metric\s+accuracy")
+        screen.expect("task classification: the target is categorical")
+        screen.expect("metric accuracy: as asked")
+        screen.expect(pexpect.EOF)
+    assert screen.exitstatus == 0
+    assert 'target_column_name: "y"' in (project / "jobs/data/job.yml").read_text()
+
+
+def test_without_a_terminal_nothing_is_asked(forestay: Run, project: Path) -> None:
+    (project / "data.csv").write_text(CSV)
+    for arguments, text in ((("data.csv",), "--target"), (("--target", "y"), "DATA")):
+        done = forestay("job", "new", *arguments)
+        assert done.returncode == 2
+        assert text in done.stderr

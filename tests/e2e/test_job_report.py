@@ -118,10 +118,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*METRICS, "comparison"])
-def test_in_a_browser(name: str, browser: Any, pages: dict[str, Path]) -> None:
-    look(browser, pages[name].as_uri(), 1280, "light")
-    look(browser, pages[name].as_uri(), 390, "dark")
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("classification", 1280, "light"),
+        ("classification", 390, "dark"),
+        ("regression", 390, "light"),
+        ("forecasting", 1280, "dark"),
+        ("comparison", 390, "light"),
+    ],
+)
+def test_in_a_browser(name: str, width: int, scheme: str, browser: Any, pages: dict[str, Path]) -> None:
+    look(browser, pages[name].as_uri(), width, scheme)
 
 
 def look(browser: Any, address: str, width: int, scheme: str) -> None:

@@ -14,7 +14,7 @@ from automl_jobs.engine.forecasting.table import MOST_PERIODS, MOST_SERIES, fore
 from automl_jobs.prepare.profile import profile
 from automl_jobs.runs.report import charts
 from forestay_forecasting import Spread
-from tests.forecasting_support import prepared, stores
+from tests.forecasting_support import daily, prepared
 
 
 def one_series(name: str, periods: int, hole: int | None = None) -> Series:
@@ -40,7 +40,8 @@ def test_times_stand_beside_their_values() -> None:
     assert [text[8:10] for text in data["time"][0]] == ["15", "16", "18", "19", "20"]
     assert data["y_pred"][1] == [15, 16, 17, 18, 19, 20]
     assert min(data["PI_lower_bound"][1]) == 0.0
-    assert all(low <= said <= high for low, said, high in zip(data["PI_lower_bound"][0], data["y_pred"][0], data["PI_upper_bound"][0], strict=True))  # fmt: skip
+    bounds = zip(data["PI_lower_bound"][0], data["y_pred"][0], data["PI_upper_bound"][0], strict=True)
+    assert all(low <= said <= high for low, said, high in bounds)
     assert data["history"][0]["y_true"] == list(range(14))
 
 
@@ -62,12 +63,12 @@ def test_a_table_is_bounded() -> None:
 
 
 def test_the_profile_says_what_each_column_holds(tmp_path: Path) -> None:
-    frame = stores(60)
+    frame = daily(60)
     frame.loc[:4, "promotion"] = np.nan
     document = profile(prepared(tmp_path, frame))
     columns = {one["name"]: one for one in document["columns"]}
-    assert document["rows"] == 120
-    assert list(columns) == ["day", "promotion", "sales", "store"]
+    assert document["rows"] == 60
+    assert list(columns) == ["day", "promotion", "sales"]
     assert columns["promotion"]["missing"] == 5
     assert columns["promotion"]["distinct"] == 2
     assert columns["sales"]["used"] is False

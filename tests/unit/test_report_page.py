@@ -6,19 +6,22 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from automl_jobs.runs.report import page, pdf
 from automl_jobs.runs.report.compare import Score, ScorePair
-from automl_jobs.runs.report.content import Content
+from automl_jobs.runs.report.content import Content, collect
 from forestay.errors import OutsideError
 from tests.report_support import HOSTILE, METRICS, classification_documents, content
+from tests.runs_support import finished_job, new_store, outputs_folder
 
 TASKS = tuple(METRICS)
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
@@ -126,6 +129,19 @@ def test_a_job_without_a_model_has_a_report(status: str) -> None:
     assert "No trial has ended." in page.html(found)
     assert "interrupted" in page.markdown(found)
     assert json.dumps(found.document, allow_nan=False)
+
+
+def test_a_job_whose_files_are_gone_has_a_report(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "home")
+    finished_job(store, outputs_folder(tmp_path / "outputs"))
+    assert collect(store, "calm").best is not None
+    shutil.rmtree(tmp_path / "home" / "artifacts")
+    found = collect(store, "calm")
+    assert (found.best, found.spec_text) == (None, "")
+    text = page.html(found)
+    assert "0.90000" in text
+    assert "it ran out of memory" in text
+    assert "forestay model register" not in text
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ class Content:
 
     Attributes
     ----------
-    trials: the leaderboard. best: the trial that is the job's model, None where no trial has a score.
-    spec_text: the job file.
+    trials: the leaderboard.
+    best: the trial that is the job's model; None where no trial has a score, or its files are gone.
+    spec_text: the job file, "" where its copy is gone.
     """
 
     job: JobDetail
@@ -69,11 +71,10 @@ def collect(store: RunStore, name: str) -> Content:
     job = store.job(name)
     trials: Sequence[TrialRow] = store.leaderboard(job.job)
     chosen = next((row for row in trials if row.chosen), None)
-    best = None
-    if chosen is not None:
-        best = store.trial(job.job, chosen.rank)
-    try:
+    best, text = None, ""
+    # Files may have been removed to save space; the rest is told all the same.
+    with contextlib.suppress(InputError):
+        best = None if chosen is None else store.trial(job.job, chosen.rank)
+    with contextlib.suppress(InputError):
         text = store.job_file(job.job)
-    except InputError:  # its copy was removed; the rest is told all the same
-        text = ""
     return Content(job, tuple(trials), best, text)
