@@ -15,6 +15,7 @@ type: automl
 task: classification
 primary_metric: auc_weighted
 target_column_name: y
+validation_data_size: 0.1
 training_data:
   type: mltable
   path: data.parquet
