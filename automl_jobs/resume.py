@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,10 @@ class Resumable:
     seconds_left: float
 
 
-def find(store: RunStore, name: str, more: More) -> Resumable | None:
+def find(store: RunStore, name: str, more: More, before_data: Callable[[], None] | None = None) -> Resumable | None:
     """The job, made ready to go on; None when it is Completed and gets nothing more.
+
+    `before_data` is called before its data is read, see `prepare_job`.
 
     Raises OutsideError when a process is running it, InputError when the job file or the data is no longer what it
     was, or what is given is not more than what the job has had.
@@ -72,7 +75,7 @@ def find(store: RunStore, name: str, more: More) -> Resumable | None:
             fix="put it back there; it is kept in the run store as job.yml",
         )
     _check_file(path, store.job_file(detail.job), options)
-    prepared = prepare_job(path, options)
+    prepared = prepare_job(path, options, before_data=before_data)
     _check_data(detail, prepared)
     left = budget(prepared.loaded, options) - (detail.duration_seconds or 0.0)
     return Resumable(detail, prepared, options, max(0.0, left))

@@ -102,10 +102,18 @@ def submitted_options(detail: JobDetail) -> SubmitOptions | None:
     return None if kept is None else SubmitOptions.of(kept["options"])
 
 
-def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] | None = None) -> Prepared:
+def prepare_job(
+    path: Path,
+    options: SubmitOptions,
+    tell: Callable[[str], None] | None = None,
+    before_data: Callable[[], None] | None = None,
+) -> Prepared:
     """Load and check a job file and its data. Raises InputError for all that is wrong.
 
-    `tell` is told what is being read where that takes a while.
+    Parameters
+    ----------
+    tell: is told what is being read where that takes a while.
+    before_data: is called once the file is found right, before anything of its data is read.
     """
     if options.env != "local":
         raise InputError(
@@ -113,11 +121,15 @@ def prepare_job(path: Path, options: SubmitOptions, tell: Callable[[str], None] 
             where=f"--env {options.env}",
             fix=f"send the job to Azure: forestay job submit {path} --env {options.env}; or leave --env away",
         )
-    from automl_jobs.prepare import prepare
-    from automl_jobs.prepare.labels import decision_problem
     from automl_jobs.spec import load_job
 
-    prepared = prepare(load_job(path, options.overrides), tell)
+    loaded = load_job(path, options.overrides)
+    if before_data is not None:
+        before_data()
+    from automl_jobs.prepare import prepare
+    from automl_jobs.prepare.labels import decision_problem
+
+    prepared = prepare(loaded, tell)
     if options.bagged_folds:
         prepared = replace(prepared, loaded=prepared.loaded.with_property("forestay.bagged_folds", "true"))
     if options.decision is None:

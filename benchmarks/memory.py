@@ -149,6 +149,25 @@ def table(found: list[Footprint]) -> str:
     return "\n".join(lines)
 
 
+def page(text: str) -> str:
+    """What is written of a table of measurements."""
+    return (
+        "# What a table takes\n\n"
+        f"Written by `make bench-memory`: jobs of {BUDGET:g} seconds on 20 columns and a target of two classes. "
+        "The peak is that of all processes together: memory without a file as its proportional share (PSS), of each "
+        "file the most that one process has mapped. A sum of resident sets would count what they share again and again."
+        f"\n\n{datetime.date.today().isoformat()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}, mean load of the machine at the end {os.getloadavg()[1]:.1f}.\n\n"
+        f"{text}\n"
+    )
+
+
+def by_hand(before: str) -> str:
+    """What people wrote into the page: all from its first heading of the second level on."""
+    place = before.find("\n## ")
+    return "" if place < 0 else before[place:]
+
+
 def main() -> None:
     found: list[Footprint] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -159,15 +178,8 @@ def main() -> None:
                 print(table(found[-1:]).splitlines()[-1], file=sys.stderr)
     text = table(found)
     print(text)
-    RESULTS.write_text(
-        "# What a table takes\n\n"
-        f"Written by `make bench-memory`: jobs of {BUDGET:g} seconds on 20 columns and a target of two classes. "
-        "The peak is that of all processes together, shared pages counted once (PSS).\n\n"
-        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.machine()}, mean load of the machine at the end {os.getloadavg()[1]:.1f}.\n\n"
-        f"{text}\n",
-        encoding="utf-8",
-    )
+    kept = by_hand(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else ""
+    RESULTS.write_text(f"{page(text)}{kept}", encoding="utf-8")
     over = [one for one in found if not one.within]
     for one in over:
         print(f"over its bound: {one.rows:,} rows of {one.kind}", file=sys.stderr)

@@ -40,6 +40,7 @@ class Shipment:
     allow_breaking: deploy also where callers of what the endpoint serves would break.
     listeners: makes the listener of the training, from the metric and the seconds that it may take.
     say: told of each stage inside a step.
+    before_data: called before the data of a training is read, see `prepare_job`.
     """
 
     job_file: Path
@@ -52,6 +53,7 @@ class Shipment:
     job: str = ""
     rank: int | None = None
     allow_breaking: bool = False
+    before_data: Callable[[], None] | None = None
     prepared: Prepared | None = None
     version: ModelVersion | None = None
     folder: Path | None = None
@@ -104,7 +106,7 @@ def check(shipment: Shipment) -> str:
     choose(shipment.target, shipment.options.env, home())
     if shipment.job:
         return f"job {shipment.job} is trained"
-    shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say)
+    shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say, shipment.before_data)
     for warning in shipment.prepared.warnings:
         shipment.say(f"warning: {warning.where}: {warning.message}" if warning.where else f"warning: {warning.message}")
     train = shipment.prepared.require_local()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -50,13 +52,46 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+# What reads files and a store, or writes some: a new interpreter takes seconds to import what these need, and would do
+# the same. What a process of its own changes (streams, signals, start-up) is the subject of test_start_up.py.
+HERE = {
+    "data": {"show"},
+    "job": {"check", "download", "explain", "leaderboard", "list", "new", "show", "split", "trial"},
+    "model": {"download", "list", "register", "show"},
+    "endpoint": {"list", "show"},
+}
+
+
+def _here(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A command line in this process, with streams and exit code of its own."""
+    from forestay.cli import main
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
 def forestay(project: Path) -> Run:
-    """The CLI as a user starts it: `forestay("job", "list", timeout=30)` returns the completed process."""
+    """The CLI as a user starts it: `forestay("job", "list", timeout=30)` returns the completed process.
 
-    def run(*arguments: str | Path, timeout: float = 240, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    Commands of `HERE` run in this process; `process` says it of one call: True for a process of its own, False for this
+    one, as suits a submit that is refused before it trains.
+    """
+
+    def run(
+        *arguments: str | Path, timeout: float = 240, cwd: Path | None = None, process: bool | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        words = [str(word) for word in arguments]
+        here = len(words) > 1 and words[1] in HERE.get(words[0], ())
+        if process is False or (here and not process):
+            return _here(words, cwd or project)
         return subprocess.run(
-            [sys.executable, "-m", "forestay", *map(str, arguments)],
+            [sys.executable, "-m", "forestay", *words],
             cwd=cwd or project,
             capture_output=True,
             text=True,

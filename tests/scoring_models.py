@@ -32,7 +32,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import forestay_transformers
+from automl_jobs.engine import outputs
 from forestay_transformers import CategoryCodes, DateParts, InputFrame
 
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "joblib")
@@ -223,7 +223,9 @@ def write(
     final = final or (LogisticRegression(max_iter=300) if task == "classification" else Ridge())
     pipeline = _pipeline(used, final).fit(frame, target)
     joblib.dump(pipeline, folder / "model.pkl")
-    shutil.copyfile(forestay_transformers.__file__, folder / "forestay_transformers.py")
+    code = [Path(str(module.__file__)) for module in outputs.MODULES]
+    for path in code:
+        shutil.copyfile(path, folder / path.name)
     classes = None if task == "regression" else pipeline.classes_.tolist()
     types: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
     schema = {
@@ -237,7 +239,7 @@ def write(
         "preprocessor": "InputFrame",
         "python": platform.python_version(),
         "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "files": {file: _hash(folder / file) for file in ("model.pkl", "forestay_transformers.py")},
+        "files": {file: _hash(folder / file) for file in ("model.pkl", *(path.name for path in code))},
     }
     _write_json(folder / "model_schema.json", schema)
     golden = frame.sample(GOLDEN, random_state=1).reset_index(drop=True)

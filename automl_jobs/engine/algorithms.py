@@ -20,6 +20,8 @@ MAX_ROUNDS = 3000
 PATIENCE = 60
 # Leaves that a forest's tree may have on a large table; without a bound a forest grows with the table.
 FOREST_LEAVES = 5_000
+# What an estimator that takes no sparse matrix gets of it: 80 MB, but so many features in any case.
+MOST_DENSE_CELLS, FEWEST_DENSE = 10_000_000, 100
 # A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
 LOG_TARGET = "log_target"
 # A parameter of any classifier that takes row weights: each class counts alike, however few rows it has.
@@ -175,10 +177,11 @@ def _lasso_lars(parameters: Parameters, build: Build) -> Any:
     from sklearn.linear_model import LassoLars
     from sklearn.pipeline import make_pipeline
 
-    from forestay_transformers import Dense
+    from forestay_transformers import Screened
 
-    # LARS solves on a dense matrix.
-    return _scaled_target(make_pipeline(Dense(), LassoLars(random_state=build.seed, **parameters)))
+    # LARS solves on a dense matrix; that of a text's words would not fit into memory.
+    most = max(FEWEST_DENSE, MOST_DENSE_CELLS // max(1, build.samples))
+    return _scaled_target(make_pipeline(Screened(most), LassoLars(random_state=build.seed, **parameters)))
 
 
 def _scaled_target(estimator: Any) -> Any:

@@ -17,6 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+import forestay_encoders
+import forestay_labels
+import forestay_models
+import forestay_reading
+import forestay_serving
 import forestay_transformers
 import templates
 from forestay.project import sha256, write_json
@@ -27,6 +32,15 @@ GOLDEN = "golden.json"
 CONDA = "conda_env_v_1_0_0.yml"
 SCORING = "scoring_file_v_2_0_0.py"
 MLFLOW = "mlflow-model"
+# The modules of ours that a model of a table is made of; they lie beside it.
+MODULES = (
+    forestay_transformers,
+    forestay_reading,
+    forestay_encoders,
+    forestay_serving,
+    forestay_models,
+    forestay_labels,
+)
 COMPRESSION = 3
 TIMED_TRIES = 7
 GOLDEN_QUANTILES = (0.1, 0.9)
@@ -80,7 +94,7 @@ def write(
     algorithm: str,
     preprocessor: str,
     packages: tuple[str, ...],
-    modules: Sequence[ModuleType] = (forestay_transformers,),
+    modules: Sequence[ModuleType] = MODULES,
     extra: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write the outputs folder of a trial.

@@ -31,6 +31,8 @@ from forestay_transformers import (
 CAUTION, SPARE_SECONDS = 1.2, 0.5
 # No more of the budget is kept for it than this share, for the trials that the model is most likely to be made of.
 MOST_SHARE, LIKELY_MEMBERS = 0.15, 3
+# What held-out rows chose for a model, as its schema says it.
+CHOSEN = ("decision", "calibration", "sigmoids")
 
 
 @dataclass(frozen=True)
@@ -149,27 +151,45 @@ def kept(reason: str, rows: int) -> dict[str, Any]:
 
 def run(problem: Problem, request: Refit, threads: int, folder: Path) -> Refitted:
     """Fit a model again on all rows of the problem and write its files to `folder`/outputs."""
-    started = time.monotonic()
     train = len(problem.splits[0][0])
     trainer = Trainer(replace(problem, refit=True), threads)
     rounds = {part.plan.id: scaled(part.rounds, train, problem.rows) for part in request.parts}
-    pipelines = [_fitted(trainer, part, rounds[part.plan.id]) for part in request.parts]
+    return renewed(
+        problem,
+        request,
+        folder,
+        lambda part: _fitted(trainer, part, rounds[part.plan.id]),
+        lambda pipelines: _blended(problem, request, pipelines),
+        rounds,
+    )
+
+
+def renewed(
+    problem: Problem,
+    request: Refit,
+    folder: Path,
+    fitted: Callable[[Part], Any],
+    blended: Callable[[list[Any]], Any],
+    rounds: Mapping[str, int | None],
+) -> Refitted:
+    """A model made anew of its parts, its files written to `folder`/outputs.
+
+    Parameters
+    ----------
+    fitted: a part's pipeline on all rows. blended: an ensemble of such pipelines. rounds: of each part's booster.
+    """
+    started = time.monotonic()
+    pipelines = [fitted(part) for part in request.parts]
     schema = outputs.read_schema(request.outputs)
-    model = _blended(problem, request, pipelines) if request.weights else pipelines[0]
     written = outputs.write(
         folder / "outputs",
         problem,
-        model,
+        blended(pipelines) if request.weights else pipelines[0],
         request.algorithm,
         schema["preprocessor"],
         tuple(sorted(outputs.own_packages(schema))),
-        extra={name: schema[name] for name in ("decision", "calibration") if name in schema},
+        extra={name: schema[name] for name in CHOSEN if name in schema},
     )
-    return told(problem, written, started, rounds)
-
-
-def told(problem: Problem, written: outputs.Written, started: float, rounds: Mapping[str, int | None]) -> Refitted:
-    """What came of a fit on all rows that began at `started` (time.monotonic); `rounds` of each trial's booster."""
     document = {
         "refitted": True,
         "reason": "",

@@ -15,11 +15,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from automl_jobs.engine import nursery
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from automl_jobs.engine.refit import Refit
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# Threads that wait for each other sleep: when they spin and something else wants a core, a fit takes ten times as long.
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 STOP_GRACE_SECONDS = 2.0
 NO_BETTER = "no blend of the trials beats the best of them"
 
@@ -50,26 +48,6 @@ class Failure:
     error: str
     details: str = ""
     folds: tuple[float, ...] = ()
-
-
-@contextlib.contextmanager
-def _environment_of_child(threads: int) -> Iterator[None]:
-    """What a new process inherits: its share of threads, and deafness to Ctrl-C, which is its parent's to answer."""
-    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, *WAITING)}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    os.environ.update({name: value for name, value in WAITING.items() if name not in os.environ})
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
-    try:
-        yield
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _context() -> Any:
@@ -96,21 +74,35 @@ class Worker:
         self.threads = threads
         self.request: TrialPlan | EnsemblePlan | TestScore | Describe | Refit | None = None
         self.started = 0.0
-        self._process: BaseProcess | None = None
+        self._process: BaseProcess | nursery.ForkedProcess | None = None
         self._pipe: Connection | None = None
         self.start()
 
     def start(self) -> None:
         """Start the process; again after `kill`."""
+        ours, theirs = multiprocessing.Pipe()
+        self._process, self._pipe = self._forked(theirs) or self._spawned(theirs), ours
+        theirs.close()
+
+    def _forked(self, pipe: Connection) -> nursery.ForkedProcess | None:
+        """The process, forked from the nursery; None where there is none, or no more."""
+        found = nursery.current()
+        if found is None:
+            return None
+        try:
+            return found.start(_serve, (self.problem_file, self.folder, self.threads), pipe)
+        except OSError:
+            nursery.close_here()
+            return None
+
+    def _spawned(self, pipe: Connection) -> BaseProcess:
         context = _context()
-        ours, theirs = context.Pipe()
-        with _environment_of_child(self.threads):
-            process = context.Process(
-                target=_serve, args=(theirs, self.problem_file, self.folder, self.threads), daemon=True
+        with nursery.threads_of_child(self.threads), nursery.deaf_to_interrupts():
+            process: BaseProcess = context.Process(
+                target=_serve, args=(pipe, self.problem_file, self.folder, self.threads), daemon=True
             )
             process.start()
-        theirs.close()
-        self._process, self._pipe = process, ours
+        return process
 
     @property
     def pipe(self) -> Connection:
@@ -146,7 +138,8 @@ class Worker:
     def kill(self) -> None:
         """Stop at once, whatever it is doing; `start` makes a new one."""
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(OSError):
+                self._process.kill()
         self._reap()
         self.request = None
 
@@ -157,7 +150,8 @@ class Worker:
             process.join(STOP_GRACE_SECONDS)
             code = process.exitcode
             if code is None:
-                process.kill()
+                with contextlib.suppress(OSError):
+                    process.kill()
                 process.join()
                 code = process.exitcode
         if self._pipe is not None:
@@ -190,6 +184,7 @@ def give_back() -> None:
 def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nursery.share_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # What libraries print belongs in the job's log, not on the user's screen.
     log = os.open(folder / "training.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

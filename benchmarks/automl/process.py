@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 
 EVERY_SECONDS = 0.25
+LINUX = sys.platform == "linux"
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,7 @@ class Ended:
     Attributes
     ----------
     code: its exit code; None when it was ended for taking too long. seconds: from start to end.
-    peak_mb: the most memory that it and its descendants held together, in 10^6 bytes; pages that several of them share
-        count once (Linux' PSS; where there is none, the resident set).
+    peak_mb: the most memory that it and its descendants held together, in 10^6 bytes; see `held`.
     """
 
     code: int | None
@@ -67,7 +68,7 @@ def run(
                 code = process.wait(timeout=EVERY_SECONDS)
                 return Ended(code, time.monotonic() - started, peak / 1e6)
             except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-                peak = max(peak, float(sum(_held(one) for one in _tree(process))))
+                peak = max(peak, held(tree_of(process)))
             if time.monotonic() - started > limit:
                 return Ended(None, time.monotonic() - started, peak / 1e6)
     finally:
@@ -85,23 +86,53 @@ def end_leftover(cwd: Path) -> None:
         return
 
 
-def _tree(process: psutil.Process) -> list[psutil.Process]:
+def tree_of(process: psutil.Process) -> list[psutil.Process]:
+    """A process and its descendants."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.Error:
         return [process]
 
 
-def _held(process: psutil.Process) -> int:
+def held(processes: Sequence[psutil.Process]) -> float:
+    """Bytes that processes of one tree hold together, what they share counted once.
+
+    The sum of their resident sets counts a page as often as it is mapped; Linux' proportional set (PSS) gives each of
+    its n holders 1/n. Of memory without a file that is right, since only a tree shares it. The pages of a library or
+    of a mapped table may have other holders, programs that happen to run, which would take a part of them away: of each
+    file the most that one process of the tree has in memory counts, and nothing is left to others.
+    """
+    if not LINUX:
+        return float(sum(_resident(one) for one in processes))
+    alone = 0.0
+    files: dict[str, int] = {}
+    for one in processes:
+        try:
+            alone += _without_file(one.pid)
+            maps = one.memory_maps(grouped=True)
+        except (psutil.Error, OSError):
+            continue
+        for mapped in maps:
+            if mapped.path.startswith("/"):
+                files[mapped.path] = max(files.get(mapped.path, 0), mapped.rss - mapped.anonymous)
+    return alone + sum(files.values())
+
+
+def _without_file(pid: int) -> float:
+    """The proportional set of a process's memory that no file is behind, in bytes."""
+    sizes = dict(line.split()[:2] for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return 1024.0 * sum(int(sizes.get(name, 0)) for name in ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _resident(process: psutil.Process) -> int:
     try:
-        full = process.memory_full_info()
-        return int(getattr(full, "pss", 0) or full.rss)
+        return int(process.memory_info().rss)
     except psutil.Error:
         return 0
 
 
 def _end(process: psutil.Process) -> None:
-    tree = _tree(process)
+    tree = tree_of(process)
     for one in tree:
         try:
             one.kill()

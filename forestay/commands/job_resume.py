@@ -20,6 +20,7 @@ def resume(context: click.Context, job: str, time_budget: str | None, max_trials
 
     Example: forestay job resume latest --time-budget 10m
     """
+    from automl_jobs.engine import nursery
     from automl_jobs.resume import More, find
     from automl_jobs.resume import resume as go_on
     from automl_jobs.runs import RunStore
@@ -30,11 +31,14 @@ def resume(context: click.Context, job: str, time_budget: str | None, max_trials
     screen = console(context)
     store = RunStore.open(create=False)
     more = More(None if time_budget is None else duration(time_budget), max_trials)
-    found = find(store, job, more)
-    if found is None:
-        detail = store.job(job)
-        screen.note(f"{detail.job} is Completed, nothing is left to do; --time-budget or --max-trials gives it more")
-    else:
-        with listener_for(screen, found.detail.primary_metric, found.seconds_left) as listener:
-            detail = RunStore.open().job(go_on(found, listener))
+    with nursery.at_hand() as workers:
+        found = find(store, job, more, workers)
+        if found is None:
+            detail = store.job(job)
+            screen.note(
+                f"{detail.job} is Completed, nothing is left to do; --time-budget or --max-trials gives it more"
+            )
+        else:
+            with listener_for(screen, found.detail.primary_metric, found.seconds_left) as listener:
+                detail = RunStore.open().job(go_on(found, listener))
     screen.emit(detail.as_dict(), lambda: job_view(detail))

@@ -106,6 +106,7 @@ def submit(
         submit_to_azure(console(context), job_file, overrides, env, **_named(flags))
         return
     _refuse({name: value or None for name, value in flags.items()}, "is for Azure", "add --env dev, or leave it out")
+    from automl_jobs.engine import nursery
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import budget, meaning_here, prepare_job
     from automl_jobs.submit import submit as train
@@ -114,14 +115,15 @@ def submit(
 
     screen = console(context)
     options = read_options(overrides, time_budget, seed, prefer, decision, bagged_folds, env)
-    prepared = prepare_job(job_file, options, screen.note)
-    for warning in prepared.warnings:
-        screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
-    limit = budget(prepared.loaded, options)
-    for line in meaning_here(prepared, limit):
-        screen.note(line)
-    with listener_for(screen, prepared.loaded.spec.metric, limit) as listener:
-        job = train(prepared, options, listener)
+    with nursery.at_hand() as workers:
+        prepared = prepare_job(job_file, options, screen.note, workers)
+        for warning in prepared.warnings:
+            screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
+        limit = budget(prepared.loaded, options)
+        for line in meaning_here(prepared, limit):
+            screen.note(line)
+        with listener_for(screen, prepared.loaded.spec.metric, limit) as listener:
+            job = train(prepared, options, listener)
     found = RunStore.open().job(job)
     screen.emit(found.as_dict(), lambda: job_view(found))
 

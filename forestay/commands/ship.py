@@ -54,6 +54,7 @@ def ship(
 
     Example: forestay ship job.yml --model CategorizeTransactions --endpoint categorize-transactions
     """
+    from automl_jobs.engine import nursery
     from forestay.live import clock, listener_for
     from forestay.ship import STEPS, Shipment
     from forestay.ship import ship as run
@@ -75,7 +76,9 @@ def ship(
     def done(number: int, step: Step, result: str, seconds: float) -> None:
         screen.note(f"[{number}/{len(STEPS)}] {step.name:<9} {clock(seconds):>5}  {result}")
 
-    run(shipment, done)
+    with nursery.at_hand() as workers:
+        shipment.before_data = workers
+        run(shipment, done)
     screen.emit(_document(shipment), lambda: _view(shipment))
 
 

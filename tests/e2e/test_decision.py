@@ -70,7 +70,7 @@ def test_the_decision_is_shown_and_served(forestay: Run, job: Path) -> None:
     [("argmim", "--decision"), ("cost:FN=5", "cost:FN=5,FP=1"), ("2", "between 0 and 1"), ("cost:FN=0,FP=1", "range")],
 )
 def test_a_wrong_decision_names_its_flag(forestay: Run, job: Path, setting: str, words: str) -> None:
-    done = forestay("job", "submit", job, "--decision", setting)
+    done = forestay("job", "submit", job, "--decision", setting, process=False)
     assert done.returncode == 2
     assert "--decision" in done.stderr
     assert words in done.stderr

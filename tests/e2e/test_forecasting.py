@@ -116,7 +116,7 @@ def test_wrong_input_is_told_with_its_line_and_what_to_do(
 ) -> None:
     job = write(project, stores(), extra)
     job.write_text(job.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    done = forestay("job", "submit", job)
+    done = forestay("job", "submit", job, process=False)
     assert done.returncode == 2
     (error,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert f"job.yml:{line}: " in error
@@ -128,7 +128,7 @@ def test_wrong_input_is_told_with_its_line_and_what_to_do(
 
 def test_an_algorithm_of_azure_alone_is_said_to_be_one(forestay: Run, project: Path) -> None:
     job = write(project, stores(), top="training: {allowed_training_algorithms: [tcn_forecaster]}\n")
-    done = forestay("job", "submit", job)
+    done = forestay("job", "submit", job, process=False)
     assert done.returncode == 2
     assert "TCNForecaster trains in Azure only" in done.stderr
     assert "job.yml:10" in done.stderr

@@ -204,7 +204,7 @@ def test_a_job_of_a_task_that_only_azure_runs_says_so(forestay: Run, project: Pa
     job = write_job(project)
     text = re.sub(r"(primary_metric|test_data|weight_column_name):.*\n", "", job.read_text(encoding="utf-8"))
     job.write_text(text.replace("task: classification", "task: text_ner"), encoding="utf-8")
-    done = forestay("job", "submit", job)
+    done = forestay("job", "submit", job, process=False)
     assert done.returncode == 2
     assert "text_ner" in done.stderr
     assert "job.yml:3" in done.stderr
@@ -225,7 +225,7 @@ def test_a_job_of_a_task_that_only_azure_runs_says_so(forestay: Run, project: Pa
 )
 def test_wrong_input_is_told_in_words(forestay: Run, project: Path, arguments: list[str], words: str) -> None:
     write_job(project)
-    done = forestay("job", "submit", *arguments)
+    done = forestay("job", "submit", *arguments, process=False)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -238,7 +238,7 @@ def test_a_home_that_can_not_be_made_is_told_before_training(
     write_job(project)
     (project / "file").write_text("no folder", encoding="utf-8")
     monkeypatch.setenv("FORESTAY_HOME", str(project / "file" / "home"))
-    done = forestay("job", "submit", "job.yml")
+    done = forestay("job", "submit", "job.yml", process=False)
     assert done.returncode == 2
     assert "file/home" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-ROWS, SAMPLE = 50_000, 20_000
+ROWS, SAMPLE = 12_500, 5_000
+TRAINING = 11_250  # without the hold-out
 JOB = """\
 type: automl
 task: classification
 primary_metric: auc_weighted
 target_column_name: y
+validation_data_size: 0.1
 training_data:
   type: mltable
   path: data.parquet
@@ -51,6 +53,7 @@ def test_a_large_table_is_searched_on_a_sample_and_won_on_all_rows(
 
     monkeypatch.setattr(staged, "CELLS_A_SECOND", 0)
     monkeypatch.setattr(staged, "LEAST_RATIO", 2)
+    monkeypatch.setattr(staged, "FEWEST_ROWS", SAMPLE)
     draw = np.random.default_rng(0)
     columns = {f"x{number}": draw.normal(size=ROWS) for number in range(4)}
     y = columns["x0"] * columns["x1"] + columns["x2"] + draw.normal(size=ROWS) > 0
@@ -63,8 +66,8 @@ def test_a_large_table_is_searched_on_a_sample_and_won_on_all_rows(
     assert len(prepared.train.frame) == 0
     store = RunStore.open()
     trials = store.leaderboard(job)
-    # 45,000 without the hold-out; the job's model has been fitted again on all of them.
-    full = [trial for trial in trials if trial.rows in (45_000, ROWS) and trial.algorithm != "Baseline"]
+    # The job's model has been fitted again on all rows.
+    full = [trial for trial in trials if trial.rows in (TRAINING, ROWS) and trial.algorithm != "Baseline"]
     sampled = [trial for trial in trials if trial.rows == SAMPLE]
     assert (len(trials), len(full), len(sampled)) == (8, 2, 5)
     # The settings fitted on all rows are the best two of the sample, and the best of them is the job's model.
@@ -72,8 +75,8 @@ def test_a_large_table_is_searched_on_a_sample_and_won_on_all_rows(
     for one, other in zip(sampled, sorted(full, key=lambda trial: int(trial.id)), strict=False):
         same = {name: value for name, value in settings[one.id].items() if name not in ("rows", "rounds")}
         assert same.items() <= settings[other.id].items()
-    assert trials[0].rows in (45_000, ROWS)
+    assert trials[0].rows in (TRAINING, ROWS)
     assert trials[0].chosen
-    assert settings[trials[0].id]["rows"] == "45000"
-    assert any("20,000 of the 45,000 training rows" in note for note in listener.notes)
-    assert sum("is fitted on all 45,000 training rows" in note for note in listener.notes) == 2
+    assert settings[trials[0].id]["rows"] == str(TRAINING)
+    assert any("5,000 of the 11,250 training rows" in note for note in listener.notes)
+    assert sum("is fitted on all 11,250 training rows" in note for note in listener.notes) == 2

@@ -85,7 +85,7 @@ def test_the_forecasting_job_trains_from_its_own_yaml(forestay: Run, shared: Pat
 def test_the_malformed_file_is_refused_with_the_line_of_its_key(forestay: Run, shared: Path) -> None:
     file = shared / "data" / f"{CLASSIFICATION}-serverless.yml"
     line = 1 + file.read_text(encoding="utf-8").splitlines().index("resources:")
-    done = forestay("job", "submit", file)
+    done = forestay("job", "submit", file, process=False)
     assert done.returncode == 2
     assert f".yml:{line}" in done.stderr
     assert "resources" in done.stderr

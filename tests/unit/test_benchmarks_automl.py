@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import memory
 from benchmarks.automl import __main__ as command
 from benchmarks.automl import compare, process, report, scores, series, sets, systems
 from benchmarks.automl.cells import FORECAST, GROWTH, TABLE, TABLE_SYSTEMS, Cell, Record, Store, plan
@@ -265,3 +266,40 @@ def test_what_a_killed_benchmark_left_running_is_ended(tmp_path: Path) -> None:
     finally:
         if left.is_running():
             left.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the proportional set is Linux' own")
+def test_memory_that_processes_share_counts_once(tmp_path: Path) -> None:
+    """Two processes forked from one that holds 64 MB and maps a file of 32 MB hold no more than that and themselves."""
+    file = tmp_path / "table"
+    file.write_bytes(bytes(32_000_000))
+    code = (
+        "import mmap, os, sys, time\n"
+        "held = bytes(range(256)) * 250_000\n"
+        f"mapped = mmap.mmap(os.open({str(file)!r}, os.O_RDONLY), 0, access=mmap.ACCESS_READ)\n"
+        "for _ in range(2):\n"
+        "    if os.fork() == 0:\n"
+        "        break\n"
+        "sum(mapped[::4096])\n"
+        "open(sys.argv[1] + f'/ready{os.getpid()}', 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    started = psutil.Popen([sys.executable, "-S", "-c", code, str(tmp_path)])
+    try:
+        deadline = time.monotonic() + 30
+        while len(list(tmp_path.glob("ready*"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        tree = process.tree_of(started)
+        assert len(tree) == 3
+        assert 96e6 < process.held(tree) < 140e6
+        assert sum(one.memory_info().rss for one in tree) > 280e6
+    finally:
+        for one in process.tree_of(started):
+            one.kill()
+        started.wait()
+
+
+def test_what_people_wrote_into_the_page_on_memory_stays() -> None:
+    page = memory.page("| rows |")
+    assert memory.by_hand(page) == ""
+    assert memory.by_hand(f"{page}\n## Small tables\n\ntext\n\n## More\n") == "\n## Small tables\n\ntext\n\n## More\n"

@@ -20,7 +20,7 @@ from automl_jobs.engine.forecasting import backtest, ensemble
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch
-from automl_jobs.engine.forecasting.trainer import ForecastTrainer
+from automl_jobs.engine.forecasting.trainer import MODULES, ForecastTrainer
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.trial import BASELINE, TrialPlan
 from forestay_forecasting import ForecastInputError, ForecastModel, SeriesEnd, Spread
@@ -185,12 +185,7 @@ def test_the_schema_tells_time_series_and_a_row_that_can_be_forecast(trained: Pa
     columns = {column["name"]: column for column in schema["columns"]}
     assert columns["day"]["minimum"] == "2024-04-30T00:00:00"
     assert columns["store"]["values"] == ["7", "north"]
-    assert set(schema["files"]) == {
-        "model.pkl",
-        "forestay_transformers.py",
-        "forestay_forecasting.py",
-        "forestay_forecasters.py",
-    }
+    assert set(schema["files"]) == {"model.pkl", *(Path(str(module.__file__)).name for module in MODULES)}
     row = {name: column.get("sample", 0) for name, column in columns.items() if column["used"]}
     assert np.isfinite(model.predict(pd.DataFrame([row]))).all()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from automl_jobs.engine import outputs
 from forestay.errors import InputError
 from scoring import proofs
 from scoring.folder import ScoringFolder, open_folder, snapshot
@@ -23,7 +24,7 @@ FILES = {
     "conda_env.yaml",
     "forestay.json",
     "golden.json",
-    "model/forestay_transformers.py",
+    *(f"model/{module.__name__}.py" for module in outputs.MODULES),
     "model/model.pkl",
     "model/model.skops",
     "model/model_schema.json",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automl_jobs.engine.forecasting import trainer
 from forestay.errors import InputError
 from scoring import checks, requests
 from scoring.folder import ScoringFolder
@@ -286,9 +287,7 @@ def folder(trained: Model, tmp_path: Path) -> ScoringFolder:
 def test_every_file_of_the_model_is_copied_and_hashed(folder: ScoringFolder) -> None:
     assert {name for name in folder.files if name.startswith("model/")} == {
         "model/model.pkl",
-        "model/forestay_transformers.py",
-        "model/forestay_forecasters.py",
-        "model/forestay_forecasting.py",
+        *(f"model/{module.__name__}.py" for module in trainer.MODULES),
         "model/model_schema.json",
     }
     assert folder.changes() == []

@@ -52,7 +52,7 @@ def test_a_model_of_known_types_is_loaded_without_its_pickle(folder: ScoringFold
     assert folder.as_dict()["model_format"] == "skops"
     assert schema["packages"]["skops"] == importlib.metadata.version("skops")
     assert f"skops=={schema['packages']['skops']}" in (folder.path / "conda_env.yaml").read_text()
-    assert "forestay_transformers.InputFrame" in schema["trusted_types"]
+    assert "forestay_reading.InputFrame" in schema["trusted_types"]
     assert "joblib" not in (folder.path / "score.py").read_text()
     golden = json.loads((folder.path / "golden.json").read_text())
     score = start(folder)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+import forestay_transformers
+from automl_jobs.engine import outputs
+from automl_jobs.engine.forecasting import trainer
 from forestay_transformers import (
     CategoryCodes,
     DateParts,
@@ -21,6 +28,7 @@ from forestay_transformers import (
     InputFrame,
     LabelledClassifier,
     LogTarget,
+    Screened,
     TextTargetEncoder,
     category_text,
 )
@@ -174,3 +182,42 @@ def test_a_single_row_without_a_category_can_be_encoded(dtype: str) -> None:
     whole = encoder.transform(frame).toarray()
     for row in range(len(frame)):
         assert (encoder.transform(frame.iloc[[row]]).toarray() == whole[[row]]).all()
+
+
+def test_screening_keeps_the_features_that_say_most_and_stays_small() -> None:
+    draw = np.random.default_rng(0)
+    X = sparse.random(300, 5_000, density=0.1, format="csr", random_state=0)
+    y = X[:, 17].toarray().ravel() + X[:, 4_000].toarray().ravel() + 0.01 * draw.normal(size=300)
+    screened = Screened(20).fit(X, y)
+    assert screened.transform(X).shape == (300, 20)
+    assert {17, 4_000} <= set(screened.kept_)
+    np.testing.assert_array_equal(screened.transform(X), X.toarray()[:, screened.kept_])
+    np.testing.assert_array_equal(Screened(20).fit(X[:, :9], y).transform(X[:, :9]), X[:, :9].toarray())
+
+
+def test_names_that_kept_models_know_are_found_where_they_were() -> None:
+    """A pickle names a class by the module that held it when it was written; all of them were in one."""
+    for name in forestay_transformers.__all__:
+        assert pickle.loads(b"c" + f"forestay_transformers\n{name}\n.".encode()) is getattr(forestay_transformers, name)
+
+
+def test_a_model_takes_every_module_along_that_its_modules_import() -> None:
+    named = {module.__name__ for module in (*outputs.MODULES, *trainer.MODULES)}
+    for module in trainer.MODULES:
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        wanted = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        assert {name for name in wanted if name.startswith("forestay")} <= named
+        assert not {name for name in wanted if name.split(".")[0] in ("automl_jobs", "scoring", "infra", "templates")}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "column",
+    [[20240229, 7], [20240229.0, None], ["2024-02-29", 1.5], ["20240229", None], pd.array([20240229, None], "Int64")],
+)
+def test_dates_are_read_from_numbers_as_from_text(column: Any) -> None:
+    reader = InputFrame([("d", "datetime")]).fit(pd.DataFrame())
+    read = reader.transform(pd.DataFrame({"d": column}))["d"]
+    assert [read.iloc[0], read.isna().iloc[1]] == [pd.Timestamp("2024-02-29"), True]
+    cells = reader.cells({"d": list(column)}).series("d")
+    assert [cells.iloc[0], cells.isna().iloc[1]] == [pd.Timestamp("2024-02-29"), True]

@@ -13,7 +13,6 @@ import numpy as np
 
 import forestay_forecasters
 import forestay_forecasting
-import forestay_transformers
 from automl_jobs.engine import metrics, outputs, pruning
 from automl_jobs.engine.forecasting import backtest, catalogue
 from automl_jobs.engine.forecasting.backtest import Forecasts
@@ -25,7 +24,7 @@ from forestay_forecasters import Mean
 from forestay_forecasting import ForecastModel, SeriesEnd
 
 # What a served forecast is made of: each module imports those before it.
-MODULES = (forestay_transformers, forestay_forecasting, forestay_forecasters)
+MODULES = (*outputs.MODULES, forestay_forecasting, forestay_forecasters)
 # What the served model keeps of each series: as long as any lag or season reaches, with room.
 KEPT_VALUES = 500
 KEPT_SEASONS = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,25 @@ from forestay_transformers import BlendedLabels
 
 def run(problem: Problem, request: Refit, threads: int, folder: Path) -> Refitted:
     """Fit a model again on all rows of the problem and write its files to `folder`/outputs."""
+    trainer = LabelsTrainer(replace(problem, refit=True), threads)
+    return refit.renewed(
+        problem,
+        request,
+        folder,
+        lambda part: _fitted(trainer, part),
+        lambda pipelines: _blended(request, pipelines),
+        rounds={},
+    )
+
+
+def _blended(request: Refit, pipelines: list[Any]) -> Any:
+    """The ensemble of new members, with the weights and the thresholds that it had."""
     from sklearn.pipeline import Pipeline
 
-    started = time.monotonic()
-    trainer = LabelsTrainer(replace(problem, refit=True), threads)
-    pipelines = [_fitted(trainer, part) for part in request.parts]
-    schema = outputs.read_schema(request.outputs)
-    model = pipelines[0]
-    if request.weights:
-        layouts = [layout_of(part.plan) for part in request.parts]
-        shares = ensemble.blocks(layouts, pipelines, list(request.weights))
-        before = explain.load(request.outputs).steps[-1][1]
-        model = Pipeline([model.steps[0], ("model", BlendedLabels(shares, before.thresholds))])
-    written = outputs.write(
-        folder / "outputs",
-        problem,
-        model,
-        request.algorithm,
-        schema["preprocessor"],
-        (),
-        extra={SIGMOIDS: schema[SIGMOIDS]} if SIGMOIDS in schema else {},
-    )
-    return refit.told(problem, written, started, {})
+    layouts = [layout_of(part.plan) for part in request.parts]
+    shares = ensemble.blocks(layouts, pipelines, list(request.weights))
+    before = explain.load(request.outputs).steps[-1][1]
+    return Pipeline([pipelines[0].steps[0], ("model", BlendedLabels(shares, before.thresholds))])
 
 
 def _fitted(trainer: LabelsTrainer, part: Part) -> Any:

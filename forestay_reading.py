@@ -1,0 +1,222 @@
+"""Raw rows as the columns that a fitted model knows, each of its type: a frame, or for few rows plain cells.
+
+This module is copied beside every `model.pkl` and imported there under this name, where nothing else of Forestay is
+installed. So it imports numpy, pandas, scikit-learn and its siblings there only, and what it pickles must stay
+loadable: a change of an attribute's meaning needs a new class name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+NUMBERS = ("numeric", "boolean")
+MANY_ROWS = 1_000
+# Up to so many rows a served pipeline works cell by cell; pandas is faster for more.
+FEW_ROWS = 32
+TRUE_WORDS = ("true", "yes", "1", "1.0")
+FALSE_WORDS = ("false", "no", "0", "0.0")
+
+
+def category_text(value: Any) -> Any:
+    """One cell of a categorical column as text, equal however the cell was read: 3, 3.0 and "3" are "3".
+
+    Missing stays missing (NaN).
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT:
+        return np.nan
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, float | np.floating):
+        if np.isnan(value):
+            return np.nan
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(value)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    # A column without infinite values stays the one that came, not a copy of it.
+    return numbers.where(np.isfinite(numbers)) if np.isinf(numbers.to_numpy()).any() else numbers
+
+
+def _truths(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_bool_dtype(column):
+        return column.astype("float64")
+    words = column.map(category_text, na_action="ignore").astype("object").astype(str).str.lower()
+    result = pd.Series(np.nan, index=column.index, dtype="float64")
+    result[words.isin(TRUE_WORDS)] = 1.0
+    result[words.isin(FALSE_WORDS)] = 0.0
+    return result
+
+
+def _date_text(value: Any) -> Any:
+    """A number as text, which pandas reads as a date; a date or text as it is."""
+    return category_text(value) if isinstance(value, int | float | np.number | np.bool_) else value
+
+
+def _dates(column: pd.Series) -> pd.Series:
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        if column.dtype != "str" and column.dtype.kind in "iufbO":  # 20240229 is a date, as a number too
+            column = column.map(_date_text, na_action="ignore").astype("object")
+        column = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
+    if column.dt.tz is not None:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return column.astype("datetime64[us]")
+
+
+def _categories(column: pd.Series) -> pd.Series:
+    if column.dtype == "str":
+        return column
+    values = column.astype("object").map(category_text)
+    # Where nothing is there, as in a single row, pandas answers with numbers, which encoders of text refuse.
+    return values if values.dtype.kind == "O" else values.astype("object")
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    texts = _categories(column)
+    return texts.where(texts.notna(), "").astype("object")
+
+
+_READERS = {
+    "numeric": _numbers,
+    "boolean": _truths,
+    "datetime": _dates,
+    "categorical": _categories,
+    "text": _texts,
+}
+
+
+def _number_cells(column: np.ndarray) -> np.ndarray | None:
+    """Numbers as `_numbers` reads them; None where there is a cell that only pandas can read."""
+    if not all(type(value) in _PLAIN for value in column):
+        return None
+    numbers = np.array([np.nan if value is None or value is pd.NA else float(value) for value in column])
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _truth_cells(column: np.ndarray) -> np.ndarray:
+    words = [str(category_text(value)).lower() for value in column]
+    return np.array([1.0 if word in TRUE_WORDS else 0.0 if word in FALSE_WORDS else np.nan for word in words])
+
+
+def _word_cells(column: np.ndarray) -> list[Any]:
+    return [category_text(value) for value in column]
+
+
+def _text_cells(column: np.ndarray) -> list[Any]:
+    return ["" if word != word else word for word in _word_cells(column)]
+
+
+def _date_cells(column: Sequence[Any]) -> np.ndarray | None:
+    """Times without a zone as datetime64[us]; None where there is a cell that only pandas can read."""
+    if not all(type(value) in _TIMES for value in column):
+        return None
+    return np.array([None if value is pd.NaT else value for value in column], dtype="datetime64[us]")
+
+
+_PLAIN = (float, int, bool, type(None), type(pd.NA))
+_TIMES = (dt.datetime, type(None), type(pd.NaT))
+_CELL_READERS: dict[str, Callable[[Any], Any]] = {
+    "numeric": _number_cells,
+    "boolean": _truth_cells,
+    "datetime": _date_cells,
+    "categorical": _word_cells,
+    "text": _text_cells,
+}
+
+
+class Cells:
+    """A few typed rows, column by column; a frame of them costs more than the model.
+
+    Parameters
+    ----------
+    columns: name to the n values: array of float64 or datetime64[us], list of words, or a series.
+    index: of the rows.
+    """
+
+    def __init__(self, columns: dict[str, Any], index: pd.Index) -> None:
+        self.columns = columns
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def block(self, names: str | Sequence[str]) -> Any:
+        """What a ColumnTransformer would hand on: (n, k) numbers, times or words, else a series or frame."""
+        if isinstance(names, str):
+            return self.series(names)
+        found = [self.columns[name] for name in names]
+        if all(type(column) is np.ndarray and column.dtype == found[0].dtype for column in found):
+            return np.column_stack(found)
+        if all(type(column) is list for column in found):
+            words = np.empty((len(self), len(found)), dtype=object)
+            for place, column in enumerate(found):
+                words[:, place] = column
+            return words
+        return pd.DataFrame({name: self.series(name) for name in names}, index=self.index)
+
+    def series(self, name: str) -> pd.Series:
+        column = self.columns[name]
+        if isinstance(column, pd.Series):
+            return column
+        return pd.Series(column, index=self.index, dtype="object" if isinstance(column, list) else column.dtype)
+
+
+class InputFrame(TransformerMixin, BaseEstimator):
+    """Picks the model's columns from a raw frame and gives each its type.
+
+    Parameters
+    ----------
+    columns: pairs (name, type) with type numeric, boolean, datetime, categorical or text.
+
+    `transform` takes a frame of n rows with at least these columns, in any order and of any dtype that can be read
+    (numbers and ISO 8601 dates as text too), and returns a frame with exactly these columns: numeric and boolean as
+    float64, datetime as datetime64[us] without zone (aware times in UTC), categorical as text with NaN for missing,
+    text with "" for missing. What can't be read as its type is missing. Raises ValueError naming absent columns.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, str]]) -> None:
+        self.columns = columns
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> InputFrame:
+        self.feature_names_in_ = np.array([name for name, _ in self.columns], dtype=object)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        check_is_fitted(self)
+        absent = [name for name, _ in self.columns if name not in X.columns]
+        if absent:
+            raise ValueError(f"columns are missing: {absent}")
+        read = {name: _READERS[kind](X[name]) for name, kind in self.columns}
+        return pd.DataFrame(read, index=X.index, copy=False)
+
+    def cells(self, X: pd.DataFrame | Mapping[str, list[Any]]) -> Cells:
+        """What `transform` gives, for few rows: of a frame, which is read once, or of columns as lists of cells."""
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame):
+            index: pd.Index = X.index
+            columns: dict[str, Any] = dict(zip(X.columns, X.to_numpy(dtype=object).T, strict=True))
+        else:
+            index, columns = pd.RangeIndex(len(next(iter(X.values())))), dict(X)
+        absent = [name for name, _ in self.columns if name not in columns]
+        if absent:
+            raise ValueError(f"columns are missing: {absent}")
+        read: dict[str, Any] = {}
+        for name, kind in self.columns:
+            found = _CELL_READERS[kind](columns[name])
+            if found is None:
+                found = _READERS[kind](X[name] if isinstance(X, pd.DataFrame) else pd.Series(X[name], dtype="object"))
+            read[name] = found
+        return Cells(read, index)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        return self.feature_names_in_
