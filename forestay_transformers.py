@@ -29,6 +29,8 @@ from threadpoolctl import ThreadpoolController
 
 NUMBERS = ("numeric", "boolean")
 MANY_ROWS = 1_000
+# A frame of no more rows is read cell by cell, and answered by one thread: to start more takes longer.
+FEW_ROWS = 32
 TRUE_WORDS = ("true", "yes", "1", "1.0")
 FALSE_WORDS = ("false", "no", "0", "0.0")
 
@@ -97,36 +99,51 @@ _READERS = {
 }
 
 
-def _number_cells(column: np.ndarray) -> np.ndarray | None:
+def _number_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     """Numbers as `_numbers` reads them; None where there is a cell that only pandas can read."""
-    if not all(type(value) in _PLAIN for value in column):
-        return None
-    numbers = np.array([np.nan if value is None or value is pd.NA else float(value) for value in column])
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    if not _is_array(column, "fi"):
+        if not set(map(type, column)) <= _PLAIN:
+            return None
+        column = [np.nan if value is pd.NA else value for value in column]
+    numbers = np.asarray(column, dtype="float64")
+    finite = np.isfinite(numbers)
+    return numbers if finite.all() else np.where(finite, numbers, np.nan)
 
 
-def _truth_cells(column: np.ndarray) -> np.ndarray:
+def _truth_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray:
+    if set(map(type, column)) <= _TRUTHS:
+        return np.array(column, dtype="float64")
     words = [str(category_text(value)).lower() for value in column]
     return np.array([1.0 if word in TRUE_WORDS else 0.0 if word in FALSE_WORDS else np.nan for word in words])
 
 
-def _word_cells(column: np.ndarray) -> list[Any]:
+def _word_cells(column: Sequence[Any] | np.ndarray) -> list[Any]:
+    if set(map(type, column)) == {str}:
+        return list(column)
     return [category_text(value) for value in column]
 
 
-def _text_cells(column: np.ndarray) -> list[Any]:
+def _text_cells(column: Sequence[Any] | np.ndarray) -> list[Any]:
     return ["" if word != word else word for word in _word_cells(column)]
 
 
-def _date_cells(column: Sequence[Any]) -> np.ndarray | None:
+def _date_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     """Times without a zone as datetime64[us]; None where there is a cell that only pandas can read."""
-    if not all(type(value) in _TIMES for value in column):
+    if _is_array(column, "M"):
+        return np.asarray(column, dtype="datetime64[us]")
+    if not set(map(type, column)) <= _TIMES:
         return None
     return np.array([None if value is pd.NaT else value for value in column], dtype="datetime64[us]")
 
 
-_PLAIN = (float, int, bool, type(None), type(pd.NA))
-_TIMES = (dt.datetime, type(None), type(pd.NaT))
+def _is_array(column: Any, kinds: str) -> bool:
+    """Whether a column's cells lie in an array of one of these kinds of numpy's dtypes already."""
+    return isinstance(column, np.ndarray) and column.dtype.kind in kinds
+
+
+_PLAIN = frozenset({float, int, bool, type(None), type(pd.NA)})
+_TRUTHS = frozenset({bool, type(None)})
+_TIMES = frozenset({dt.datetime, type(None), type(pd.NaT)})
 _CELL_READERS: dict[str, Callable[[Any], Any]] = {
     "numeric": _number_cells,
     "boolean": _truth_cells,
@@ -137,7 +154,7 @@ _CELL_READERS: dict[str, Callable[[Any], Any]] = {
 
 
 class Cells:
-    """A few typed rows, column by column; a frame of them costs more than the model.
+    """Typed rows, column by column; a frame of them costs more than the model.
 
     Parameters
     ----------
@@ -202,13 +219,16 @@ class InputFrame(TransformerMixin, BaseEstimator):
         return pd.DataFrame(read, index=X.index, copy=False)
 
     def cells(self, X: pd.DataFrame | Mapping[str, list[Any]]) -> Cells:
-        """What `transform` gives, for few rows: of a frame, which is read once, or of columns as lists of cells."""
+        """What `transform` gives, without a frame: of few rows as a frame, or of any number as columns.
+
+        A column is a list of cells, or an array of numbers or of datetime64.
+        """
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame):
             index: pd.Index = X.index
             columns: dict[str, Any] = dict(zip(X.columns, X.to_numpy(dtype=object).T, strict=True))
         else:
-            index, columns = pd.RangeIndex(len(next(iter(X.values())))), dict(X)
+            index, columns = pd.RangeIndex(_count(X)), dict(X)
         absent = [name for name, _ in self.columns if name not in columns]
         if absent:
             raise ValueError(f"columns are missing: {absent}")
@@ -370,7 +390,7 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
 
     def transform_words(self, words: np.ndarray) -> np.ndarray:
         """The same of words (n, columns)."""
-        return _looked_up(words, list(self.codes_.values()), np.nan)
+        return _looked_up(words, list(self.codes_.values()), [np.nan] * words.shape[1])
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return self.feature_names_in_
@@ -467,11 +487,10 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         return np.array([f"text_target{position}" for position in range(count)], dtype=object)
 
 
-def _looked_up(words: np.ndarray, tables: Sequence[dict[Any, Any]], otherwise: Any) -> np.ndarray:
-    """Each word (n, k) in the table of its column; `otherwise` for those that are not there."""
-    return np.array(
-        [[table.get(word, otherwise) for word, table in zip(row, tables, strict=True)] for row in words.tolist()]
-    ).reshape(words.shape)
+def _looked_up(words: np.ndarray, tables: Sequence[dict[Any, Any]], otherwise: Sequence[Any]) -> np.ndarray:
+    """Each word (n, k) in the table of its column, or what stands for the words that are not there: (n, k)."""
+    columns = zip(words.T.tolist(), tables, otherwise, strict=True)
+    return np.array([[table.get(word, rest) for word in column] for column, table, rest in columns]).T
 
 
 def _places(categories: np.ndarray) -> dict[Any, int]:
@@ -487,23 +506,25 @@ def _keyed(words: np.ndarray) -> np.ndarray:
 
 
 class OneHot(OneHotEncoder):
-    """scikit-learn's OneHotEncoder, which also takes words (n, columns) of a few rows quickly: see `transform_words`.
+    """scikit-learn's OneHotEncoder, which also takes words (n, columns) quickly: see `transform_words`.
 
-    It must treat unknown categories as `infrequent_if_exist`, and give float32.
+    It must treat unknown categories as `infrequent_if_exist`, and give sparse float32.
     """
 
-    def transform_words(self, words: np.ndarray) -> np.ndarray:
-        """What `transform` gives, dense."""
+    def transform_words(self, words: np.ndarray) -> np.ndarray | csr_matrix:
+        """What `transform` gives, of few rows dense."""
         if not hasattr(self, "tables_"):
             self.tables_ = self._tables()
         tables, unknown, width = self.tables_
-        out = np.zeros((len(words), width), dtype=np.float32)
-        for row, cells in enumerate(_keyed(words).tolist()):
-            for word, table, rest in zip(cells, tables, unknown, strict=True):
-                place = table.get(word, rest)
-                if place >= 0:
-                    out[row, place] = 1.0
-        return out
+        places = _looked_up(_keyed(words), tables, unknown)
+        rows, columns = np.nonzero(places >= 0)
+        if len(words) <= FEW_ROWS:
+            out = np.zeros((len(words), width), dtype=np.float32)
+            out[rows, places[rows, columns]] = 1.0
+            return out
+        starts = np.concatenate([[0], np.cumsum((places >= 0).sum(axis=1))])
+        ones = np.ones(len(rows), dtype=np.float32)
+        return csr_matrix((ones, places[rows, columns], starts), shape=(len(words), width))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the tables, which are made when they are needed."""
@@ -560,9 +581,10 @@ class HashOneHot(TransformerMixin, BaseEstimator):
             blocks.append(hashed[places])
         return csr_matrix(hstack(blocks))
 
-    def transform_words(self, words: np.ndarray) -> np.ndarray:
-        """The same of words (n, columns), dense."""
-        return np.asarray(self.transform(words).toarray())
+    def transform_words(self, words: np.ndarray) -> np.ndarray | csr_matrix:
+        """The same of words (n, columns), of few rows dense."""
+        hashed = self.transform(words)
+        return np.asarray(hashed.toarray()) if len(words) <= FEW_ROWS else hashed
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
@@ -570,13 +592,13 @@ class HashOneHot(TransformerMixin, BaseEstimator):
 
 
 class MeanTarget(TargetEncoder):
-    """scikit-learn's TargetEncoder, which also takes words (n, columns) of few rows quickly: see `transform_words`."""
+    """scikit-learn's TargetEncoder, which also takes words (n, columns) quickly: see `transform_words`."""
 
     def transform_words(self, words: np.ndarray) -> np.ndarray:
         """What `transform` gives."""
         if not hasattr(self, "tables_"):
             self.tables_ = [_places(categories) for categories in self.categories_]
-        places = _looked_up(_keyed(words), self.tables_, -1)
+        places = _looked_up(_keyed(words), self.tables_, [-1] * words.shape[1])
         means = np.atleast_1d(self.target_mean_)
         each = len(self.encodings_) // len(self.categories_)
         out = np.empty((len(words), len(self.encodings_)))
@@ -654,45 +676,56 @@ class Side(FeatureUnion):
         return np.hstack([part.transform(X) for _, part in self.transformer_list])
 
 
-FEW_ROWS = 32
-"""Up to so many rows a served pipeline works cell by cell; pandas is faster for more."""
-
-
 class ServedPipeline(Pipeline):
     """scikit-learn's Pipeline of an InputFrame, features that take Cells, and a model; of these a model may do both.
 
-    Few rows, as a server gets them, go through plain Python and one thread: the answers are those of many rows. They
-    may also come as columns, `{name: [cell, ...]}`, which saves the frame; times are then `datetime` without a zone.
+    Rows as a server gets them, in columns, `{name: [cell, ...]}` or `{name: array}`, and a few rows of a frame, go
+    through plain Python and numpy: the answers are those that scikit-learn's Pipeline of the same steps gives. Times in
+    columns are `datetime` or datetime64 without a zone.
 
     Attributes
     ----------
-    few_rows: up to so many rows may come as columns.
+    takes_columns: tells a server that rows may come as columns.
     """
 
-    few_rows = FEW_ROWS
+    takes_columns = True
 
-    def features(self, X: pd.DataFrame) -> Any:
-        """What the model of a few rows is given."""
+    def plain(self) -> Pipeline:
+        """scikit-learn's own Pipeline of the same steps."""
+        return Pipeline(self.steps)
+
+    def features(self, X: pd.DataFrame | Mapping[str, Any]) -> Any:
+        """What the model is given of rows that take the quick way."""
         rows: Any = self.steps[0][1].cells(X)
         for _, step in self.steps[1:-1]:
-            rows = X if isinstance(step, str) else step.transform(rows)
+            if not isinstance(step, str):  # passthrough
+                rows = step.transform(rows)
         return rows
 
-    def _few(self, X: Any, answer: str) -> Any:
+    def _quickly(self, X: Any, answer: str) -> Any:
+        rows = self.features(X)
+        model_answer = getattr(self.steps[-1][1], answer)
+        if _count(X) > FEW_ROWS:
+            return model_answer(rows)
         with _threads().limit(limits=1, user_api="openmp"):
-            return getattr(self.steps[-1][1], answer)(self.features(X))
+            return model_answer(rows)
 
     def _quick(self, X: Any) -> bool:
         return isinstance(X, dict) or (isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique)
 
     def predict(self, X: Any, **parameters: Any) -> Any:
-        return self._few(X, "predict") if self._quick(X) else super().predict(X, **parameters)
+        return self._quickly(X, "predict") if self._quick(X) else super().predict(X, **parameters)
 
     @available_if(  # type: ignore[untyped-decorator]
         lambda self: hasattr(self.steps[-1][1], "predict_proba")
     )
     def predict_proba(self, X: Any, **parameters: Any) -> Any:
-        return self._few(X, "predict_proba") if self._quick(X) else super().predict_proba(X, **parameters)
+        return self._quickly(X, "predict_proba") if self._quick(X) else super().predict_proba(X, **parameters)
+
+
+def _count(rows: pd.DataFrame | Mapping[str, Any]) -> int:
+    """How many rows there are in a frame, or in columns."""
+    return len(rows) if isinstance(rows, pd.DataFrame) else len(next(iter(rows.values())))
 
 
 @functools.cache
@@ -854,11 +887,12 @@ def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[i
 
 
 def _probabilities(estimator: Any, X: Any) -> np.ndarray:
-    """An estimator's probabilities; of few rows by LightGBM's booster itself, which its wrapper costs more than."""
+    """An estimator's probabilities; LightGBM's by its booster itself, since the wrapper costs half as much again."""
     own = type(estimator).__name__ == "LGBMClassifier" and not callable(estimator.objective)
-    if not own or not isinstance(X, np.ndarray) or len(X) > FEW_ROWS:
+    if not own or not isinstance(X, np.ndarray):
         return np.asarray(estimator.predict_proba(X))
-    found = np.asarray(estimator.booster_.predict(X))
+    threads = 1 if len(X) <= FEW_ROWS else estimator.n_jobs or 0
+    found = np.asarray(estimator.booster_.predict(X, num_threads=threads))
     return found if found.ndim > 1 else np.column_stack([1.0 - found, found])
 
 

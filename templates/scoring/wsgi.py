@@ -34,6 +34,11 @@ from typing import Any
 
 from azureml_inference_server_http.server.entry import app as inference_server
 
+try:
+    import scoring_input  # type: ignore[import-not-found,unused-ignore]
+except ModuleNotFoundError:  # a folder whose score.py reads the body by itself
+    scoring_input = None
+
 MAX_BODY_BYTES = int(os.environ.get("SCORING_MAX_BODY_BYTES") or 32 * 2**20)
 MAX_NESTING = 16  # a request needs four levels; an ignored column may hold anything
 LONG_NUMBER = re.compile(rb"[0-9]{1000}")  # Python converts at most 4,300 digits
@@ -61,7 +66,10 @@ class Refused(Exception):
 
 
 class Guard:
-    """A WSGI application around the inference server; `keys` are digests, and None lets everybody in."""
+    """A WSGI application around the inference server; `keys` are digests, and None lets everybody in.
+
+    Where scoring_input.py lies beside, score.py takes plain documents parsed, from the request's environment.
+    """
 
     def __init__(
         self,
@@ -111,7 +119,12 @@ class Guard:
             if method != "POST":
                 raise Refused(405, CODES[405], "POST is what this address takes", [("Allow", "POST, OPTIONS")])
             body = self.read_body(environ)
-            check_text(body)
+            document = scoring_input.plain_document(body) if scoring_input else None
+            if document is None:
+                check_text(body)
+            else:
+                environ[scoring_input.DOCUMENT] = document
+                body = b"{}"
             environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         return ask(self.server, environ)

@@ -76,6 +76,7 @@ def test_the_features_of_few_rows_are_those_of_many_to_the_last_bit(
     layout: str, classes: int, imputers: dict[str, Any]
 ) -> None:
     reader, transformer = fitted(layout, classes, imputers)
+    same(reader, transformer, table(ROWS).assign(c=lambda rows: rows["c"].where(rows.index % 9 != 0, "new")))
     frame = table(40)
     for start in range(0, 40, 20):
         same(reader, transformer, frame.iloc[start : start + 20])
