@@ -1,8 +1,8 @@
 """What changes for callers, and for who runs it, between two versions: `score diff`, and the gate of deploys.
 
 A change breaks callers when a request that the old version answers is refused by the new one, or an answer no longer
-has the form, the labels or the keys that it had. All else is told, and breaks nobody. A forecast trained on newer data starts
-later: that is told too, and breaks nobody who asks for periods to come; those that have passed are refused.
+has the form, the labels or the keys that it had. All else is told, and breaks nobody. A forecast trained on newer data
+starts later: that is told too, and breaks nobody who asks for periods to come; those that have passed are refused.
 """
 
 from __future__ import annotations
