@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,10 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(tmp_path_factory: pytest.TempPathFactory, share_environments: Callable[[Path], None]) -> Iterator[Serving]:
     """The hostile model: what the page shows of it is the worst that there is."""
     home = tmp_path_factory.mktemp("home with 'quotes' und \u00e9")
+    share_environments(home / ".forestay")
     source = scoring_models.hostile(home / "outputs")
     folder = generate(source, home / "a {{ folder }} $(x)", home=home / ".forestay").path
     started = Serving(folder, home / ".forestay")
