@@ -130,8 +130,11 @@ def run(
 ) -> AMLResponse:
     """Answer one request. The parameters are the keys of its body."""
     try:
-        if flask.has_request_context() and flask.request.method == "POST":
-            scoring_input.check_body(flask.request.get_data())
+        posted = flask.has_request_context() and flask.request.method == "POST"
+        sent = scoring_input.sent_document(flask.request) if posted else None
+        if sent is not None:  # parsed by wsgi.py, which gives the server an empty one
+            data, Inputs, input_data, ids = (sent.get(key) for key in ("data", "Inputs", "input_data", "ids"))
+            GlobalParameters = sent.get("GlobalParameters")
         quantiles = read_quantiles(GlobalParameters)
         rows, names = reader.read_rows(data, Inputs, input_data, ids)
         return reply(results(predict(reader.to_frame(rows), quantiles), names))
