@@ -49,8 +49,9 @@ def wsgi(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     entry = ModuleType("azureml_inference_server_http.server.entry")
     entry.app = Server()  # type: ignore[attr-defined]
     names = ("azureml_inference_server_http", "azureml_inference_server_http.server", "gunicorn", "gunicorn.util")
-    stand_ins = {**{name: ModuleType(name) for name in names}, entry.__name__: entry}
-    stand_ins["gunicorn"].util = stand_ins["gunicorn.util"]  # type: ignore[attr-defined]
+    stand_ins: dict[str, Any] = {**{name: ModuleType(name) for name in names}, entry.__name__: entry}
+    stand_ins["scoring_input"] = None  # as in a folder that has none
+    stand_ins["gunicorn"].util = stand_ins["gunicorn.util"]
     with mock.patch.dict(sys.modules, stand_ins), mock.patch.dict(os.environ, FORESTAY_AUTH="none"):
         spec.loader.exec_module(module)
     return module
