@@ -20,7 +20,7 @@ from sklearn.feature_selection import r_regression
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
-from forestay_reading import MANY_ROWS
+from forestay_reading import FEW_ROWS, MANY_ROWS
 
 
 class DateParts(TransformerMixin, BaseEstimator):
@@ -169,7 +169,7 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
 
     def transform_words(self, words: np.ndarray) -> np.ndarray:
         """The same of words (n, columns)."""
-        return _looked_up(words, list(self.codes_.values()), np.nan)
+        return _looked_up(words, list(self.codes_.values()), [np.nan] * words.shape[1])
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return self.feature_names_in_
@@ -266,11 +266,10 @@ class TextTargetEncoder(TransformerMixin, BaseEstimator):
         return np.array([f"text_target{position}" for position in range(count)], dtype=object)
 
 
-def _looked_up(words: np.ndarray, tables: Sequence[dict[Any, Any]], otherwise: Any) -> np.ndarray:
-    """Each word (n, k) in the table of its column; `otherwise` for those that are not there."""
-    return np.array(
-        [[table.get(word, otherwise) for word, table in zip(row, tables, strict=True)] for row in words.tolist()]
-    ).reshape(words.shape)
+def _looked_up(words: np.ndarray, tables: Sequence[dict[Any, Any]], otherwise: Sequence[Any]) -> np.ndarray:
+    """Each word (n, k) in the table of its column, or what stands for the words that are not there: (n, k)."""
+    columns = zip(words.T.tolist(), tables, otherwise, strict=True)
+    return np.array([[table.get(word, rest) for word in column] for column, table, rest in columns]).T
 
 
 def _places(categories: np.ndarray) -> dict[Any, int]:
@@ -286,23 +285,25 @@ def _keyed(words: np.ndarray) -> np.ndarray:
 
 
 class OneHot(OneHotEncoder):
-    """scikit-learn's OneHotEncoder, which also takes words (n, columns) of a few rows quickly: see `transform_words`.
+    """scikit-learn's OneHotEncoder, which also takes words (n, columns) quickly: see `transform_words`.
 
-    It must treat unknown categories as `infrequent_if_exist`, and give float32.
+    It must treat unknown categories as `infrequent_if_exist`, and give sparse float32.
     """
 
-    def transform_words(self, words: np.ndarray) -> np.ndarray:
-        """What `transform` gives, dense."""
+    def transform_words(self, words: np.ndarray) -> np.ndarray | csr_matrix:
+        """What `transform` gives, of few rows dense."""
         if not hasattr(self, "tables_"):
             self.tables_ = self._tables()
         tables, unknown, width = self.tables_
-        out = np.zeros((len(words), width), dtype=np.float32)
-        for row, cells in enumerate(_keyed(words).tolist()):
-            for word, table, rest in zip(cells, tables, unknown, strict=True):
-                place = table.get(word, rest)
-                if place >= 0:
-                    out[row, place] = 1.0
-        return out
+        places = _looked_up(_keyed(words), tables, unknown)
+        rows, columns = np.nonzero(places >= 0)
+        if len(words) <= FEW_ROWS:
+            out = np.zeros((len(words), width), dtype=np.float32)
+            out[rows, places[rows, columns]] = 1.0
+            return out
+        starts = np.concatenate([[0], np.cumsum((places >= 0).sum(axis=1))])
+        ones = np.ones(len(rows), dtype=np.float32)
+        return csr_matrix((ones, places[rows, columns], starts), shape=(len(words), width))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the tables, which are made when they are needed."""
@@ -359,9 +360,10 @@ class HashOneHot(TransformerMixin, BaseEstimator):
             blocks.append(hashed[places])
         return csr_matrix(hstack(blocks))
 
-    def transform_words(self, words: np.ndarray) -> np.ndarray:
-        """The same of words (n, columns), dense."""
-        return np.asarray(self.transform(words).toarray())
+    def transform_words(self, words: np.ndarray) -> np.ndarray | csr_matrix:
+        """The same of words (n, columns), of few rows dense."""
+        hashed = self.transform(words)
+        return np.asarray(hashed.toarray()) if len(words) <= FEW_ROWS else hashed
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         names = getattr(self, "feature_names_in_", [f"x{place}" for place in range(self.n_features_in_)])
@@ -369,13 +371,13 @@ class HashOneHot(TransformerMixin, BaseEstimator):
 
 
 class MeanTarget(TargetEncoder):
-    """scikit-learn's TargetEncoder, which also takes words (n, columns) of few rows quickly: see `transform_words`."""
+    """scikit-learn's TargetEncoder, which also takes words (n, columns) quickly: see `transform_words`."""
 
     def transform_words(self, words: np.ndarray) -> np.ndarray:
         """What `transform` gives."""
         if not hasattr(self, "tables_"):
             self.tables_ = [_places(categories) for categories in self.categories_]
-        places = _looked_up(_keyed(words), self.tables_, -1)
+        places = _looked_up(_keyed(words), self.tables_, [-1] * words.shape[1])
         means = np.atleast_1d(self.target_mean_)
         each = len(self.encodings_) // len(self.categories_)
         out = np.empty((len(words), len(self.encodings_)))

@@ -155,11 +155,12 @@ def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[i
 
 
 def _probabilities(estimator: Any, X: Any) -> np.ndarray:
-    """An estimator's probabilities; of few rows by LightGBM's booster itself, which its wrapper costs more than."""
+    """An estimator's probabilities; LightGBM's by its booster itself, since the wrapper costs half as much again."""
     own = type(estimator).__name__ == "LGBMClassifier" and not callable(estimator.objective)
-    if not own or not isinstance(X, np.ndarray) or len(X) > FEW_ROWS:
+    if not own or not isinstance(X, np.ndarray):
         return np.asarray(estimator.predict_proba(X))
-    found = np.asarray(estimator.booster_.predict(X))
+    threads = 1 if len(X) <= FEW_ROWS else estimator.n_jobs or 0
+    found = np.asarray(estimator.booster_.predict(X, num_threads=threads))
     return found if found.ndim > 1 else np.column_stack([1.0 - found, found])
 
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 NUMBERS = ("numeric", "boolean")
 MANY_ROWS = 1_000
-# Up to so many rows a served pipeline works cell by cell; pandas is faster for more.
+# A frame of no more rows is read cell by cell, and answered by one thread: to start more takes longer.
 FEW_ROWS = 32
 TRUE_WORDS = ("true", "yes", "1", "1.0")
 FALSE_WORDS = ("false", "no", "0", "0.0")
@@ -95,36 +95,51 @@ _READERS = {
 }
 
 
-def _number_cells(column: np.ndarray) -> np.ndarray | None:
+def _number_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     """Numbers as `_numbers` reads them; None where there is a cell that only pandas can read."""
-    if not all(type(value) in _PLAIN for value in column):
-        return None
-    numbers = np.array([np.nan if value is None or value is pd.NA else float(value) for value in column])
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    if not _is_array(column, "fi"):
+        if not set(map(type, column)) <= _PLAIN:
+            return None
+        column = [np.nan if value is pd.NA else value for value in column]
+    numbers = np.asarray(column, dtype="float64")
+    finite = np.isfinite(numbers)
+    return numbers if finite.all() else np.where(finite, numbers, np.nan)
 
 
-def _truth_cells(column: np.ndarray) -> np.ndarray:
+def _truth_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray:
+    if set(map(type, column)) <= _TRUTHS:
+        return np.array(column, dtype="float64")
     words = [str(category_text(value)).lower() for value in column]
     return np.array([1.0 if word in TRUE_WORDS else 0.0 if word in FALSE_WORDS else np.nan for word in words])
 
 
-def _word_cells(column: np.ndarray) -> list[Any]:
+def _word_cells(column: Sequence[Any] | np.ndarray) -> list[Any]:
+    if set(map(type, column)) == {str}:
+        return list(column)
     return [category_text(value) for value in column]
 
 
-def _text_cells(column: np.ndarray) -> list[Any]:
+def _text_cells(column: Sequence[Any] | np.ndarray) -> list[Any]:
     return ["" if word != word else word for word in _word_cells(column)]
 
 
-def _date_cells(column: Sequence[Any]) -> np.ndarray | None:
+def _date_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     """Times without a zone as datetime64[us]; None where there is a cell that only pandas can read."""
-    if not all(type(value) in _TIMES for value in column):
+    if _is_array(column, "M"):
+        return np.asarray(column, dtype="datetime64[us]")
+    if not set(map(type, column)) <= _TIMES:
         return None
     return np.array([None if value is pd.NaT else value for value in column], dtype="datetime64[us]")
 
 
-_PLAIN = (float, int, bool, type(None), type(pd.NA))
-_TIMES = (dt.datetime, type(None), type(pd.NaT))
+def _is_array(column: Any, kinds: str) -> bool:
+    """Whether a column's cells lie in an array of one of these kinds of numpy's dtypes already."""
+    return isinstance(column, np.ndarray) and column.dtype.kind in kinds
+
+
+_PLAIN = frozenset({float, int, bool, type(None), type(pd.NA)})
+_TRUTHS = frozenset({bool, type(None)})
+_TIMES = frozenset({dt.datetime, type(None), type(pd.NaT)})
 _CELL_READERS: dict[str, Callable[[Any], Any]] = {
     "numeric": _number_cells,
     "boolean": _truth_cells,
@@ -135,7 +150,7 @@ _CELL_READERS: dict[str, Callable[[Any], Any]] = {
 
 
 class Cells:
-    """A few typed rows, column by column; a frame of them costs more than the model.
+    """Typed rows, column by column; a frame of them costs more than the model.
 
     Parameters
     ----------
@@ -171,6 +186,11 @@ class Cells:
         return pd.Series(column, index=self.index, dtype="object" if isinstance(column, list) else column.dtype)
 
 
+def row_count(rows: pd.DataFrame | Mapping[str, Any]) -> int:
+    """How many rows there are in a frame, or in columns."""
+    return len(rows) if isinstance(rows, pd.DataFrame) else len(next(iter(rows.values())))
+
+
 class InputFrame(TransformerMixin, BaseEstimator):
     """Picks the model's columns from a raw frame and gives each its type.
 
@@ -200,13 +220,16 @@ class InputFrame(TransformerMixin, BaseEstimator):
         return pd.DataFrame(read, index=X.index, copy=False)
 
     def cells(self, X: pd.DataFrame | Mapping[str, list[Any]]) -> Cells:
-        """What `transform` gives, for few rows: of a frame, which is read once, or of columns as lists of cells."""
+        """What `transform` gives, without a frame: of few rows as a frame, or of any number as columns.
+
+        A column is a list of cells, or an array of numbers or of datetime64.
+        """
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame):
             index: pd.Index = X.index
             columns: dict[str, Any] = dict(zip(X.columns, X.to_numpy(dtype=object).T, strict=True))
         else:
-            index, columns = pd.RangeIndex(len(next(iter(X.values())))), dict(X)
+            index, columns = pd.RangeIndex(row_count(X)), dict(X)
         absent = [name for name, _ in self.columns if name not in columns]
         if absent:
             raise ValueError(f"columns are missing: {absent}")

@@ -8,7 +8,7 @@ loadable: a change of an attribute's meaning needs a new class name.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from threadpoolctl import ThreadpoolController
 
-from forestay_reading import FEW_ROWS, Cells
+from forestay_reading import FEW_ROWS, Cells, row_count
 
 
 def _imputed(imputer: SimpleImputer, values: np.ndarray) -> np.ndarray:
@@ -91,38 +91,48 @@ class Side(FeatureUnion):
 class ServedPipeline(Pipeline):
     """scikit-learn's Pipeline of an InputFrame, features that take Cells, and a model; of these a model may do both.
 
-    Few rows, as a server gets them, go through plain Python and one thread: the answers are those of many rows. They
-    may also come as columns, `{name: [cell, ...]}`, which saves the frame; times are then `datetime` without a zone.
+    Rows as a server gets them, in columns, `{name: [cell, ...]}` or `{name: array}`, and a few rows of a frame, go
+    through plain Python and numpy: the answers are those that scikit-learn's Pipeline of the same steps gives. Times in
+    columns are `datetime` or datetime64 without a zone.
 
     Attributes
     ----------
-    few_rows: up to so many rows may come as columns.
+    takes_columns: tells a server that rows may come as columns.
     """
 
-    few_rows = FEW_ROWS
+    takes_columns = True
 
-    def features(self, X: pd.DataFrame) -> Any:
-        """What the model of a few rows is given."""
+    def plain(self) -> Pipeline:
+        """scikit-learn's own Pipeline of the same steps."""
+        return Pipeline(self.steps)
+
+    def features(self, X: pd.DataFrame | Mapping[str, Any]) -> Any:
+        """What the model is given of rows that take the quick way."""
         rows: Any = self.steps[0][1].cells(X)
         for _, step in self.steps[1:-1]:
-            rows = X if isinstance(step, str) else step.transform(rows)
+            if not isinstance(step, str):  # passthrough
+                rows = step.transform(rows)
         return rows
 
-    def _few(self, X: Any, answer: str) -> Any:
+    def _quickly(self, X: Any, answer: str) -> Any:
+        rows = self.features(X)
+        model_answer = getattr(self.steps[-1][1], answer)
+        if row_count(X) > FEW_ROWS:
+            return model_answer(rows)
         with _threads().limit(limits=1, user_api="openmp"):
-            return getattr(self.steps[-1][1], answer)(self.features(X))
+            return model_answer(rows)
 
     def _quick(self, X: Any) -> bool:
         return isinstance(X, dict) or (isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique)
 
     def predict(self, X: Any, **parameters: Any) -> Any:
-        return self._few(X, "predict") if self._quick(X) else super().predict(X, **parameters)
+        return self._quickly(X, "predict") if self._quick(X) else super().predict(X, **parameters)
 
     @available_if(  # type: ignore[untyped-decorator]
         lambda self: hasattr(self.steps[-1][1], "predict_proba")
     )
     def predict_proba(self, X: Any, **parameters: Any) -> Any:
-        return self._few(X, "predict_proba") if self._quick(X) else super().predict_proba(X, **parameters)
+        return self._quickly(X, "predict_proba") if self._quick(X) else super().predict_proba(X, **parameters)
 
 
 @functools.cache

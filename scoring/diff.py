@@ -1,7 +1,8 @@
 """What changes for callers, and for who runs it, between two versions: `score diff`, and the gate of deploys.
 
 A change breaks callers when a request that the old version answers is refused by the new one, or an answer no longer
-has the form, the labels or the keys that it had. All else is told, and breaks nobody.
+has the form, the labels or the keys that it had. All else is told, and breaks nobody. A forecast trained on newer data
+starts later: that is told too, and breaks nobody who asks for periods to come; those that have passed are refused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forestay.errors import ForestayError, InputError, Problem, RunFailed
-from scoring import environment
+from scoring import environment, styles
 from scoring.folder import RECORD, open_folder
 from scoring.schema import ColumnSchema, Label, ModelSchema, ModelSource, read_golden, read_schema
 from scoring.targets import Target
@@ -33,6 +34,7 @@ class Version:
     quantiles: whether a forecast can be asked for quantiles.
     python, packages: what it is served with; versions by canonical name.
     generated: whether it is a scoring folder, whose packages are all that serve it; else they are those known so far.
+    style: the scoring folder's; None where there is none yet.
     """
 
     name: str
@@ -41,6 +43,12 @@ class Version:
     python: str
     packages: dict[str, str]
     generated: bool
+    style: str | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What `method` of a request can be."""
+        return styles.of(self.style, self.schema).methods if self.style else self.schema.methods
 
 
 @dataclass(frozen=True)
@@ -93,20 +101,20 @@ def from_folder(path: Path) -> Version:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot read", where=str(file), fix="generate it again: forestay score generate") from error
-    return _version(f"{folder.model} {folder.version}", schema, folder.path, text, generated=True)
+    return _version(f"{folder.model} {folder.version}", schema, folder.path, text, folder.style)
 
 
 def from_registry(source: ModelSource) -> Version:
     """A registered model version as one side; generating its scoring folder may add packages that load the model."""
     schema = read_schema(source.path)
     text = environment.conda_env(schema)
-    return _version(f"{source.name} {source.version}", schema, source.path, text, generated=False)
+    return _version(f"{source.name} {source.version}", schema, source.path, text, None)
 
 
-def _version(name: str, schema: ModelSchema, outputs: Path, conda_env: str, *, generated: bool) -> Version:
+def _version(name: str, schema: ModelSchema, outputs: Path, conda_env: str, style: str | None) -> Version:
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     quantiles = schema.forecasts and bool(read_golden(outputs).quantiles)
-    return Version(name, schema, quantiles, pins.python, pins.versions(), generated)
+    return Version(name, schema, quantiles, pins.python, pins.versions(), style is not None, style)
 
 
 def read(given: str) -> Version:
@@ -122,6 +130,7 @@ def read(given: str) -> Version:
 def compare(old: Version, new: Version) -> Difference:
     """All that differs, what breaks callers first."""
     found = [
+        *_style(old, new),
         *_task(old, new),
         *_columns(old.schema, new.schema),
         *_labels(old.schema, new.schema),
@@ -164,17 +173,30 @@ def guard(target: Target, endpoint: str, folder: Path, allow_breaking: bool) -> 
 # ---- what is asked and what comes back ----
 
 
+def _style(old: Version, new: Version) -> Iterator[Change]:
+    """Another frame round the model takes other forms of a request; where one side has none, nothing is known of it."""
+    if old.style is None or new.style is None or old.style == new.style:
+        return
+    lost = [
+        form for form in styles.of(old.style, old.schema).forms if form not in styles.of(new.style, new.schema).forms
+    ]
+    if lost:
+        yield Change("style_changed", "style", old.style, new.style, True, f"requests as {', '.join(lost)} are refused")
+    else:
+        yield Change("style_changed", "style", old.style, new.style, False, "requests of the old style are still taken")
+
+
 def _task(old: Version, new: Version) -> Iterator[Change]:
     one, two = old.schema, new.schema
     if one.task != two.task:
         same = one.classifies and two.classifies
         reason = "both answer with one label a row" if same else "the answers have another form"
         yield Change("task_changed", "task", one.task, two.task, not same, reason)
-    for method in one.methods:
-        if method not in two.methods:
+    for method in old.methods:
+        if method not in new.methods:
             yield Change("method_removed", method, method, None, True, "requests with this method are refused")
-    for method in two.methods:
-        if method not in one.methods:
+    for method in new.methods:
+        if method not in old.methods:
             yield Change("method_added", method, None, method, False, "no caller asks for it yet")
     if one.target != two.target:
         sent = one.forecasts
@@ -277,7 +299,13 @@ def _column(old: ColumnSchema, new: ColumnSchema, one: ModelSchema, two: ModelSc
     if not (one.forecasts or two.forecasts) and old.nullable != new.nullable:
         reason = "null is taken as before, and filled as training filled gaps"
         yield Change("nullable_changed", name, old.nullable, new.nullable, False, reason)
-    if (old.minimum, old.maximum) != (new.minimum, new.maximum):
+    if old.nulls and not new.nulls:
+        yield Change("nulls_refused", name, True, False, True, "null is refused: the model takes no missing values")
+    elif new.nulls and not old.nulls:
+        yield Change("nulls_taken", name, False, True, False, "null is taken as a missing value")
+    if name == one.time_column == two.time_column:
+        yield from _start(old, new)
+    elif (old.minimum, old.maximum) != (new.minimum, new.maximum):
         pair = [old.minimum, old.maximum], [new.minimum, new.maximum]
         reason = "the range of the training data is told, not enforced"
         yield Change("range_changed", name, *pair, False, reason)
@@ -285,6 +313,19 @@ def _column(old: ColumnSchema, new: ColumnSchema, one: ModelSchema, two: ModelSc
         reason = "the longest text of the training data is told, not enforced"
         yield Change("max_length_changed", name, old.max_length, new.max_length, False, reason)
     yield from _categories(old, new, name in one.series_columns and name in two.series_columns)
+
+
+def _start(old: ColumnSchema, new: ColumnSchema) -> Iterator[Change]:
+    """The first period after training, from which a forecast's `minimum` is told."""
+    if old.minimum == new.minimum:
+        return
+    if str(old.minimum) < str(new.minimum):  # ISO 8601 is ordered as text
+        reason = (
+            f"training goes further: rows before {new.minimum} are passed over with a target, and refused without one"
+        )
+    else:
+        reason = f"training ends earlier: what is known from {new.minimum} on must be sent, or is forecast over"
+    yield Change("forecast_start_moved", old.name, old.minimum, new.minimum, False, reason)
 
 
 def _categories(old: ColumnSchema, new: ColumnSchema, series: bool) -> Iterator[Change]:

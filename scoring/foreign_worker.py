@@ -25,6 +25,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 
 from automl_jobs.engine import golden
+from scoring import distributions
 
 ALWAYS = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 MOST_CATEGORIES = 50  # a column of more different texts is free text
@@ -399,10 +400,14 @@ def plain(value: Any) -> Any:
 
 
 def packages(imported: set[str], own: list[str]) -> dict[str, str]:
-    """The distributions, with versions, of the modules that were imported, and those that every model needs."""
-    known = importlib.metadata.packages_distributions()
-    tops = {name.partition(".")[0] for name in imported} - set(own) - sys.stdlib_module_names
-    found = {name for top in tops for name in known.get(top, ())} - {"forestay", "skops"}
+    """The distributions, with versions, of the modules that were imported, and those that every model needs.
+
+    Parameters
+    ----------
+    own: names of modules that go with the model.
+    """
+    found = distributions.of_modules(name for name in imported if name.partition(".")[0] not in own)
+    found = {name: version for name, version in found.items() if name not in ("forestay", "skops")}
     return {name: importlib.metadata.version(name) for name in sorted({*ALWAYS, *found})}
 
 

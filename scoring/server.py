@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 HEALTH = ("/", b"Healthy")
 START_SECONDS = 90.0
 ANSWER_SECONDS = 60.0
+# What the README of a scoring folder tells to set; nothing else of our environment reaches a server.
+SETTINGS = ("SCORING_MAX_BODY_BYTES", "SCORING_TIMEOUT_MS")
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b:")
 
 
@@ -120,11 +122,12 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
 
 
 def variables(folder: Path, keys: Mapping[str, str] | None = None) -> dict[str, str]:
-    """All the environment variables of the server: nothing of ours but what the system needs to start a program.
+    """All the environment variables of the server: of ours its SETTINGS and what starts a program, nothing else.
 
     `keys` are the variables that hold the keys to ask callers for; without them everybody is let in.
     """
-    kept = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "TMPDIR", "TZ") if key in os.environ}
+    wanted = ("LD_LIBRARY_PATH", "TMPDIR", "TZ", *SETTINGS)
+    kept = {key: os.environ[key] for key in wanted if key in os.environ}
     return {
         **kept,
         "PATH": os.defpath,

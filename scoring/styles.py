@@ -7,6 +7,7 @@ mlflow    a model in MLflow's format, which managed endpoints take without a scr
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scoring.schema import Golden, ModelSchema
 
 AZUREML, MLFLOW, SIMPLE = "azureml", "mlflow", "simple"
 NAMES = (AZUREML, MLFLOW, SIMPLE)
+PARSER = "msgspec"  # of scoring_input.py
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ def of(name: str, schema: ModelSchema) -> Style:
 
 def needs(style: Style, schema: ModelSchema) -> ModelSchema:
     """The schema with all packages that serving in this style needs."""
-    return mlflow_model.needs(schema) if style.name == MLFLOW else schema
+    if style.name == MLFLOW:
+        return mlflow_model.needs(schema)
+    if style.name == AZUREML and PARSER not in schema.packages:  # where another trainer's packages were not traced
+        return schema.model_copy(update={"packages": {**schema.packages, PARSER: importlib.metadata.version(PARSER)}})
+    return schema
 
 
 def place(style: Style, name: str) -> str:

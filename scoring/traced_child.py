@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from scoring import distributions
+
 SERVERS = frozenset({"azureml_inference_server_http", "flask", "inference_schema", "werkzeug"})
 
 
@@ -66,26 +68,6 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None
 
 
-def _distributions(names: set[str], ours: tuple[Path, ...]) -> dict[str, str]:
-    """Version by name of the installed distributions that imported modules came from."""
-    owners = importlib.metadata.packages_distributions()
-    found: dict[str, str] = {}
-    for name in names:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file is None or any(Path(file).is_relative_to(place) for place in ours):
-            continue
-        candidates = set(owners.get(name.partition(".")[0], ()))
-        if len(candidates) > 1:  # a namespace that several share, or one package under two names: whose file is it?
-            candidates = {one for one in candidates if _owns(one, Path(file))}
-        found.update({one: importlib.metadata.version(one) for one in candidates})
-    return found
-
-
-def _owns(distribution: str, file: Path) -> bool:
-    files = importlib.metadata.files(distribution) or ()
-    return any(one.name == file.name and Path(str(one.locate())) == file for one in files)
-
-
 def main(question: Path) -> None:
     asked = json.loads(question.read_bytes())
     folder, model = Path(asked["folder"]), Path(os.environ["AZUREML_MODEL_DIR"])
@@ -98,9 +80,9 @@ def main(question: Path) -> None:
     module = importlib.import_module("score")
     module.init()
     answer = module.run(**asked["request"])
-    distributions = _distributions(set(sys.modules) - before, (folder, model))
+    found = distributions.of_modules(set(sys.modules) - before, (folder, model))
     text = repr((answer.arguments, answer.named)) if isinstance(answer, _Anything) else repr(answer)
-    out.write(json.dumps({"distributions": distributions, "answer": text}))
+    out.write(json.dumps({"distributions": found, "answer": text}))
 
 
 if __name__ == "__main__":

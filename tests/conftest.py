@@ -43,6 +43,20 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return home, served.bank(home, place)
 
 
+@pytest.fixture(scope="session")
+def share_environments(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Lets a `.forestay` folder have its environments and locks in one place with others: each is made once a run."""
+    place = tmp_path_factory.mktemp("environments")
+
+    def share(home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        for name in ("envs", "locks"):
+            (place / name).mkdir(exist_ok=True)
+            (home / name).symlink_to(place / name)
+
+    return share
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is the current one and holds its own .forestay."""

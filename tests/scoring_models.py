@@ -329,7 +329,7 @@ def conversions() -> Path:
 
 def keep_lock(outputs: Path, home: Path) -> None:
     """Put small locks where the resolver would keep them, and what tracing would find: generate() needs no network."""
-    from scoring import environment, imports, safe
+    from scoring import environment, imports, safe, styles
     from scoring.schema import read_schema
 
     home.mkdir(parents=True, exist_ok=True)
@@ -342,12 +342,13 @@ def keep_lock(outputs: Path, home: Path) -> None:
         traced = imports.kept_path(served, home)
         traced.parent.mkdir(parents=True, exist_ok=True)
         _write_json(traced, packages)
-        found = environment.conda_env(served)
-        pins = environment.read_pins(found, "conda_env.yaml")
-        lines = [f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n" for name, version in pins.versions().items()]
-        path = environment.lock_path(pins, home)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(sorted(lines)), encoding="utf-8")
+        for style in (styles.AZUREML, styles.SIMPLE) if not schema.forecasts else (styles.AZUREML,):
+            needed = styles.needs(styles.of(style, schema), served)
+            pins = environment.read_pins(environment.conda_env(needed), "conda_env.yaml")
+            lines = [f"{name}=={found} \\\n    --hash=sha256:{'0' * 64}\n" for name, found in pins.versions().items()]
+            path = environment.lock_path(pins, home)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(sorted(lines)), encoding="utf-8")
 
 
 def load_score(model_folder: Path, style: str = "azureml", version: str = "1") -> ModuleType:

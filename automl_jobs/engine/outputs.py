@@ -160,8 +160,12 @@ def own_packages(schema: dict[str, Any]) -> set[str]:
 
 
 def golden_document(problem: Packable, model: Any) -> dict[str, Any]:
-    """golden.json: the problem's golden rows, and what the fitted model says of them in this process."""
+    """golden.json: the problem's golden rows, and what the fitted model says of them in this process.
+
+    A served pipeline's own way of answering is what they prove; they come from scikit-learn's.
+    """
     frame = problem.golden_frame()
+    model = model.plain() if hasattr(model, "plain") else model
     predictions = [_plain(value) for value in model.predict(frame)]
     probabilities = None if problem.classes is None else model.predict_proba(frame).tolist()
     return {

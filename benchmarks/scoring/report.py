@@ -82,6 +82,11 @@ def bars(cells: Sequence[Cell]) -> list[tuple[str, float, str, bool]]:
          own.cpu_ms < plain.cpu_ms),
         ("one row as served, p50 ms", ours.p50_ms, f"< {ROW_MS:g}", ours.p50_ms < ROW_MS),
     ]  # fmt: skip
+    for count in (100, 1_000):
+        others = [found[name, count, 1].cpu_ms for name in asked if (name, count, 1) in found]
+        if others and (servers.OURS, count, 1) in found:
+            share = found[servers.OURS, count, 1].cpu_ms / min(others)
+            rows.append((f"{count:,} rows, CPU: of the quickest peer", share, "< 1", share < 1))
     if (MLFLOW, 1_000, 1) in found:
         for clients in (1, 8):
             ratio = found[servers.OURS, 1_000, clients].rate / found[MLFLOW, 1_000, clients].rate

@@ -1,8 +1,11 @@
-"""From the body of a request to the frame that the model was trained on; score.py beside this file uses it.
+"""From the body of a request to the columns that the model was trained on; score.py beside this file uses it.
 
 Values are converted here and not by the server: it would turn "false" into true, 3.7 into 3 and a renamed column into
 a wrong answer without a word. What does not fit is a BadRequest, which lists every problem with its row and column.
 All names come from `model_schema.json`, none stands in code.
+
+Everything is tried the quick way first: a plain body by a quick parser, a column's values all at once. What that does
+not take, faulty or only unusual, is looked at again piece by piece, which tells what is wrong.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import operator
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -49,11 +52,73 @@ def find_model_folder(script: Path) -> Path:
     raise FileNotFoundError(f"no model_schema.json in {root} (AZUREML_MODEL_DIR) or one level below")
 
 
-# ---- what is beside the rows ----
+# ---- the body ----
+
+DOCUMENT = "forestay.document"  # where wsgi.py leaves what plain_document() gave it
+ESCAPED_SIGNS = re.compile(rb"\\u00(?:3a|5b|7b)", re.IGNORECASE)
+
+
+def plain_document(body: bytes) -> dict[str, Any] | None:
+    """The document of a body that is plain, else None: one that must be looked at closer, by a slower parser.
+
+    A plain one is JSON in UTF-8 to the letter, without NaN or a number beyond all bounds; it has the keys of a request
+    and no other, none twice, and nothing nested in its rows. The parser says nothing of repeated keys. But each key is
+    one colon, each object and each list one bracket: with a key repeated, or more nested, the text has more of them
+    than the document.
+    """
+    try:
+        document = msgspec.json.decode(body)
+    except (ValueError, RecursionError):  # its DecodeError is a ValueError, as is Unicode's
+        return None
+    if not isinstance(document, dict) or not document.keys() <= KEYS:
+        return None
+    keys, brackets = 0, 0
+    for part in parts(document):
+        brackets += 1
+        keys += len(part) if isinstance(part, dict) else 0
+    colons_left = body.count(b":") - keys
+    brackets_left = body.count(b"{") + body.count(b"[") - brackets
+    if not colons_left and not brackets_left:
+        return document
+    if ESCAPED_SIGNS.search(body):
+        return None
+    text = "".join(texts(document))
+    in_text = text.count(":"), text.count("{") + text.count("[")
+    return document if (colons_left, brackets_left) == in_text else None
+
+
+def parts(document: dict[str, Any]) -> Iterator[dict[str, Any] | list[Any]]:
+    """The objects and lists of a request, without what may be nested in a row or an id."""
+    yield document
+    for part in document.values():
+        inner = part.values() if isinstance(part, dict) else ()
+        for value in (part, *inner):
+            if isinstance(value, (dict, list)):
+                yield value
+            if isinstance(value, list):
+                yield from (row for row in value if isinstance(row, (dict, list)))
+
+
+def texts(document: dict[str, Any]) -> Iterator[str]:
+    """All keys and all values of a request that are text."""
+    for part in parts(document):
+        yield from (value for value in part if isinstance(value, str))
+        if isinstance(part, dict):
+            yield from (value for value in part.values() if isinstance(value, str))
+
+
+def sent_document(request: Any) -> dict[str, Any] | None:
+    """The document of a request (flask's) where wsgi.py has parsed it; else None, once the body is checked."""
+    document: dict[str, Any] | None = request.environ.get(DOCUMENT)
+    if document is None:
+        check_body(request.get_data())
+    return document
 
 
 def check_body(body: bytes) -> None:
     """Refuse what the server drops silently before it calls run(): unknown top-level keys and repeated ones."""
+    if plain_document(body) is not None:
+        return
     try:
         sent = json.loads(body, object_pairs_hook=unique_keys)
     except RecursionError:  # the server's own parser goes a little deeper
@@ -77,6 +142,9 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+# ---- what is beside the rows ----
+
+
 def read_method(parameters: Any, methods: tuple[str, ...], *more: str) -> str:
     """GlobalParameters -> the method to call; the first of `methods` where none is named. `more` keys may be there."""
     if parameters is None:
@@ -86,7 +154,8 @@ def read_method(parameters: Any, methods: tuple[str, ...], *more: str) -> str:
         raise BadRequest("bad_parameters", f'"GlobalParameters" is an object and takes {" and ".join(keys)}')
     method = parameters.get("method", methods[0])
     if method not in methods:
-        raise BadRequest("bad_method", f"method must be one of {', '.join(methods)}, not {shown(method)}")
+        told = shown(method) if isinstance(method, str) else kind(method)
+        raise BadRequest("bad_method", f"method must be one of {', '.join(methods)}, not {told}")
     return str(method)
 
 
@@ -116,10 +185,10 @@ class RequestReader:
     columns: those that the model uses. A forecast's target is one of them: a row that has it is recent history.
     required: names that every row must have; what is not known ahead may be left out of a forecast's rows.
     ignored: names that may be sent and have no effect: identifiers, constants.
-    few_rows: up to so many rows are handed on as columns, `{name: [value, ...]}`; for models that say they take them.
+    takes_columns: whether rows are handed on as columns, `{name: values}`, and not in a frame; for models that say so.
     """
 
-    few_rows = 0
+    takes_columns = False
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.target = schema["target"]
@@ -162,53 +231,36 @@ class RequestReader:
     def to_frame(self, rows: list[Any]) -> Any:
         """Rows as parsed from JSON -> a frame with the model's columns in the model's order and types.
 
-        Of few rows it is the columns alone, as lists of values, where the model takes them.
+        Where the model takes them it is the columns alone: each an array of numbers or times, or a list of values.
         """
+        details: list[dict[str, Any]] = []
+        found: dict[str, Any] = {}
+        for column, values in zip(self.columns, self.taken_apart(rows), strict=True):
+            quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
+            cells = quick(values, column)
+            if cells is None:
+                cells = read_cells(values, column, details)
+            found[column["name"]] = cells
+        if details:
+            raise bad_rows(details)
+        if self.takes_columns:
+            return found
+        arrays = {column["name"]: to_array(found[column["name"]], column) for column in self.columns}
+        return pd.DataFrame(arrays, copy=False)
+
+    def taken_apart(self, rows: list[Any]) -> list[list[Any]]:
+        """The values of each column. Raises BadRequest for rows whose columns are not the model's."""
+        names = [column["name"] for column in self.columns]
+        try:
+            columns = [[row[name] for row in rows] for name in names]
+            if set(map(len, rows)) == {len(names)}:
+                return columns
+        except (KeyError, TypeError):  # a column is missing, or a row is no object
+            pass
         details = self.misfits(rows)
         if details:
             raise bad_rows(details)
-        few = len(rows) <= self.few_rows
-        whole_columns = {} if few else self.whole_columns(rows)
-        arrays: dict[str, Any] = {}
-        for column in self.columns:
-            name = column["name"]
-            convert, to_array = CONVERTERS.get(column["type"], TEXT)
-            cells = []
-            if name in whole_columns:
-                arrays[name] = whole_columns[name]
-                continue
-            for number, row in enumerate(rows):
-                value = row.get(name)
-                try:
-                    if value is not None:
-                        value = convert(value, column)
-                    elif not column.get("nulls", True):  # else the model fills gaps as it did in training
-                        raise ValueError("must not be null: the model takes no missing values")
-                except ValueError as error:
-                    details.append(problem(number, name, str(error)))
-                    if len(details) == MAX_PROBLEMS:
-                        raise bad_rows(details) from None
-                cells.append(value)
-            if not details:
-                arrays[name] = cells if few else to_array(cells, column)
-        if details:
-            raise bad_rows(details)
-        return arrays if few else pd.DataFrame(arrays)
-
-    def whole_columns(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """The columns that can be read at once, each as an array; the others need a look at every value."""
-        names = [column["name"] for column in self.columns]
-        if self.forecasts or len(names) == 1:
-            columns: Any = [[row.get(name) for row in rows] for name in names]
-        else:
-            columns = zip(*map(operator.itemgetter(*names), rows), strict=True)
-        found = {}
-        for column, values in zip(self.columns, columns, strict=True):
-            quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
-            whole = quick(list(values), column)
-            if whole is not None:
-                found[column["name"]] = whole
-        return found
+        return [[row.get(name) for row in rows] for name in names]
 
     def misfits(self, rows: list[Any]) -> list[dict[str, Any]]:
         """Rows whose columns are not the model's: missing ones, unknown ones; order does not matter."""
@@ -292,6 +344,39 @@ def check_ids(ids: Any, rows: int) -> None:
 # ---- from a JSON value to a cell ----
 
 
+def read_cells(values: list[Any], column: dict[str, Any], details: list[dict[str, Any]]) -> list[Any]:
+    """A column's values, each looked at by itself; what does not fit is added to `details`.
+
+    Raises BadRequest when these are as many as an answer lists.
+    """
+    read: Callable[..., Any] = READERS.get(column["type"], read_text)
+    cells = []
+    for number, value in enumerate(values):
+        try:
+            if value is not None:
+                value = read(value, column)
+            elif not column.get("nulls", True):  # else the model fills gaps as it did in training
+                raise ValueError("must not be null: the model takes no missing values")
+        except ValueError as error:
+            details.append(problem(number, column["name"], str(error)))
+            if len(details) == MAX_PROBLEMS:
+                raise bad_rows(details) from None
+        cells.append(value)
+    return cells
+
+
+def to_array(cells: Any, column: dict[str, Any]) -> Any:
+    """A column of a frame: the type that a column of such values had in training."""
+    if isinstance(cells, np.ndarray):
+        return cells
+    if column["type"] == "numeric":
+        whole = column.get("integer") and None not in cells
+        return np.array(cells, dtype=np.int64 if whole else np.float64)  # null becomes NaN
+    if column["type"] == "datetime":
+        return np.array(cells, dtype="datetime64[us]")
+    return pd.array(cells, dtype="boolean" if column["type"] == "boolean" else "str")
+
+
 def sample_value(column: dict[str, Any]) -> Any:
     """A value that the column could hold: the schema's own sample, or one made from it."""
     if column.get("sample") is not None:
@@ -333,20 +418,10 @@ def read_number(value: Any, column: dict[str, Any]) -> int | float:
     return value
 
 
-def number_array(cells: list[Any], column: dict[str, Any]) -> Any:
-    if column.get("integer") and None not in cells:
-        return np.array(cells, dtype=np.int64)
-    return np.array([math.nan if cell is None else cell for cell in cells], dtype=np.float64)
-
-
 def read_boolean(value: Any, _: dict[str, Any]) -> bool:
     if type(value) is not bool:
         raise ValueError(f"must be true or false, not {kind(value)}")
     return value
-
-
-def boolean_array(cells: list[Any], _: dict[str, Any]) -> Any:
-    return pd.array(cells, dtype="boolean")
 
 
 ISO_TIME = re.compile(
@@ -371,10 +446,6 @@ def read_time(value: Any, _: dict[str, Any]) -> dt.datetime:
     return time.replace(microsecond=int((fraction or ".0")[1:7].ljust(6, "0")))
 
 
-def time_array(cells: list[Any], _: dict[str, Any]) -> Any:
-    return np.array(cells, dtype="datetime64[us]")
-
-
 def read_text(value: Any, _: dict[str, Any]) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {kind(value)}")
@@ -388,8 +459,11 @@ def read_text(value: Any, _: dict[str, Any]) -> str:
     return value
 
 
-def text_array(cells: list[Any], _: dict[str, Any]) -> Any:
-    return pd.array(cells, dtype="str")
+READERS: Mapping[str, Callable[..., Any]] = {
+    "numeric": read_number,
+    "boolean": read_boolean,
+    "datetime": read_time,
+}
 
 
 # ---- a whole column at once: None where a value needs a look of its own, and perhaps a message ----
@@ -404,58 +478,56 @@ def quick_numbers(values: list[Any], column: dict[str, Any]) -> Any:
             return np.array(values, dtype=np.int64)
         except OverflowError:
             return None
-    if not kinds <= ({float, int, type(None)} if column.get("nulls", True) else {float, int}):
+    if not kinds <= known_kinds({float, int}, column):
         return None
-    if int in kinds and any(type(value) is int and not -(2**53) <= value <= 2**53 for value in values):
+    try:
+        numbers = np.array(values, dtype=np.float64)  # null becomes NaN
+    except OverflowError:
         return None
-    numbers = np.array(values, dtype=np.float64)  # null becomes NaN
-    sent = numbers[~np.isnan(numbers)]
-    # NaN may also have been sent as such, which is refused.
-    if len(sent) + values.count(None) != len(values) or (len(sent) and not np.abs(sent).max() <= MAX_NUMBER):
-        return None
-    return numbers
+    # Whole numbers beyond this are not all of them doubles. NaN is not below anything, and may have been sent as such.
+    sent = numbers if type(None) not in kinds else numbers[[value is not None for value in values]]
+    most = EXACT if int in kinds else MAX_NUMBER
+    return numbers if (np.abs(sent) <= most).all() else None
 
 
 def quick_booleans(values: list[Any], column: dict[str, Any]) -> Any:
-    return boolean_array(values, column) if set(map(type, values)) == {bool} else None
+    return values if set(map(type, values)) <= known_kinds({bool}, column) else None
 
 
 def quick_times(values: list[Any], _: dict[str, Any]) -> Any:
-    """Days without a time of day; numpy reads the same calendar."""
-    if set(map(type, values)) != {str} or not all(map(ISO_DAY.fullmatch, values)):
+    """Times without a zone; numpy reads the same calendar."""
+    if set(map(type, values)) != {str} or not all(map(PLAIN_TIME.fullmatch, values)):
         return None
     try:
-        times = np.array(values, dtype="datetime64[D]")
+        times = np.array(values, dtype="datetime64[us]")
     except ValueError:  # as 30 February
         return None
-    return times.astype("datetime64[us]") if times.min() >= FIRST_DAY else None
+    return times if times.min() >= FIRST_DAY else None
 
 
 def quick_texts(values: list[Any], column: dict[str, Any]) -> Any:
-    kinds = set(map(type, values))
-    if not kinds <= ({str, type(None)} if column.get("nulls", True) else {str}):
+    if not set(map(type, values)) <= known_kinds({str}, column):
         return None
     try:
         for value in set(values) - {None}:  # a category stands in many rows and is looked at once
             read_text(value, column)
     except ValueError:
         return None
-    return text_array(values, column)
+    return values
 
 
-ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+def known_kinds(kinds: set[type], column: dict[str, Any]) -> set[type]:
+    """The types that a column's values may have; null's is one of them where the model takes it."""
+    return {*kinds, type(None)} if column.get("nulls", True) else kinds
+
+
+EXACT = 2.0**53
+PLAIN_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)?", re.ASCII)
 FIRST_DAY = np.datetime64("0001-01-01")  # of Python's calendar
 QUICK: Mapping[str, Callable[..., Any]] = {
     "numeric": quick_numbers,
     "boolean": quick_booleans,
     "datetime": quick_times,
-}
-Converter = tuple[Callable[..., Any], Callable[..., Any]]
-TEXT: Converter = (read_text, text_array)
-CONVERTERS: Mapping[str, Converter] = {
-    "numeric": (read_number, number_array),
-    "boolean": (read_boolean, boolean_array),
-    "datetime": (read_time, time_array),
 }
 
 

@@ -9,7 +9,8 @@ not UTF-8, nested too deep, or with a number of a thousand digits. Every refusal
     {"error": {"code": ..., "message": ..., "details": [...]}}
 
 and every answer names its request in x-request-id, under which the log tells more. The largest body in bytes is the
-environment variable SCORING_MAX_BODY_BYTES. `GET /openapi.json` gives the interface as it lies in this folder.
+environment variable SCORING_MAX_BODY_BYTES. `GET /openapi.json` gives the interface as it lies in this folder. What
+gunicorn itself can't read as a request gets the same form; its header `Server: gunicorn`, without a version, is fixed.
 
 Callers show one of two keys, `Authorization: Bearer KEY`; the environment variables FORESTAY_KEY_PRIMARY and
 FORESTAY_KEY_SECONDARY hold them, so that one can be changed while callers use the other. Only `GET /`, which says
@@ -32,9 +33,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import gunicorn.util
 from azureml_inference_server_http.server.entry import app as inference_server
 
-MAX_BODY_BYTES = int(os.environ.get("SCORING_MAX_BODY_BYTES") or 32 * 2**20)
+try:
+    import scoring_input  # type: ignore[import-not-found,unused-ignore]
+except ModuleNotFoundError:  # a folder whose score.py reads the body by itself
+    scoring_input = None
+
 MAX_NESTING = 16  # a request needs four levels; an ignored column may hold anything
 LONG_NUMBER = re.compile(rb"[0-9]{1000}")  # Python converts at most 4,300 digits
 PIECE = 2**16  # bytes looked at together
@@ -44,7 +50,14 @@ SHORTEST_KEY = 16  # characters
 
 REQUEST_ID = re.compile(r"[!-~]{1,100}")
 HIDDEN = frozenset({"server", "x-ms-server-version"})
-CODES = {400: "bad_body", 404: "not_found", 405: "method_not_allowed", 415: "not_json", 431: "header_too_long"}
+CODES = {
+    400: "bad_body",
+    404: "not_found",
+    405: "method_not_allowed",
+    414: "address_too_long",
+    415: "not_json",
+    431: "header_too_long",
+}
 BRACKETS = bytes.maketrans(b"{}", b"[]")
 NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b"[]{}")
 
@@ -61,7 +74,10 @@ class Refused(Exception):
 
 
 class Guard:
-    """A WSGI application around the inference server; `keys` are digests, and None lets everybody in."""
+    """A WSGI application around the inference server; `keys` are digests, and None lets everybody in.
+
+    Where scoring_input.py lies beside, score.py takes plain documents parsed, from the request's environment.
+    """
 
     def __init__(
         self,
@@ -111,7 +127,12 @@ class Guard:
             if method != "POST":
                 raise Refused(405, CODES[405], "POST is what this address takes", [("Allow", "POST, OPTIONS")])
             body = self.read_body(environ)
-            check_text(body)
+            document = scoring_input.plain_document(body) if scoring_input else None
+            if document is None:
+                check_text(body)
+            else:
+                environ[scoring_input.DOCUMENT] = document
+                body = b"{}"
             environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         return ask(self.server, environ)
@@ -237,4 +258,26 @@ def openapi() -> bytes:
     return (Path(__file__).parent / "openapi.json").read_bytes()
 
 
-app = Guard(inference_server, MAX_BODY_BYTES, openapi(), read_keys(os.environ))
+def max_body_bytes() -> int:
+    given = os.environ.get("SCORING_MAX_BODY_BYTES") or str(32 * 2**20)
+    if not (given.isascii() and given.isdigit() and int(given)):
+        raise ValueError(f"SCORING_MAX_BODY_BYTES must be a whole number of bytes above 0, not {given!r}")
+    return int(given)
+
+
+def answer_unreadable(client: Any, status: int, reason: str, message: str) -> None:
+    """What gunicorn sends where it can't make a request of what it got; it has logged why."""
+    request_id = str(uuid.uuid4())
+    told = message or f"the service failed; its log says more about request {request_id}"
+    code = "internal" if status == 500 else "bad_request" if status == 400 else CODES.get(status, "refused")
+    body = error(code, told)
+    logger.info("request %s refused: %s", request_id, message)
+    headers = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(client, headers.encode() + body)
+
+
+gunicorn.util.write_error = answer_unreadable  # its own is a page in HTML, and it offers no other way
+app = Guard(inference_server, max_body_bytes(), openapi(), read_keys(os.environ))

@@ -300,20 +300,23 @@ BEFORE_RUN = {
     "a body that ends early": (ENDED, 400, "bad_body"),
     "another method": (b"GET /score?data=[1] HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
     "no such address": (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    "no HTTP at all": (b"\x16\x03\x01 <b>\r\n\r\n", 400, "bad_request"),
+    "an endless header": (b"GET / HTTP/1.1\r\nx: " + b"x" * 10_000 + b"\r\n\r\n", 431, "header_too_long"),
 }
 
 
-def test_what_fails_before_run_is_refused_in_one_form(home: Path, proven: Path, tmp_path: Path) -> None:
+def test_what_fails_before_run_is_refused_in_one_form(
+    home: Path, proven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Over a real connection, from a folder whose path gunicorn's own options would split."""
     folder = tmp_path / "a, b"
     shutil.copytree(proven, folder)
-    wsgi = (folder / "wsgi.py").read_text()
-    (folder / "wsgi.py").write_text(wsgi.replace("MAX_BODY_BYTES = int", "MAX_BODY_BYTES = 2**20 - 1 or int"))
     lock = (folder / "requirements.lock").read_text()
     made = environment.ensure(
         lock, environment.read_pins((folder / "conda_env.yaml").read_text(), "").python, home, print
     )
     (tmp_path / "work").mkdir()
+    monkeypatch.setenv("SCORING_MAX_BODY_BYTES", str(2**20 - 1))
     running = server.start(
         made.python, folder, server.listen(), log=tmp_path / "log", work=tmp_path / "work", tag="forestay:wsgi"
     )
@@ -329,6 +332,9 @@ def test_what_fails_before_run_is_refused_in_one_form(home: Path, proven: Path, 
             assert json.loads(body)["error"]["code"] == code, what
             assert b"x-request-id: " in head, what
             assert b"Traceback" not in got, what
+            assert b"<html" not in got, what
+            told = [line for line in head.lower().split(b"\r\n") if line.startswith(b"server:")]
+            assert told in ([], [b"server: gunicorn"]), what  # no version
         sample = json.loads((folder / "sample_request.json").read_text())
         answer = server.post(running.url, {**sample, "ids": ["a"]})
         assert answer.json["ids"] == ["a"]

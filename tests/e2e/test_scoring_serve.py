@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from scoring import server
 from scoring.generate import generate
@@ -58,9 +61,10 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(tmp_path_factory: pytest.TempPathFactory, share_environments: Callable[[Path], None]) -> Iterator[Serving]:
     """The hostile model: what the page shows of it is the worst that there is."""
     home = tmp_path_factory.mktemp("home with 'quotes' und \u00e9")
+    share_environments(home / ".forestay")
     source = scoring_models.hostile(home / "outputs")
     folder = generate(source, home / "a {{ folder }} $(x)", home=home / ".forestay").path
     started = Serving(folder, home / ".forestay")
@@ -81,6 +85,47 @@ def test_the_page_holds_names_as_data_and_asks_nobody_else(serving: Serving) -> 
     assert "default-src 'none'" in page
     assert re.findall(r"https?://", page.replace(block[1], "")) == []
     assert not list(serving.folder.rglob("tryit*")), "the page must not get into an image"
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+QUIET = ["disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update"]
+QUIET += ["no-sandbox", "disable-sync"]
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine")
+def test_a_person_fills_in_the_form_and_sees_what_comes_back(serving: Serving, tmp_path: Path) -> None:
+    number, *_ = scoring_models.HOSTILE_COLUMNS.values()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=CHROMIUM, args=[f"--{flag}" for flag in QUIET], headless=True
+        )
+        page = browser.pages[0]
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda problem: said.append(str(problem)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.goto(f"{serving.url}/docs")
+        answer, status = page.get_by_label("Answer"), page.get_by_role("status")
+
+        def send(value: str) -> tuple[str, Any]:
+            page.get_by_label(number, exact=True).fill(value)
+            sent = json.loads(page.get_by_label("Request").input_value())["data"][0][number]
+            assert json.dumps(sent).strip('"') == value
+            page.get_by_role("button", name="Send").click()
+            expect(answer).not_to_be_empty()
+            return status.inner_text()[:3], json.loads(answer.inner_text())
+
+        code, good = send("0.25")
+        assert (code, list(good)) == ("200", ["Results"])
+        assert good["Results"][0] in scoring_models.HOSTILE_LABELS
+        assert said == []
+        code, bad = send("a quarter")
+        expect(page.get_by_label(number, exact=True)).to_have_attribute("aria-invalid", "true")
+        [detail] = bad["error"]["details"]
+        assert (code, detail["row"], detail["column"]) == ("400", 0, number)
+        assert detail["problem"] == "must be a number, not text"
+        assert send("-1")[0] == "200"
+        browser.close()
 
 
 @pytest.mark.slow

@@ -70,6 +70,7 @@ def test_bars_tell_what_is_met() -> None:
         cells += [cell(servers.OURS, 1_000, clients, 20, 60), cell(report.MLFLOW, 1_000, clients, 40, 40 + clients)]
     found = {what: met for what, _, _, met in report.bars(cells)}
     assert found.pop("one row, CPU: of the quickest peer") is False
+    assert found.pop("1,000 rows, CPU: of the quickest peer") is True
     assert found.pop("1,000 rows, 8 client(s): requests a second, of MLflow's") is False
     assert len(found) == 5
     assert all(value is False for what, value in found.items() if "1,000 rows" in what)

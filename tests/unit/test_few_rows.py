@@ -76,6 +76,7 @@ def test_the_features_of_few_rows_are_those_of_many_to_the_last_bit(
     layout: str, classes: int, imputers: dict[str, Any]
 ) -> None:
     reader, transformer = fitted(layout, classes, imputers)
+    same(reader, transformer, table(ROWS).assign(c=lambda rows: rows["c"].where(rows.index % 9 != 0, "new")))
     frame = table(40)
     for start in range(0, 40, 20):
         same(reader, transformer, frame.iloc[start : start + 20])
@@ -166,11 +167,14 @@ def test_columns_are_answered_as_the_frame_of_them_is() -> None:
     model = LabelledClassifier(LGBMClassifier(n_estimators=5, verbose=-1).fit(features_of, labels), ["a", "b"], [0, 1])
     served = ServedPipeline([("input", reader), ("features", transformer), ("model", model)])
     plain = Pipeline(served.steps)
-    frame = table(20)
-    columns: dict[str, list[Any]] = {name: [None if pd.isna(x) else x for x in frame[name]] for name in frame}
-    columns["d"] = [value.to_pydatetime() for value in frame["d"]]
-    np.testing.assert_array_equal(served.predict_proba(columns), plain.predict_proba(frame))
-    assert served.predict(columns).tolist() == plain.predict(frame).tolist()
+    for rows in (20, ROWS):
+        frame = table(rows)
+        columns: dict[str, Any] = {name: [None if pd.isna(x) else x for x in frame[name]] for name in frame}
+        columns["d"] = [value.to_pydatetime() for value in frame["d"]]
+        np.testing.assert_array_equal(served.predict_proba(columns), plain.predict_proba(frame))
+        assert served.predict(columns).tolist() == plain.predict(frame).tolist()
+        columns |= {name: frame[name].to_numpy() for name in ("n", "m", "d")}
+        np.testing.assert_array_equal(served.predict_proba(columns), plain.predict_proba(frame))
     nothing = {name: [None] for name in frame}
     np.testing.assert_array_equal(served.predict_proba(nothing), plain.predict_proba(pd.DataFrame(nothing)))
     with pytest.raises(ValueError, match="columns are missing"):

@@ -169,6 +169,47 @@ def test_verdicts_on_forecasts(sales: Version) -> None:
     assert (change.what, change.breaking) == ("quantiles_removed", True)
 
 
+def test_a_forecast_that_starts_later_is_told_with_what_callers_see(sales: Version) -> None:
+    assert sales.schema.time_column
+    earlier = edited(
+        sales, column(sales.schema.time_column, minimum="2020-01-01T00:00:00", maximum="2020-01-07T00:00:00")
+    )
+    [later] = diff.compare(earlier, sales).changes
+    assert (later.what, later.name, later.breaking) == ("forecast_start_moved", sales.schema.time_column, False)
+    assert "passed over with a target, and refused without one" in later.reason
+    assert str(later.new) in later.reason
+    [back] = diff.compare(sales, earlier).changes
+    assert (back.old, back.new) == (later.new, later.old)
+    assert "must be sent" in back.reason
+
+
+def test_nulls_that_are_refused_from_now_on_break_callers(version: Version) -> None:
+    strict = edited(version, column("balance", nulls=False))
+    [refused] = diff.compare(version, strict).changes
+    assert (refused.what, refused.name, refused.breaking) == ("nulls_refused", "balance", True)
+    [taken] = diff.compare(strict, version).changes
+    assert (taken.what, taken.breaking) == ("nulls_taken", False)
+
+
+def test_styles_are_compared_by_the_requests_they_take(version: Version, tmp_path: Path) -> None:
+    full, simple, mlflow = (replace(version, style=style) for style in ("azureml", "simple", "mlflow"))
+    expected = [
+        (full, simple, True, "requests as Inputs, input_data are refused"),
+        (simple, full, False, "requests of the old style are still taken"),
+        (full, mlflow, True, "requests as data, Inputs, input_data are refused"),
+        (mlflow, full, True, "requests as no_code are refused"),
+    ]
+    for old, new, breaking, reason in expected:
+        [change] = [one for one in diff.compare(old, new).changes if one.what == "style_changed"]
+        assert (change.breaking, change.reason) == (breaking, reason)
+    methods = [(one.what, one.name, one.breaking) for one in diff.compare(full, simple).breaking]
+    assert ("method_removed", "predict_proba", True) in methods
+    assert diff.compare(version, simple).changes[0].what == "method_removed"
+    arrays = diff.from_registry(scoring_models.plain_arrays(tmp_path))
+    named = replace(arrays, style="azureml")
+    assert diff.compare(replace(arrays, style="simple"), named).breaking[0].reason == "requests as array are refused"
+
+
 def test_environments_are_told_and_break_nobody(version: Version) -> None:
     packages = {**version.packages, "numpy": "1.0", "left": "2"}
     del packages["pandas"]

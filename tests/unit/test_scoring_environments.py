@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from forestay.cli import main
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import advisories, conda, container, environment, imports, proofs
+from scoring import advisories, conda, container, environment, imports, proofs, styles
 from scoring.generate import generate
 from scoring.prune import prune
 from scoring.schema import read_golden, read_schema
@@ -136,6 +136,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def keep_azure_lock(home: Path, source: Model, tmp_path: Path) -> None:
     found = conda.read(AZURE, "")
     schema = read_schema(source.path).model_copy(update={"python": found.python, "packages": found.packages})
+    schema = styles.needs(styles.of(styles.AZUREML, schema), schema)
     path = environment.lock_path(environment.read_pins(environment.conda_env(schema), ""), home)
     path.parent.mkdir(parents=True)
     path.write_text("numpy==1.23.5 \\\n    --hash=sha256:00\n")
@@ -151,6 +152,7 @@ def test_a_folder_pins_what_the_conda_file_says(bank: Model, tmp_path: Path) -> 
     assert pins.python == "3.10.14"
     assert pins.versions()["scikit-learn"] == "1.5.1"
     assert pins.versions()["inference-schema"] == "1.8"
+    assert pins.versions()["msgspec"] == importlib.metadata.version("msgspec")
     assert read_schema(made.path / "model").python == "3.10.14"
     assert any("openssl" in line for line in said)
     assert any("packages.example.org" in line and "hunter2" not in line for line in said)

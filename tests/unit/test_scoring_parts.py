@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -325,10 +324,15 @@ def test_nothing_that_answers_is_an_outside_error() -> None:
     assert not server.is_healthy(url)
 
 
-def test_the_server_gets_nothing_of_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_gets_its_settings_and_nothing_else_of_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "AZURE_CLIENT_SECRET", "GUNICORN_CMD_ARGS", "AML_APP_INSIGHTS_KEY"):
         monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SCORING_MAX_BODY_BYTES", "1000")
+    monkeypatch.setenv("SCORING_TIMEOUT_MS", "500")
     given = server.variables(tmp_path)
+    assert (given.pop("SCORING_MAX_BODY_BYTES"), given.pop("SCORING_TIMEOUT_MS")) == ("1000", "500")
     assert set(given) <= {
         "PATH", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "AML_APP_ROOT", "AZUREML_ENTRY_SCRIPT", "AZUREML_MODEL_DIR",
         "FORESTAY_AUTH",
@@ -360,28 +364,22 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_child_ends_with_its_killed_parent(tmp_path: Path) -> None:
-    tag = f"forestay:test:bound:{os.getpid()}"
-    program = (
-        "import os, subprocess, sys; from pathlib import Path; from scoring import process;"
-        "process.start([sys.executable, '-c', 'import time; time.sleep(60)', sys.argv[1]], environment=os.environ,"
-        " folder=Path('/'), output=subprocess.DEVNULL); sys.stdin.read()"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", program, tag], stdin=subprocess.PIPE)
-
-    def children() -> list[int]:
-        """Those that have become the program: its command line starts with python -c, the binder's does not."""
-        return [one.pid for one in background.tagged(tag) if one.pid != parent.pid and one.cmdline()[1] == "-c"]
-
-    try:
-        wait_for(lambda: len(children()) == 1)
-        parent.send_signal(signal.SIGKILL)
-        parent.wait()
-        wait_for(lambda: children() == [])
-    finally:
-        parent.kill()
-        parent.wait()
-        for left in background.tagged(tag):
-            left.kill()
+    program = """
+import os, sys
+from pathlib import Path
+from scoring import process
+words = "import time; print('started', flush=True); time.sleep(60); print('outlived it', flush=True)"
+process.start([sys.executable, "-c", words], environment=os.environ, folder=Path("/"), output=sys.stdout.buffer)
+sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        try:
+            assert parent.stdout.readline() == b"started\n"
+        finally:
+            parent.kill()
+        # The end of what the child can write is the child's end.
+        assert parent.stdout.read() == b""
 
 
 def test_an_environment_that_does_not_run_is_said(tmp_path: Path) -> None:

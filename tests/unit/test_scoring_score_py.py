@@ -235,6 +235,91 @@ def test_a_wrong_form_is_refused(score: ModuleType, sent: dict[str, Any], code: 
     assert answer.json["error"]["code"] == code
 
 
+PLAIN = [
+    b'{"data": [{"a": 1}]}',
+    b' {"Inputs": {"data": [{"a": 1}, {}]}, "GlobalParameters": {"method": "predict"}, "ids": ["a", 1]}',
+    b'{"input_data": {"columns": ["a:[", "b"], "index": [0], "data": [["10:30", "\\n{"]]}}',
+    b'{"data": [{"a": "10:30 [x] {y}"}, {"b:c": "\\u00e9 \\\\"}]}',
+    b'{"data": [1, "x:", null], "ids": 3}',
+    b"{}",
+]
+OTHER = [
+    b'{"data": [{"a": 1, "a": 2}]}',
+    b'{"data": [], "data": []}',
+    b'{"data": [{"a": "x:", "a": "y"}]}',
+    b'{"data": [{"a": "\\u003a", "a": 2}]}',
+    b'{"data": [{"a": "\\u007B", "b": {}}]}',
+    b'{"data": [{"a": [1]}]}',
+    b'{"data": [{"a": {}}]}',
+    b'{"data": [{"a": "]", "b": []}]}',
+    b'{"data": [[[1]]]}',
+    b'{"GlobalParameters": {"method": {"a": []}}}',
+    b'{"data": [NaN]}',
+    b'{"data": [1e400]}',
+    b'{"data": ["\\ud800"]}',
+    b'{"data": ["\xff"]}',
+    b'{"data": [' + b"9" * 5000 + b"]}",
+    b'{"more": 1}',
+    b"[1]",
+    b"",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", PLAIN)
+def test_a_plain_body_is_read_as_any_parser_reads_it(score: ModuleType, body: bytes) -> None:
+    assert score.scoring_input.plain_document(body) == json.loads(body)
+    score.scoring_input.check_body(body)
+
+
+@pytest.mark.parametrize("body", OTHER)
+def test_another_body_is_left_to_a_closer_look(score: ModuleType, body: bytes) -> None:
+    assert score.scoring_input.plain_document(body) is None
+
+
+PAIRS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet='a:[{"\\é', max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.lists(st.tuples(st.sampled_from(["a", "b", ":"]), inner), max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def written(value: Any, escaped: bool) -> str:
+    """JSON, in which a list of pairs is an object that may have a key twice."""
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return "{" + ", ".join(f"{json.dumps(key)}: {written(inner, escaped)}" for key, inner in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(written(inner, escaped) for inner in value) + "]"
+    text = json.dumps(value, ensure_ascii=escaped)
+    return text.replace(":", "\\u003a").replace("[", "\\u005B") if escaped and isinstance(value, str) else text
+
+
+@settings(max_examples=300, deadline=None)
+@given(key=st.sampled_from(["data", "Inputs", "input_data"]), value=PAIRS, twice=st.booleans(), escaped=st.booleans())
+def test_what_the_quick_parser_takes_is_what_the_strict_one_takes(
+    score: ModuleType, key: str, value: Any, twice: bool, escaped: bool
+) -> None:
+    text = f'{{"{key}": {written(value, escaped)}' + (f', "{key}": 1' if twice else "") + "}"
+    found = score.scoring_input.plain_document(text.encode())
+    if found is not None:
+        assert found == json.loads(text, object_pairs_hook=score.scoring_input.unique_keys)
+
+
+def test_a_parsed_document_is_answered_as_its_text_is(score: ModuleType, row: dict[str, Any]) -> None:
+    body = json.dumps({"Inputs": {"data": [row]}, "ids": ["a"], "GlobalParameters": {"method": "predict"}}).encode()
+    request = mock.Mock(method="POST", environ={}, get_data=lambda: body)
+    with mock.patch.object(score, "flask", mock.Mock(request=request)):
+        plain = score.run(**json.loads(body))
+        request.environ[score.scoring_input.DOCUMENT] = json.loads(body)
+        assert score.run().body == plain.body
+        assert plain.json["ids"] == ["a"]
+        request.environ = {}
+        request.get_data = lambda: b'{"data": [], "data": []}'
+        assert score.run(data=[]).json["error"]["code"] == "repeated_key"
+
+
 def test_repeated_keys_are_refused(score: ModuleType) -> None:
     with pytest.raises(score.scoring_input.BadRequest, match="stands twice"):
         json.loads('{"data": [{"age": 1, "age": 2}]}', object_pairs_hook=score.scoring_input.unique_keys)
@@ -451,6 +536,7 @@ ODD = [
     "2024-01-31",
     "0000-01-01",
 ]
+ODD += ["2024-01-31T24:00:00", "2024-01-31T10:60:00", "2024-01-31T10:00:60", "2023-02-29T10:00:00"]
 ODD += ["2024-02-30", "2024-01-31T10:00:00+02:00", "é", "\ud800", "x" * 100_001, [1], {}]
 
 
@@ -460,14 +546,15 @@ ODD += ["2024-02-30", "2024-01-31T10:00:00+02:00", "é", "\ud800", "x" * 100_001
 def test_a_whole_column_is_read_as_its_cells_are(score: ModuleType, kind: str, data: st.DataObject) -> None:
     """Many rows are read column by column: the same frame, or the same problems."""
     scoring_input = score.scoring_input
-    usual = {"numeric": [1.5, 2, None, -0.0], "integer": [1, 2], "boolean": [True, False], "datetime": ["2024-01-31"]}
+    usual = {"numeric": [1.5, 2, None, -0.0], "integer": [1, 2], "boolean": [True, False, None]}
+    usual["datetime"] = ["2024-01-31", "2024-02-29T23:59:59", "1970-01-01T00:00:00.5", "0001-01-01T00:00:00.000001"]
     values = st.sampled_from(usual.get(kind, ["a", "b"])) | st.sampled_from([None, *ODD])
     nulls = data.draw(st.booleans())
     column = {"name": "c", "type": "numeric" if kind == "integer" else kind, "used": True, "nulls": nulls}
     column["integer"] = kind == "integer"
     reader = scoring_input.RequestReader({"target": "y", "task": "regression", "columns": [column]})
-    few = data.draw(st.integers(0, 1))
-    cells = data.draw(st.lists(st.sampled_from(usual.get(kind, ["a", "b"])) if few else values, min_size=1, max_size=6))
+    odd = data.draw(st.booleans())
+    cells = data.draw(st.lists(values if odd else st.sampled_from(usual.get(kind, ["a", "b"])), min_size=1, max_size=6))
     rows = [{"c": cell} for cell in cells]
 
     def read() -> Any:

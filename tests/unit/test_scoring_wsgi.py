@@ -48,8 +48,10 @@ def wsgi(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     entry = ModuleType("azureml_inference_server_http.server.entry")
     entry.app = Server()  # type: ignore[attr-defined]
-    names = ("azureml_inference_server_http", "azureml_inference_server_http.server")
-    stand_ins = {**{name: ModuleType(name) for name in names}, entry.__name__: entry}
+    names = ("azureml_inference_server_http", "azureml_inference_server_http.server", "gunicorn", "gunicorn.util")
+    stand_ins: dict[str, Any] = {**{name: ModuleType(name) for name in names}, entry.__name__: entry}
+    stand_ins["scoring_input"] = None  # as in a folder that has none
+    stand_ins["gunicorn"].util = stand_ins["gunicorn.util"]
     with mock.patch.dict(sys.modules, stand_ins), mock.patch.dict(os.environ, FORESTAY_AUTH="none"):
         spec.loader.exec_module(module)
     return module
@@ -309,3 +311,55 @@ def test_keys_leave_the_environment_and_one_is_enough(wsgi: ModuleType) -> None:
     assert len(wsgi.read_keys(environ)) == 1
     assert environ == {"OTHER": "x"}
     assert wsgi.read_keys({"FORESTAY_AUTH": "none"}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (400, "Invalid Method 'é'", "bad_request"),
+        (431, "Error parsing headers", "header_too_long"),
+        (501, "no such coding", "refused"),
+        (500, "", "internal"),
+    ],
+)
+def test_what_gunicorn_can_not_read_is_refused_in_our_form(
+    wsgi: ModuleType, status: int, message: str, code: str
+) -> None:
+    sent = mock.Mock()
+    with mock.patch.object(wsgi.gunicorn.util, "write_nonblock", sent, create=True):
+        wsgi.gunicorn.util.write_error("client", status, "Why", message)
+    client, data = sent.call_args.args
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert (client, lines[0]) == ("client", f"HTTP/1.1 {status} Why")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    assert headers["Content-Type"] == "application/json"
+    assert int(headers["Content-Length"]) == len(body)
+    found = json.loads(body)["error"]
+    assert found["code"] == code
+    assert (message or headers["x-request-id"]) in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "size"), [("", 32 * 2**20), ("1000", 1000), ("0", None), ("-5", None), ("1e6", None)]
+)
+def test_the_largest_body_is_a_setting(
+    wsgi: ModuleType, monkeypatch: pytest.MonkeyPatch, given: str, size: int | None
+) -> None:
+    monkeypatch.setenv("SCORING_MAX_BODY_BYTES", given)
+    if size:
+        assert wsgi.max_body_bytes() == size
+    else:
+        with pytest.raises(ValueError, match="SCORING_MAX_BODY_BYTES must be a whole number"):
+            wsgi.max_body_bytes()
+
+
+def test_a_plain_document_is_handed_on_parsed(ask: Ask, server: Server, wsgi: ModuleType) -> None:
+    reader = mock.Mock(DOCUMENT="parsed", plain_document=lambda body: json.loads(body) if body[:1] == b"{" else None)
+    with mock.patch.object(wsgi, "scoring_input", reader):
+        assert ask(b'{"data": [1]}')[0] == ask(b" {}")[0] == 200
+        assert ask(nested(17).replace(b"{", b" {", 1))[2]["error"]["code"] == "too_deep"
+    plain, other = server.asked
+    assert (plain["parsed"], plain["body"], plain["CONTENT_LENGTH"]) == ({"data": [1]}, b"{}", "2")
+    assert other["body"] == b" {}"
+    assert "parsed" not in other

@@ -53,14 +53,13 @@ def init() -> None:
     """Load the model and predict one row with it, so that a model that can't answer never starts."""
     global model
     for name, expected in SCHEMA["files"].items():
-        with (MODEL_FOLDER / name).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hashlib.sha256((MODEL_FOLDER / name).read_bytes()).hexdigest()  # Python 3.10 has no file_digest
         if found != expected:
             raise RuntimeError(f"{name} is not the file that was recorded: sha256 {found}, not {expected}")
     sys.path.insert(0, str(MODEL_FOLDER))  # the model's own modules lie beside it
     # No type beside these and skops' own is built: the file is refused before.
     model = skops.io.load(MODEL_FOLDER / "model.skops", trusted=SCHEMA["trusted_types"])
-    reader.few_rows = getattr(model, "few_rows", 0)  # how many it takes without a frame
+    reader.takes_columns = getattr(model, "takes_columns", False)  # then no frame is made of rows
     for method in METHODS:
         predict(reader.to_frame([reader.sample_row()]), method)
 
@@ -119,8 +118,11 @@ def run(
 ) -> AMLResponse:
     """Answer one request. The parameters are the keys of its body."""
     try:
-        if flask.has_request_context() and flask.request.method == "POST":
-            scoring_input.check_body(flask.request.get_data())
+        posted = flask.has_request_context() and flask.request.method == "POST"
+        sent = scoring_input.sent_document(flask.request) if posted else None
+        if sent is not None:  # parsed by wsgi.py, which gives the server an empty one
+            data, Inputs, input_data, ids = (sent.get(key) for key in ("data", "Inputs", "input_data", "ids"))
+            GlobalParameters = sent.get("GlobalParameters")
         method = scoring_input.read_method(GlobalParameters, METHODS)
         rows, names = reader.read_rows(data, Inputs, input_data, ids)
         return answer(rows, names, method)
