@@ -138,6 +138,8 @@ class Network(Section):
     ----------
     access: `public`, or `private`: private endpoints, no public address of any service.
     dns_zones: `create` the private zones, or `none` where a policy of the company makes them.
+    zone_links: whether our network is linked to the zones of others (`existing.dnsZones`); `none` where their owner
+        links it, which needs no rights on the zones.
     outbound: of the workspace's managed network: `internet`, or `approved` destinations only.
     approved_hosts: host names that approved-only training may reach; each makes a billed firewall necessary.
     """
@@ -146,6 +148,7 @@ class Network(Section):
     address_space: Range = "10.20.0.0/16"
     subnets: Subnets = Subnets()
     dns_zones: Annotated[str, BeforeValidator(one_of("create", "none"))] = "create"
+    zone_links: Annotated[str, BeforeValidator(one_of("create", "none"))] = "create"
     outbound: Annotated[str, BeforeValidator(one_of("internet", "approved"))] = "internet"
     approved_hosts: Annotated[tuple[Name, ...], AsList] = ()
     provision: Flag = True
@@ -204,25 +207,40 @@ class Storage(Section):
 
 
 class Registry(Section):
-    """The container registry; `retentionDays` is how long manifests without a tag are kept (Premium)."""
+    """The container registry.
+
+    Attributes
+    ----------
+    retention_days: how long manifests without a tag are kept (Premium).
+    zone_redundant: spread over the region's zones; only Premium, and only from its creation on.
+    """
 
     sku: Annotated[str, BeforeValidator(one_of("basic", "standard", "premium"))] = "basic"
     retention_days: Annotated[int, BeforeValidator(between(1, 365))] = 30
+    zone_redundant: Flag = False
+
+    @model_validator(mode="after")
+    def _premium(self) -> Self:
+        if self.zone_redundant and self.sku != "premium":
+            raise refuse(f"is zoneRedundant and {self.sku}", "write sku: premium, or remove zoneRedundant")
+        return self
 
 
 class Encryption(Section):
-    """A customer-managed key for the workspace's metadata, only at its creation, and for its storage account.
+    """A customer-managed key for the workspace's metadata, only at its creation, and for what it stands on.
 
     Attributes
     ----------
     key_vault: where the key is. key: its name. version: the one that the workspace is made with.
-    storage: whether the key encrypts the storage account too, which follows the key when it is rotated.
+    storage, registry: whether the key encrypts these too; both follow the key when it is rotated. A registry takes a
+        key only when it is made, and only as Premium.
     """
 
     key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")]
     key: Annotated[Name, AfterValidator(matching(KEY, "a key's name", "forestay"))]
     version: Annotated[Name, AfterValidator(matching(KEY_VERSION, "a key's version", "0" * 32))]
     storage: Flag = False
+    registry: Flag = False
 
 
 class Principal(Section):
@@ -327,6 +345,11 @@ class StackSettings(Section):
             raise refuse(
                 "is private with a registry that is not Premium: only that has private endpoints",
                 "write forestay:registry: {sku: premium}",
+            )
+        if self.encryption and self.encryption.registry and self.registry.sku != "premium":
+            raise refuse(
+                f"encrypts a {self.registry.sku} registry with a key of yours, which only Premium can",
+                "write forestay:registry: {sku: premium}, or remove encryption.registry",
             )
         _check_existing(self)
         if self.layer == ESTATE and self.services:

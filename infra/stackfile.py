@@ -45,19 +45,31 @@ class Stack:
     ----------
     name: as Pulumi calls it, `dev` or `dev-services`. path: its file.
     settings: what it says. document: the same with places, for later messages.
-    config: the file's `config` as it is written, other providers' keys too, secrets encrypted.
+    file: as it is written: other providers' keys too, secrets encrypted.
     """
 
     name: str
     path: Path
     settings: StackSettings
     document: Document
-    config: Mapping[str, Any]
+    file: Document
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The file's `config`."""
+        found: Mapping[str, Any] = self.file.data["config"]
+        return found
 
     @property
     def names(self) -> naming.Names:
         found = self.settings
         return naming.Names(found.stem, found.environment, found.subscription_id, found.names)
+
+    @property
+    def secrets_provider(self) -> str | None:
+        """What encrypts the stack's secrets, as Pulumi calls it; None leaves it to Pulumi."""
+        found = self.file.data.get("secretsprovider")
+        return str(found) if found else None
 
     def where(self, *path: str) -> str:
         """ "file:line" of a setting, or of the nearest one above it."""
@@ -104,7 +116,7 @@ def check(file: Document, name: str, path: Path) -> Stack:
     if problems:
         raise InputError.of(in_order(problems))
     naming.check_given(settings.names, document.place(("names",)))
-    return Stack(name, path, settings, document, file.data["config"])
+    return Stack(name, path, settings, document, file)
 
 
 def from_pulumi(config: Mapping[str, str], name: str, secret: Collection[str] = ()) -> StackSettings:
