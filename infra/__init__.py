@@ -1,7 +1,7 @@
 """The Azure estate as code: one Pulumi program, one stack file an environment and layer.
 
 settings, services   what a stack file may say (pydantic)
-stackfile            stacks/Pulumi.<env>.yaml -> StackSettings, problems with file:line
+stackfile            stacks/Pulumi.<env>.yaml -> StackSettings, problems with file:line; stackedit changes entries of it
 naming, addresses    Azure's names and ids from stem, environment and subscription
 program              the program: `declare(settings)`; `pulumi up` starts it through __main__
 estate, serving      what each layer declares, out of components
