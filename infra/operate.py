@@ -227,6 +227,17 @@ def destroy(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outco
     return _run(stack, "destroy", declare, say, create=False)
 
 
+def adopt(stack: Stack, resources: list[Any], names: dict[str, str]) -> None:
+    """Take resources over into the state as they are in Azure, see infra.adopt. Raises OutsideError and RunFailed."""
+
+    def work() -> None:
+        _open(stack, None, create=True).import_resources(
+            resources=resources, name_table=names, protect=False, generate_code=False, show_secrets=False
+        )
+
+    _call(stack, work)
+
+
 def outputs(stack: Stack, *, secrets: bool = False) -> dict[str, Any]:
     """The stack's outputs; secrets masked unless asked for."""
     found = _call(stack, lambda: _open(stack, None, create=False).outputs())

@@ -54,7 +54,7 @@ def up(context: click.Context, env: str, yes: bool) -> None:
     from infra import operate
     from infra.program import declare
 
-    _answerable(context, yes)
+    answerable(context, yes)
     stack, _ = _allowed(context, env)
     say = console(context).note
     if not yes:
@@ -62,7 +62,7 @@ def up(context: click.Context, env: str, yes: bool) -> None:
         for line in _outcome_view(before, "would be"):
             say(line)
         if before.steps:
-            _agree(context, f"Change the stack {env}?")
+            agree(context, f"Change the stack {env}?")
     found = operate.up(stack, declare, say)
     console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
 
@@ -95,9 +95,9 @@ def refresh(context: click.Context, env: str, yes: bool) -> None:
     from infra import operate
     from infra.program import declare
 
-    _answerable(context, yes)
+    answerable(context, yes)
     if not yes:
-        _agree(context, f"Write what is there in Azure into the state of {env}?")
+        agree(context, f"Write what is there in Azure into the state of {env}?")
     found = operate.refresh(_stack(env), declare, console(context).note)
     console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
 
@@ -116,14 +116,14 @@ def destroy(context: click.Context, env: str, yes: bool) -> None:
     from infra import operate
     from infra.program import declare
 
-    _answerable(context, yes)
+    answerable(context, yes)
     stack = _stack(env)
     held = [one for one in operate.state(stack) if one.id and not one.external]
     operate.refuse_protected(held, env)
     for line in _losses(held, env):
         console(context).note(line)
     if not yes:
-        _agree(context, f"Destroy the stack {env}?")
+        agree(context, f"Destroy the stack {env}?")
     found = operate.destroy(stack, declare, console(context).note)
     document = {**found.as_dict(), "lost": [one.as_dict() for one in held if one.loss]}
     console(context).emit(document, lambda: _outcome_view(found, ""))
@@ -158,7 +158,7 @@ def _allowed(context: click.Context, env: str) -> tuple[Stack, Plan]:
     return stack, plan
 
 
-def _answerable(context: click.Context, yes: bool) -> None:
+def answerable(context: click.Context, yes: bool) -> None:
     """Before anything is asked or done: without a terminal only `--yes` is an answer. Raises InputError."""
     import sys
 
@@ -166,7 +166,7 @@ def _answerable(context: click.Context, yes: bool) -> None:
         raise InputError("this changes a stack, and nobody can be asked", where="--yes", fix="add --yes")
 
 
-def _agree(context: click.Context, question: str) -> None:
+def agree(context: click.Context, question: str) -> None:
     if not console(context).confirm(question):
         raise Interrupted("nothing was done")
 
