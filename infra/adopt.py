@@ -30,7 +30,7 @@ from infra.values import RESOURCE_ID
 PROVIDERS_API = "2021-04-01"
 # The GUID of a grant comes from the principal's id, which only Azure knows; and a grant is no loss to make.
 MADE_ANEW = (f"{AZURE}authorization:RoleAssignment",)
-_LAST = re.compile(r"/providers/([^/]+)((?:/[^/]+/[^/]+)+)$", re.IGNORECASE)
+_LAST = re.compile(r".*/providers/([^/]+)((?:/[^/]+/[^/]+)+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _renamed(stack: Stack, one: PlannedResource, id_: str) -> Iterable[tuple[str
 
 
 def _kinds(id_: str) -> tuple[str, ...]:
-    match = _LAST.search(id_)
+    match = _LAST.match(id_)
     return (match[1].lower(), *match[2].lower().split("/")[1::2]) if match else tuple(id_.lower().split("/")[1::2])
 
 
@@ -217,7 +217,7 @@ def _place(id_: str) -> str:
 
 def _version(arm: Arm, stack: Stack, id_: str, known: dict[str, str]) -> str:
     """An API version that a resource can be asked with: the newest that is no preview, as the provider lists them."""
-    match = _LAST.search(id_)
+    match = _LAST.match(id_)
     if match is None:
         return PROVIDERS_API  # a resource group
     kind = "/".join(match[2].split("/")[1::2]).lower()
