@@ -205,9 +205,11 @@ def _local(root: Path, stack: Stack, given: str | None) -> Bootstrap:
     notes = ["set PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds the passphrase, and run pulumi in this folder"]
     if others:
         notes.append("the other environments need a place for the team: remove `backend:` before their bootstrap")
-    return Bootstrap(
-        stack.name, backend, PASSPHRASE, files=_files(root, stack, backend, PASSPHRASE), notes=tuple(notes)
-    )
+    for name in (stack.name, f"{stack.name}{SUFFIX}"):
+        _refuse_other_provider(root, name, PASSPHRASE)
+    # A passphrase is what Pulumi takes by itself, and keeps in the stack file as `encryptionsalt`.
+    edit = _edit(root / "Pulumi.yaml", BACKEND, backend)
+    return Bootstrap(stack.name, backend, PASSPHRASE, files=(edit,), notes=tuple(notes))
 
 
 def _files(root: Path, stack: Stack, backend: str | None, provider: str) -> tuple[FileEdit, ...]:
@@ -216,7 +218,7 @@ def _files(root: Path, stack: Stack, backend: str | None, provider: str) -> tupl
     for name in (stack.name, f"{stack.name}{SUFFIX}"):
         path = stack_path(root, name)
         if path.is_file():
-            _refuse_other_provider(path, name, provider)
+            _refuse_other_provider(root, name, provider)
             found.append(_edit(path, PROVIDER, provider))
     if backend:
         found.append(_edit(root / "Pulumi.yaml", BACKEND, backend))
@@ -229,8 +231,11 @@ def _edit(path: Path, key: tuple[str, ...], value: str) -> FileEdit:
     return FileEdit(path, ".".join(key), value, before, after)
 
 
-def _refuse_other_provider(path: Path, name: str, provider: str) -> None:
+def _refuse_other_provider(root: Path, name: str, provider: str) -> None:
     """Secrets that were encrypted by something else would be lost with it. Raises InputError."""
+    path = stack_path(root, name)
+    if not path.is_file():
+        return
     document = parse(stackedit.read(path), str(path), STACK_FILE)
     given = document.data.get("secretsprovider") or (PASSPHRASE if document.data.get("encryptionsalt") else None)
     if given and given != provider:

@@ -95,7 +95,7 @@ KNOWN: tuple[Known, ...] = (
         "Azure restarted the group, which may give it another address",
     ),
     _known("", r".*userAssignedIdentities.*", "identities go in as a list and come out as a map"),
-    _known("", r"(.*\.)?(etag|eTag|systemData.*|provisioningState)", "Azure's own bookkeeping"),
+    _known("", r"(.*\.)?(etag|eTag|systemData(\..*)?|provisioningState)", "Azure's own bookkeeping"),
     _known("", r'tags(\.|\[")hidden-.*', "the portal links resources by such tags"),
 )
 

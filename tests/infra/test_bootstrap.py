@@ -186,7 +186,8 @@ def test_a_passphrase_is_for_development_alone(project: Path, capsys: pytest.Cap
     code, out, err = run(capsys, "--env", "dev", "--local", "--yes")
     assert code == 0, err
     assert (project / ".forestay" / "state").is_dir()
-    assert stackfile.load(project, "dev").secrets_provider == "passphrase"
+    changed = {path for path, text in texts(project).items() if text != before[path]}
+    assert changed == {str(project / "Pulumi.yaml")}
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" in out
     code, _, err = run(capsys, "--env", "prod", "--plan")
     assert code == 2
