@@ -22,6 +22,7 @@ CLASS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 # the image refuses every caller.
 KEY_VARIABLES = {"primary": "FORESTAY_KEY_PRIMARY", "secondary": "FORESTAY_KEY_SECONDARY"}
 AUTH_VARIABLE, NO_AUTH = "FORESTAY_AUTH", "none"
+SECRET_VARIABLE = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY)$", re.IGNORECASE)
 OURS = (*KEY_VARIABLES.values(), AUTH_VARIABLE)
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
 
@@ -115,6 +116,13 @@ class Service(Section):
         taken = next((name for name in OURS if name in self.environment), None)
         if taken:
             raise refuse(f"sets {taken} in its environment, which auth and keys set", "remove it; write auth or keys")
+        secret = next((name for name in self.environment if SECRET_VARIABLE.search(name)), None)
+        if secret:
+            raise refuse(
+                "looks like a secret in clear: whoever may look at the container may read it",
+                "take it out of git, change it, and let the model read it from the key vault with its identity",
+                ("environment", secret),
+            )
         if self.auth == "anonymous" and self.keys is not None:
             raise refuse("has keys and auth: anonymous", "remove one of the two")
         if self.target == "aks" and self.front != "none":

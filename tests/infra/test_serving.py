@@ -264,7 +264,7 @@ def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
 @pytest.mark.parametrize(
     ("stack", "service", "told"),
     [
-        ("prod-services", {"target": "aci", "public": True}, "in a private network"),
+        ("prod-services", {"target": "aci", "public": True}, "is public in a private network"),
         ("test-services", {"target": "aci", "front": "traffic_manager"}, "only leads to public addresses"),
         ("test-services", {"target": "aci", "front": "application_gateway", **TLS}, "without an address"),
         ("test-services", {"target": "aci", "tls": "gateway", **TLS}, "which is for AKS"),
@@ -278,7 +278,7 @@ def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
         (
             "test-services",
             {"target": "aci", "front": "application_gateway", "address": "10.20.3.10", **TLS},
-            "no network for it",
+            "there is no network for it",
         ),
     ],
 )
