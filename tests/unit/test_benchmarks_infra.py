@@ -24,6 +24,6 @@ def test_the_table_says_what_a_further_model_costs() -> None:
 
 
 def test_the_peer_imports_what_it_is_told_to() -> None:
-    code = infra_plan.importing(["resources"]) + "\nimport sys\nprint('pulumi_azure_native.resources' in sys.modules)"
+    code = infra_plan.importing(["resources:ResourceGroup"]) + "\nprint(ResourceGroup.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    assert done.stdout == "ResourceGroup\n"
