@@ -186,8 +186,8 @@ def _unfold(file: Document, name: str) -> tuple[Document, list[Problem]]:
                 fix = f"write {PROJECT}:{shown(key)}" if key in keys(StackSettings) else f"write {PROJECT}:NAME"
                 problems.append(Problem(file.place(("config", key)), f"`{shown(key)}` has no namespace", fix))
             if SECRET_NAME.search(setting) and isinstance(value, str | int):
-                place = file.place(("config", key))
-                problems.append(Problem(place, f"`{shown(key)}` is a secret in clear", _encrypt(key)))
+                told = f"`{shown(key)}` is a secret in clear"
+                problems.append(Problem(file.place(("config", key)), told, _encrypt(key)))
             continue  # another provider's own configuration
         elif setting in (*PROVIDER_KEYS.values(), "environment"):
             right = next((full for full, short in PROVIDER_KEYS.items() if short == setting), None)
