@@ -76,6 +76,9 @@ bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 bench-automl: setup-dev ## train against FLAML, AutoGluon and others (hours; goes on where it was stopped)
 	$(BIN)/python -m benchmarks.automl
 
+bench-infra: setup-dev ## a plan over 10 to 200 served models; writes benchmarks/INFRA.md
+	$(BIN)/python -m benchmarks.infra_growth
+
 bench-memory: setup-dev ## memory and time of jobs on up to a million rows; writes benchmarks/MEMORY.md
 	$(BIN)/python -m benchmarks.memory
 

@@ -8,10 +8,16 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import azure_requests, generate, job_list, start_up
+from benchmarks import azure_requests, generate, infra_plan, job_list, start_up
 from benchmarks.harness import Measured
 
-SUBJECTS = {"start_up": start_up, "job_list": job_list, "generate": generate, "azure": azure_requests}
+SUBJECTS = {
+    "start_up": start_up,
+    "job_list": job_list,
+    "generate": generate,
+    "azure": azure_requests,
+    "infra_plan": infra_plan,
+}
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

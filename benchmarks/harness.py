@@ -35,10 +35,12 @@ class Measured:
         return self.seconds / self.peer_seconds
 
 
-def timed(command: Sequence[str], env: dict[str, str], codes: tuple[int, ...]) -> float:
+def timed(command: Sequence[str], env: dict[str, str], codes: tuple[int, ...], cwd: Path | None = None) -> float:
     """Seconds of one run. Raises RuntimeError when it ends with another code than one of `codes`."""
     started = time.perf_counter()
-    done = subprocess.run(command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        command, env=env, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     seconds = time.perf_counter() - started
     if done.returncode not in codes:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
@@ -53,6 +55,7 @@ def compare(
     bound: float,
     *,
     home: Path | None = None,
+    cwd: Path | None = None,
     codes: tuple[int, ...] = (0,),
     runs: int = RUNS,
 ) -> Measured:
@@ -63,8 +66,8 @@ def compare(
         env["FORESTAY_HOME"] = str(home)
     ours, theirs = [], []
     for number in range(runs + 1):
-        mine = timed(command, env, codes)
-        other = timed(peer_command, env, (0,))
+        mine = timed(command, env, codes, cwd)
+        other = timed(peer_command, env, (0,), cwd)
         if number:
             ours.append(mine)
             theirs.append(other)

@@ -38,6 +38,8 @@ TREE: dict[str, Entry] = {
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
             "plan": Lazy("forestay.commands.infra:plan", "What a stack would make, cost and allow; no login."),
+            "bootstrap": Lazy("forestay.commands.infra_state:bootstrap", "Make the place of the team's state."),
+            "import": Lazy("forestay.commands.infra_state:import_", "Take over what is there already."),
             "preview": Lazy("forestay.commands.infra_operate:preview", "What `up` would change; changes nothing."),
             "up": Lazy("forestay.commands.infra_operate:up", "Make the stack what its file says."),
             "outputs": Lazy("forestay.commands.infra_operate:outputs", "The stack's outputs."),

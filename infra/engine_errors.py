@@ -5,7 +5,9 @@ Pulumi tells of failures in prose. The texts are those of its CLI 3.x and of Azu
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,16 +51,10 @@ KNOWN: tuple[Known, ...] = (
         "set PULUMI_CONFIG_PASSPHRASE_FILE to a file that holds it",
     ),
     _known(
-        r"currently locked by \d+ lock.*?(?:created by (?P<who>[^\n]+))|Another update is currently in progress",
+        r"currently locked(?: by \d+ lock.*?created by (?P<lock>[^\n]+))?|Another update is currently in progress",
         OutsideError,
-        "the stack is locked by another run{who}",
-        "wait until it ends; when its process is gone, `pulumi cancel --stack {env}` takes the lock away",
-    ),
-    _known(
-        r"stack is currently locked",
-        OutsideError,
-        "the stack is locked by another run",
-        "wait until it ends; when its process is gone, `pulumi cancel --stack {env}` takes the lock away",
+        "",  # said by _locked
+        "",
     ),
     _known(
         r"no stack named",
@@ -139,15 +135,10 @@ def explain(text: str, env: str, errors: Sequence[str] = ()) -> ForestayError:
     text: what the CLI wrote. env: the stack. errors: the engine's diagnostics, `NAME: text`, nearest to the cause.
     """
     own = [shortened(error) for error in errors]
-    whole = "\n".join([*own, plain(text)])
-    for known in KNOWN:
-        match = known.pattern.search(whole)
-        if match:
-            groups = {key: value or "" for key, value in match.groupdict().items()}
-            who = f" ({groups['who'].strip()})" if groups.get("who") else ""
-            words = {**groups, "env": env, "who": who}
-            where = next((error.partition(": ")[0] for error in own if known.pattern.search(error)), "")
-            return known.kind(known.message.format(**words), where=where, fix=known.fix.format(**words))
+    for error in (*own, plain(text)):
+        found = recognized(error, env, error.partition(": ")[0] if error in own else "")
+        if found is not None:
+            return found
     first = (
         own[0] if own else next((line for line in plain(text).splitlines() if "error:" in line), "it did not say why")
     )
@@ -155,6 +146,48 @@ def explain(text: str, env: str, errors: Sequence[str] = ()) -> ForestayError:
         f"Pulumi failed: {shortened(first)}",
         fix=f"what was made is in the state; mend the cause and run `forestay infra up --env {env}` again",
     )
+
+
+def recognized(text: str, env: str, where: str = "") -> ForestayError | None:
+    """The error of a refusal that can be explained; None for others. `where` is the resource's name."""
+    for known in KNOWN:
+        match = known.pattern.search(text)
+        if match:
+            words = {**{key: value or "" for key, value in match.groupdict().items()}, "env": env}
+            if "lock" in words:
+                return _locked(words["lock"], env)
+            return known.kind(known.message.format(**words), where=where, fix=known.fix.format(**words))
+    return None
+
+
+def _locked(holder: str, env: str) -> OutsideError:
+    """Who holds the lock; where that was this machine, whether the process is still there.
+
+    The state's locks name their maker: `ada@laptop (pid 4711) at 2026-01-31T10:00:00Z` (pulumi/pkg/backend/diy).
+    """
+    holder = holder.strip()
+    told = f": {holder}" if holder else ""
+    match = re.search(r"@(?P<host>\S+) \(pid (?P<pid>\d+)\)", holder)
+    cancel = f"`pulumi cancel --stack {env}` takes the lock away"
+    if match and match["host"] == socket.gethostname() and not _runs(int(match["pid"])):
+        return OutsideError(
+            f"the stack is locked by a run that is gone{told}; its lock is stale",
+            fix=f"{cancel}; then `forestay infra refresh --env {env}` says what that run had made",
+        )
+    return OutsideError(
+        f"the stack is locked by another run{told}", fix=f"wait until it ends; when its process is gone, {cancel}"
+    )
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine is still there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def plain(text: str) -> str:

@@ -154,12 +154,26 @@ class Links:
         theirs = estate.settings.existing.dns_zones
         if theirs:
             self.zone_ids = {zone: f"{theirs}/providers/Microsoft.Network/privateDnsZones/{zone}" for zone in names}
+            if found.owned and self.settings.zone_links == "create":
+                self.zone_links = self._link(names, found, theirs)
         elif self.settings.dns_zones == "create":
             made = network.Zones("zones", network.ZonesArgs(estate.common, names, found.id))
             self.zone_ids, self.zone_links = made.ids, made.links
         zone = self.zone_ids.get(network.cluster_zone(location))
         if zone is not None:
             estate.scopes["zone aks"] = zone
+
+    def _link(self, names: list[str], found: Reference, theirs: str) -> list[pulumi.Resource]:
+        """Links of our network in the zones of others, in whatever subscription these lie."""
+        from infra.components import network
+
+        place, provider = address(theirs), None
+        if place.subscription.lower() != self.estate.settings.subscription_id.lower():
+            from pulumi_azure_native import Provider
+
+            provider = Provider("zones-subscription", subscription_id=place.subscription)
+        args = network.ZonesArgs(self.estate.common, names, found.id, place.group, provider)
+        return network.Zones("zone-links", args).links
 
     def declare_endpoints(self) -> None:
         """Private endpoints of everything that is ours."""
@@ -221,11 +235,11 @@ def _keepers(estate: Estate) -> Monitoring | None:
     key = _customer_key(estate)
     if key:
         estate.grant("grants-key", {"encryption vault"})
+    after = tuple(estate.granted_to("workspace", "encryption vault"))
     storage = estate.existing("storageAccount")
     if storage is None:
-        key = key if settings.encryption and settings.encryption.storage else None
-        after = tuple(estate.granted_to("workspace", "encryption vault"))
-        storage = StorageAccount("storage", StorageArgs(common, settings.storage, private, key, after)).reference
+        own = key if settings.encryption and settings.encryption.storage else None
+        storage = StorageAccount("storage", StorageArgs(common, settings.storage, private, own, after)).reference
     estate.add("storage", storage)
     vault = estate.existing("keyVault")
     if vault is None:
@@ -234,7 +248,8 @@ def _keepers(estate: Estate) -> Monitoring | None:
     estate.add("vault", vault)
     registry = estate.existing("containerRegistry")
     if registry is None:
-        registry = ContainerRegistry("registry", RegistryArgs(common, settings.registry, private)).reference
+        own = key if settings.encryption and settings.encryption.registry else None
+        registry = ContainerRegistry("registry", RegistryArgs(common, settings.registry, private, own, after)).reference
     estate.add("registry", registry)
     return monitoring
 
@@ -245,7 +260,8 @@ def _customer_key(estate: Estate) -> CustomerKey | None:
         return None
     vault = address(encryption.key_vault)
     uri = f"https://{vault.name.lower()}.vault.azure.net"
-    return CustomerKey(vault.id, uri, encryption.key, encryption.version, estate.identities["workspace"].id)
+    identity = estate.identities["workspace"]
+    return CustomerKey(vault.id, uri, encryption.key, encryption.version, identity.id, identity.client_id)
 
 
 def _workspace(estate: Estate) -> Reference:

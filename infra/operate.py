@@ -7,6 +7,7 @@ reading of stack files ignores `stackConfigDir`, so it is never asked: the CLI r
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -226,6 +227,17 @@ def destroy(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outco
     return _run(stack, "destroy", declare, say, create=False)
 
 
+def adopt(stack: Stack, resources: list[Any], names: dict[str, str]) -> None:
+    """Take resources over into the state as they are in Azure, see infra.adopt. Raises OutsideError and RunFailed."""
+
+    def work() -> None:
+        _open(stack, None, create=True).import_resources(
+            resources=resources, name_table=names, protect=False, generate_code=False, show_secrets=False
+        )
+
+    _call(stack, work)
+
+
 def outputs(stack: Stack, *, secrets: bool = False) -> dict[str, Any]:
     """The stack's outputs; secrets masked unless asked for."""
     found = _call(stack, lambda: _open(stack, None, create=False).outputs())
@@ -340,9 +352,20 @@ def _open(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> 
     from pulumi import automation
 
     root = str(stack.path.parent.parent)
-    workspace = automation.LocalWorkspace(work_dir=root, program=program, env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true"})
+    workspace = automation.LocalWorkspace(
+        work_dir=root, program=program, env_vars=_environment(), secrets_provider=stack.secrets_provider
+    )
     choose = automation.Stack.create_or_select if create else automation.Stack.select
     return choose(stack.name, workspace)
+
+
+def _environment() -> dict[str, str]:
+    """What the CLI and its plugins are told besides the environment of this process."""
+    found = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    if os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
+        # Its flags say `azurecli`, as on a person's machine: see infra.components.aks_service.kubeconfig.
+        found["AAD_LOGIN_METHOD"] = os.environ.get("AAD_LOGIN_METHOD", "workloadidentity")
+    return found
 
 
 def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = None) -> Any:

@@ -17,6 +17,13 @@ IMAGE = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
 HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 CERTIFICATE = re.compile(r"[A-Za-z0-9-]{1,127}")
 CLASS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+# How the image learns the keys of its callers, on every target: two environment variables, whose values Azure keeps as
+# secrets. Either key opens. A service with `auth: anonymous` is told so by AUTH_VARIABLE: without it, and without keys,
+# the image refuses every caller.
+KEY_VARIABLES = {"primary": "FORESTAY_KEY_PRIMARY", "secondary": "FORESTAY_KEY_SECONDARY"}
+AUTH_VARIABLE, NO_AUTH = "FORESTAY_AUTH", "none"
+SECRET_VARIABLE = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY)$", re.IGNORECASE)
+OURS = (*KEY_VARIABLES.values(), AUTH_VARIABLE)
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
 
 
@@ -63,7 +70,7 @@ class Service(Section):
     ----------
     image: by digest: a tag may point to something else tomorrow.
     cpu, memory_gb: of one copy. port: where the server in the image listens.
-    auth: `keys`, checked by the image, or `anonymous`.
+    auth: `keys`, checked by the image (see KEY_VARIABLES), or `anonymous`.
     front: on ACI, what callers reach, so that a new group can be made beside the old one: `traffic_manager` for public
         groups, `application_gateway`, which ends TLS, for private ones.
     tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer.
@@ -95,12 +102,27 @@ class Service(Section):
     address: Annotated[Name, AfterValidator(one_address)] | None = None
     environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
 
+    @property
+    def plain_environment(self) -> dict[str, str]:
+        """The variables of the container that are no secret."""
+        return {**self.environment, **({AUTH_VARIABLE: NO_AUTH} if self.auth == "anonymous" else {})}
+
     @model_validator(mode="after")
     def _together(self) -> Self:
         if not 0 < self.cpu <= 64 or not 0 < self.memory_gb <= 512:
             raise refuse(f"asks for {self.cpu:g} cores and {self.memory_gb:g} GB", "write cpu: 1 and memoryGb: 2")
         if self.auth == "keys" and self.keys is None and self.target == "aci":
             raise refuse("has no keys", "`forestay endpoint deploy` makes them; or write auth: anonymous")
+        taken = next((name for name in OURS if name in self.environment), None)
+        if taken:
+            raise refuse(f"sets {taken} in its environment, which auth and keys set", "remove it; write auth or keys")
+        secret = next((name for name in self.environment if SECRET_VARIABLE.search(name)), None)
+        if secret:
+            raise refuse(
+                "looks like a secret in clear: whoever may look at the container may read it",
+                "take it out of git, change it, and let the model read it from the key vault with its identity",
+                ("environment", secret),
+            )
         if self.auth == "anonymous" and self.keys is not None:
             raise refuse("has keys and auth: anonymous", "remove one of the two")
         if self.target == "aks" and self.front != "none":

@@ -138,6 +138,8 @@ class Network(Section):
     ----------
     access: `public`, or `private`: private endpoints, no public address of any service.
     dns_zones: `create` the private zones, or `none` where a policy of the company makes them.
+    zone_links: whether our network is linked to the zones of others (`existing.dnsZones`); `none` where their owner
+        links it, which needs no rights on the zones.
     outbound: of the workspace's managed network: `internet`, or `approved` destinations only.
     approved_hosts: host names that approved-only training may reach; each makes a billed firewall necessary.
     """
@@ -146,6 +148,7 @@ class Network(Section):
     address_space: Range = "10.20.0.0/16"
     subnets: Subnets = Subnets()
     dns_zones: Annotated[str, BeforeValidator(one_of("create", "none"))] = "create"
+    zone_links: Annotated[str, BeforeValidator(one_of("create", "none"))] = "create"
     outbound: Annotated[str, BeforeValidator(one_of("internet", "approved"))] = "internet"
     approved_hosts: Annotated[tuple[Name, ...], AsList] = ()
     provision: Flag = True
@@ -204,25 +207,40 @@ class Storage(Section):
 
 
 class Registry(Section):
-    """The container registry; `retentionDays` is how long manifests without a tag are kept (Premium)."""
+    """The container registry.
+
+    Attributes
+    ----------
+    retention_days: how long manifests without a tag are kept (Premium).
+    zone_redundant: spread over the region's zones; only Premium, and only from its creation on.
+    """
 
     sku: Annotated[str, BeforeValidator(one_of("basic", "standard", "premium"))] = "basic"
     retention_days: Annotated[int, BeforeValidator(between(1, 365))] = 30
+    zone_redundant: Flag = False
+
+    @model_validator(mode="after")
+    def _premium(self) -> Self:
+        if self.zone_redundant and self.sku != "premium":
+            raise refuse(f"is zoneRedundant and {self.sku}", "write sku: premium, or remove zoneRedundant")
+        return self
 
 
 class Encryption(Section):
-    """A customer-managed key for the workspace's metadata, only at its creation, and for its storage account.
+    """A customer-managed key for the workspace's metadata, only at its creation, and for what it stands on.
 
     Attributes
     ----------
     key_vault: where the key is. key: its name. version: the one that the workspace is made with.
-    storage: whether the key encrypts the storage account too, which follows the key when it is rotated.
+    storage, registry: whether the key encrypts these too; both follow the key when it is rotated. A registry takes a
+        key only when it is made, and only as Premium.
     """
 
     key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")]
     key: Annotated[Name, AfterValidator(matching(KEY, "a key's name", "forestay"))]
     version: Annotated[Name, AfterValidator(matching(KEY_VERSION, "a key's version", "0" * 32))]
     storage: Flag = False
+    registry: Flag = False
 
 
 class Principal(Section):
@@ -322,20 +340,30 @@ class StackSettings(Section):
     def _together(self) -> Self:
         missing = [name for name in self.required_tags if name not in self.tags]
         if missing:
-            raise refuse(f"lacks the required tag {missing[0]!r}", f"add it under forestay:tags: {missing[0]}: ...")
+            fix = f"add it under forestay:tags: {missing[0]}: ..."
+            raise refuse(f"lacks the required tag {missing[0]!r}", fix, ("tags",))
         if self.network.private and self.registry.sku != "premium" and not self.existing.container_registry:
             raise refuse(
                 "is private with a registry that is not Premium: only that has private endpoints",
                 "write forestay:registry: {sku: premium}",
+                ("network",),
+            )
+        if self.encryption and self.encryption.registry and self.registry.sku != "premium":
+            raise refuse(
+                f"encrypts a {self.registry.sku} registry with a key of yours, which only Premium can",
+                "write forestay:registry: {sku: premium}, or remove encryption.registry",
+                ("encryption", "registry"),
             )
         _check_existing(self)
         if self.layer == ESTATE and self.services:
-            raise refuse("declares services in the estate's stack", "move forestay:services to the services stack")
+            fix = "move forestay:services to the services stack"
+            raise refuse("declares services in the estate's stack", fix, ("services",))
         for name, service in self.services.items():
+            at = ("services", name, "target")
             if service.target == "aks" and self.aks is None and self.existing.aks is None:
-                raise refuse(f"has the service {name} on aks, and no cluster", "add forestay:aks, or write target: aci")
+                raise refuse("is aks, and the stack has no cluster", "add forestay:aks, or write target: aci", at)
             if service.target == "aci" and not self.aci:
-                raise refuse(f"has the service {name} on aci, which forestay:aci turns off", "write target: aks")
+                raise refuse("is aci, which forestay:aci turns off", "write target: aks", at)
             _check_reach(self, name, service)
         return self
 
@@ -343,18 +371,20 @@ class StackSettings(Section):
 def _check_reach(settings: StackSettings, name: str, service: Service) -> None:
     """Whether a service's addresses fit the network. Raises the error of one value."""
     if service.public and settings.network.private:
-        raise refuse(f"has the public service {name} in a private network", "remove public: true")
+        raise refuse("is public in a private network", "remove public: true", ("services", name))
     if service.front == "application_gateway":
         if not settings.network.private:
             raise refuse(
-                f"has the service {name} behind an application gateway, and no network for it",
+                "is behind an application gateway, and there is no network for it",
                 "write forestay:network: private, or front: traffic_manager and public: true",
+                ("services", name),
             )
         subnet = ipaddress.IPv4Network(settings.network.subnets.gateway)
         if not settings.existing.virtual_network and ipaddress.IPv4Address(service.address or "") not in subnet:
             raise refuse(
-                f"has the service {name} with the address {service.address}, outside of the gateway's subnet {subnet}",
+                f"is outside of the gateway's subnet {subnet}: {service.address}",
                 f"choose one in {subnet}, not among its first four",
+                ("services", name, "address"),
             )
 
 
@@ -364,8 +394,9 @@ def _check_existing(settings: StackSettings) -> None:
     group = existing.resource_group
     if group and RESOURCE_ID.fullmatch(group)["subscription"].lower() != settings.subscription_id.lower():  # type: ignore[index]
         raise refuse(
-            "has an existing resource group in another subscription than azure-native:subscriptionId",
+            "lies in another subscription than azure-native:subscriptionId",
             "everything is made in the group: write its subscription there",
+            ("existing", "resourceGroup"),
         )
     if existing.workspace:
         lacking = [
@@ -373,14 +404,16 @@ def _check_existing(settings: StackSettings) -> None:
         ]
         if lacking:
             raise refuse(
-                f"has an existing workspace without existing.{to_camel(lacking[0])}, on which roles are granted",
+                f"is named without existing.{to_camel(lacking[0])}, on which roles are granted",
                 "name the storage account, key vault and registry that the workspace uses",
+                ("existing", "workspace"),
             )
     if existing.virtual_network and settings.network.private:
         needed = {"endpoints": True, "aci": settings.aci, "aks": settings.aks is not None and existing.aks is None}
         lacking = [name for name, needs in needed.items() if needs and not getattr(existing.subnets, name)]
         if lacking:
             raise refuse(
-                f"has an existing network without existing.subnets.{lacking[0]}",
+                f"is named without existing.subnets.{lacking[0]}",
                 "subnets of a network of others are theirs to make: write the id of one",
+                ("existing", "virtualNetwork"),
             )

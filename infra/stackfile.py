@@ -6,6 +6,7 @@ The same models check what Pulumi hands to the program, so that `pulumi up` by h
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ SERVICES_KEY = f"{PROJECT}:{SERVICES}"
 # Pulumi's own keys of a stack file; the values of the last two are encrypted by it.
 PULUMI_KEYS = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
 PROVIDER_KEYS = {"azure-native:location": "location", "azure-native:subscriptionId": "subscriptionId"}
+# What other providers call their secrets: azure-native:clientSecret, github:token, kubernetes:kubeconfig.
+SECRET_NAME = re.compile(r"(password|secret|token|apikey|api_key|accesskey|privatekey|kubeconfig)$", re.IGNORECASE)
 STACK_FILE = Kind("stack file", "`config:` and under it `azure-native:location: westeurope`", "`forestay init`")
 EXAMPLES = {
     "location": "add `azure-native:location: westeurope`",
@@ -45,19 +48,31 @@ class Stack:
     ----------
     name: as Pulumi calls it, `dev` or `dev-services`. path: its file.
     settings: what it says. document: the same with places, for later messages.
-    config: the file's `config` as it is written, other providers' keys too, secrets encrypted.
+    file: as it is written: other providers' keys too, secrets encrypted.
     """
 
     name: str
     path: Path
     settings: StackSettings
     document: Document
-    config: Mapping[str, Any]
+    file: Document
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The file's `config`."""
+        found: Mapping[str, Any] = self.file.data["config"]
+        return found
 
     @property
     def names(self) -> naming.Names:
         found = self.settings
         return naming.Names(found.stem, found.environment, found.subscription_id, found.names)
+
+    @property
+    def secrets_provider(self) -> str | None:
+        """What encrypts the stack's secrets, as Pulumi calls it; None leaves it to Pulumi."""
+        found = self.file.data.get("secretsprovider")
+        return str(found) if found else None
 
     def where(self, *path: str) -> str:
         """ "file:line" of a setting, or of the nearest one above it."""
@@ -104,7 +119,7 @@ def check(file: Document, name: str, path: Path) -> Stack:
     if problems:
         raise InputError.of(in_order(problems))
     naming.check_given(settings.names, document.place(("names",)))
-    return Stack(name, path, settings, document, file.data["config"])
+    return Stack(name, path, settings, document, file)
 
 
 def from_pulumi(config: Mapping[str, str], name: str, secret: Collection[str] = ()) -> StackSettings:
@@ -121,6 +136,9 @@ def from_pulumi(config: Mapping[str, str], name: str, secret: Collection[str] = 
     services = values.get(SERVICES_KEY)
     if SERVICES_KEY in secret and isinstance(services, dict):
         values[SERVICES_KEY] = {key: _without_keys(one) for key, one in services.items()}
+    for key in secret:
+        if not key.startswith(f"{PROJECT}:"):
+            values[key] = {"secure": "hidden"}
     data: dict[str, Any] = {"config": values}
     return check(Document(data), name, Path(f"Pulumi.{name}.yaml")).settings
 
@@ -167,6 +185,9 @@ def _unfold(file: Document, name: str) -> tuple[Document, list[Problem]]:
             if not setting:
                 fix = f"write {PROJECT}:{shown(key)}" if key in keys(StackSettings) else f"write {PROJECT}:NAME"
                 problems.append(Problem(file.place(("config", key)), f"`{shown(key)}` has no namespace", fix))
+            if SECRET_NAME.search(setting) and isinstance(value, str | int):
+                told = f"`{shown(key)}` is a secret in clear"
+                problems.append(Problem(file.place(("config", key)), told, _encrypt(key)))
             continue  # another provider's own configuration
         elif setting in (*PROVIDER_KEYS.values(), "environment"):
             right = next((full for full, short in PROVIDER_KEYS.items() if short == setting), None)
@@ -178,6 +199,10 @@ def _unfold(file: Document, name: str) -> tuple[Document, list[Problem]]:
             if place[:2] == ("config", key):
                 where[(setting, *place[2:])] = line
     return Document(data, where), problems
+
+
+def _encrypt(key: str) -> str:
+    return f"take it out of git, change it, and write it with `pulumi config set --secret {shown(key)}`"
 
 
 def _belongs(path: KeyPath, model: type[BaseModel], document: Document) -> str:

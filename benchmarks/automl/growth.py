@@ -97,10 +97,17 @@ def plot(records: Sequence[Record], to: Path) -> None:
         axis, size = point(record.cell)
         if record.error is None:
             points.append({"axis": axis, "size": size, "seconds": record.seconds, "megabytes": record.peak_mb})
+    draw(points, {"seconds": "seconds", "megabytes": "peak memory, MB"}, to)
+
+
+def draw(points: Sequence[dict[str, Any]], measures: dict[str, str], to: Path) -> None:
+    """Draw points, each with `axis`, `size` and a value for each measure, as an SVG file of one panel for each pair.
+
+    Raises OutsideError when it can't be drawn.
+    """
     python = locked(sets.LOCKS / "charts.lock") / "python"
-    done = subprocess.run(
-        [python, sets.PEERS / "plot.py"], input=json.dumps(points), capture_output=True, text=True, check=False
-    )
+    given = json.dumps({"measures": measures, "points": list(points)})
+    done = subprocess.run([python, sets.PEERS / "plot.py"], input=given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise OutsideError(f"the growth can't be drawn: {done.stderr.strip()[-300:]}")
     project.write_atomic(to, done.stdout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ from forestay.commands.infra import env_option
 from forestay.errors import InputError, Interrupted, RunFailed
 
 if TYPE_CHECKING:
+    from infra.drift import Difference
     from infra.operate import Held, Outcome
     from infra.plan.model import Plan
     from infra.stackfile import Stack
@@ -35,9 +36,10 @@ def preview(context: click.Context, env: str) -> None:
     from infra import operate
     from infra.program import declare
 
-    stack, _ = _allowed(context, env)
+    stack, plan = _allowed(context, env)
     found = operate.preview(stack, declare, console(context).note)
-    console(context).emit(found.as_dict(), lambda: _outcome_view(found, "would be"))
+    whose = _whose(found, plan)
+    console(context).emit(_document(found, whose), lambda: _outcome_view(found, "would be", whose))
 
 
 @click.command(cls=Command)
@@ -54,15 +56,15 @@ def up(context: click.Context, env: str, yes: bool) -> None:
     from infra import operate
     from infra.program import declare
 
-    _answerable(context, yes)
-    stack, _ = _allowed(context, env)
+    answerable(context, yes)
+    stack, plan = _allowed(context, env)
     say = console(context).note
     if not yes:
         before = operate.preview(stack, declare, say)
-        for line in _outcome_view(before, "would be"):
+        for line in _outcome_view(before, "would be", _whose(before, plan)):
             say(line)
         if before.steps:
-            _agree(context, f"Change the stack {env}?")
+            agree(context, f"Change the stack {env}?")
     found = operate.up(stack, declare, say)
     console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
 
@@ -90,16 +92,23 @@ def outputs(context: click.Context, env: str, show_secrets: bool) -> None:
 def refresh(context: click.Context, env: str, yes: bool) -> None:
     """Look at what is there in Azure and write it into the state; nothing in Azure changes.
 
+    Says whose each differing field is: one that Azure changes by itself, one of this stack that somebody else changed
+    (`up` puts it back), or one that the stack does not declare.
+
     Example: forestay infra refresh --env dev --yes
     """
     from infra import operate
+    from infra.plan import build, prices
     from infra.program import declare
 
-    _answerable(context, yes)
+    answerable(context, yes)
     if not yes:
-        _agree(context, f"Write what is there in Azure into the state of {env}?")
-    found = operate.refresh(_stack(env), declare, console(context).note)
-    console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
+        agree(context, f"Write what is there in Azure into the state of {env}?")
+    stack = _stack(env)
+    plan = build.plan(stack, prices.load(), declare)
+    found = operate.refresh(stack, declare, console(context).note)
+    whose = _whose(found, plan)
+    console(context).emit(_document(found, whose), lambda: _outcome_view(found, "", whose))
 
 
 @click.command(cls=Command)
@@ -116,14 +125,14 @@ def destroy(context: click.Context, env: str, yes: bool) -> None:
     from infra import operate
     from infra.program import declare
 
-    _answerable(context, yes)
+    answerable(context, yes)
     stack = _stack(env)
     held = [one for one in operate.state(stack) if one.id and not one.external]
     operate.refuse_protected(held, env)
     for line in _losses(held, env):
         console(context).note(line)
     if not yes:
-        _agree(context, f"Destroy the stack {env}?")
+        agree(context, f"Destroy the stack {env}?")
     found = operate.destroy(stack, declare, console(context).note)
     document = {**found.as_dict(), "lost": [one.as_dict() for one in held if one.loss]}
     console(context).emit(document, lambda: _outcome_view(found, ""))
@@ -158,7 +167,7 @@ def _allowed(context: click.Context, env: str) -> tuple[Stack, Plan]:
     return stack, plan
 
 
-def _answerable(context: click.Context, yes: bool) -> None:
+def answerable(context: click.Context, yes: bool) -> None:
     """Before anything is asked or done: without a terminal only `--yes` is an answer. Raises InputError."""
     import sys
 
@@ -166,7 +175,7 @@ def _answerable(context: click.Context, yes: bool) -> None:
         raise InputError("this changes a stack, and nobody can be asked", where="--yes", fix="add --yes")
 
 
-def _agree(context: click.Context, question: str) -> None:
+def agree(context: click.Context, question: str) -> None:
     if not console(context).confirm(question):
         raise Interrupted("nothing was done")
 
@@ -176,11 +185,39 @@ def _losses(held: Sequence[Held], env: str) -> Iterator[str]:
     yield from (f"  {one.name} ({one.id.rpartition('/')[2]}): {one.loss}" for one in held if one.loss)
 
 
-def _outcome_view(found: Outcome, would: str) -> Iterator[str]:
-    """The steps, with the inputs that differ, and their count."""
-    for step in found.steps:
-        differing = f": {', '.join(step.diffs)}" if step.diffs else ""
+def _whose(found: Outcome, plan: Plan) -> dict[str, tuple[Difference, ...]]:
+    """By URN, whose the differing fields are."""
+    from infra import drift
+
+    declared = {one.urn: one for one in plan.resources}
+    return {
+        step.urn: drift.explain(step.type, step.diffs, declared.get(step.urn), found.command, found.env)
+        for step in found.steps
+    }
+
+
+def _document(found: Outcome, whose: Mapping[str, Sequence[Difference]]) -> dict[str, Any]:
+    document = found.as_dict()
+    for one in document["resources"]:
+        one["differences"] = [difference.as_dict() for difference in whose.get(one["urn"], ())]
+    return document
+
+
+def _outcome_view(found: Outcome, would: str, whose: Mapping[str, Sequence[Difference]] | None = None) -> Iterator[str]:
+    """The steps with the fields that differ and whose they are; of what only Azure changed, the count."""
+    from infra.drift import WHOSE, only_azures
+
+    explained = whose or {}
+    own = [step for step in found.steps if not only_azures(explained.get(step.urn, ()))]
+    for step in own:
+        differences = explained.get(step.urn, ())
+        differing = f": {', '.join(step.diffs)}" if step.diffs and not differences else ""
         yield f"{step.op} {step.type.removeprefix('azure-native:')} {step.name}{differing}"
-    counts = ", ".join(f"{count} {op}" for op, count in found.changes.items())
+        yield from (f"    {one.path} ({WHOSE[one.owner]}): {one.reason}" for one in differences)
+    changes = {op: sum(step.op == op for step in own) for op in found.changes}
+    counts = ", ".join(f"{count} {op}" for op, count in changes.items() if count)
     yield f"{found.env}: {f'{would} {counts}'.strip() if counts else 'no change'}"
+    rest = len(found.steps) - len(own)
+    if rest:
+        yield f"  {rest} more differ in nothing but what Azure changes by itself"
     yield from (f"  {name} = {value}" for name, value in found.outputs.items())

@@ -50,9 +50,12 @@ class BadSetting(ValueError):
         self.fix = fix
 
 
-def refuse(message: str, fix: str) -> PydanticCustomError:
-    """The error of one value; `automl_jobs.spec.problems` gives it the line. Both texts may hold any characters."""
-    return PydanticCustomError("forestay", "{message}", {"message": message, "fix": fix})
+def refuse(message: str, fix: str, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """The error of one value; `forestay.documents.problems` gives it the line. Both texts may hold any characters.
+
+    `at` is the key at fault below the section that is checked, where it is not the section as a whole.
+    """
+    return PydanticCustomError("forestay", "{message}", {"message": message, "fix": fix, "at": at})
 
 
 def shown(value: object, longest: int = 60) -> str:

@@ -110,11 +110,16 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], document: Document, w
         return Problem(where, message, wording.belongs(path, model, document))
     context = detail.get("ctx", {})
     if kind == "forestay":
-        subject = f"`{dotted}`" if dotted else "this file"
-        return Problem(where, f"{subject} {context['message']}", context["fix"])
+        at = (*path, *context.get("at", ()))
+        return Problem(document.place(at), f"{_subject(at)} {context['message']}", context["fix"])
     if kind == "extra_forbidden" or is_key:
         return Problem(where, f"unknown key `{dotted}`", wording.belongs(path, model, document))
     return Problem(where, f"`{dotted}`: {detail['msg']}", wording.reference)
+
+
+def _subject(path: KeyPath) -> str:
+    """What a message is about: a key, or the file as a whole."""
+    return f"`{name_of(path)}`" if path else "this file"
 
 
 def _path(location: tuple[int | str, ...], document: Document) -> tuple[KeyPath, bool]:

@@ -16,10 +16,8 @@ import pulumi
 from pulumi_azure_native import containerinstance as aci
 
 from infra.components.base import Common, Component, Text
-from infra.services import Service
+from infra.services import KEY_VARIABLES, Service
 
-# The environment variables in which the image finds the keys of its callers.
-KEY_VARIABLES = {"primary": "SCORING_KEY_PRIMARY", "secondary": "SCORING_KEY_SECONDARY"}
 # Azure changes none of these in a group that exists.
 FIXED = (
     "osType",
@@ -103,7 +101,8 @@ class ContainerGroup(Component):
 
     def _container(self, args: ContainerGroupArgs) -> aci.ContainerArgs:
         settings = args.settings
-        plain = [aci.EnvironmentVariableArgs(name=key, value=value) for key, value in settings.environment.items()]
+        given = settings.plain_environment
+        plain = [aci.EnvironmentVariableArgs(name=key, value=value) for key, value in given.items()]
         keys = [
             aci.EnvironmentVariableArgs(name=KEY_VARIABLES[which], secure_value=value)
             for which, value in args.keys.items()

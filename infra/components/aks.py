@@ -144,6 +144,7 @@ class Cluster(Component):
             opts=self.options(
                 protect=common.protect,
                 after=args.after,
+                fresh_grants=name,
                 ignore=["agentPoolProfiles[*].count", "agentPoolProfiles[*].orchestratorVersion", "kubernetesVersion"],
             ),
         )
@@ -271,7 +272,7 @@ class Attach(Component):
                 "allowInsecureConnections": "True",  # inside of the network alone
                 "inferenceRouterHA": str(args.nodes >= NODES_FOR_HA),
             },
-            opts=self.options(after=args.after),
+            opts=self.options(after=args.after, fresh_grants=f"{name}-extension"),
         )
         ml.Compute(
             f"{name}-compute",
@@ -288,6 +289,11 @@ class Attach(Component):
                 properties=ml.KubernetesPropertiesArgs(namespace="azureml"),
             ),
             tags=common.tags,
-            opts=self.options(after=[made, *args.after], delete_first=True, replace_on=["properties.resourceId"]),
+            opts=self.options(
+                after=[made, *args.after],
+                fresh_grants=f"{name}-compute",
+                delete_first=True,
+                replace_on=["properties.resourceId"],
+            ),
         )
         self.register_outputs({})

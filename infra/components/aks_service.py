@@ -18,10 +18,9 @@ from infra.addresses import Address
 from infra.components.aks import ACCOUNT, NAMESPACE
 from infra.components.base import Component
 from infra.components.identities import IdentityFacts
-from infra.services import Service
+from infra.services import KEY_VARIABLES, Service
 
 KEYS_FOLDER = "/mnt/forestay-keys"
-KEY_VARIABLES = {"primary": "SCORING_KEY_PRIMARY", "secondary": "SCORING_KEY_SECONDARY"}
 USER = 1001  # of the image
 # The application of AKS in every directory, which kubelogin asks a token for.
 AKS_SERVER_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
@@ -30,6 +29,10 @@ CSI_DRIVER = "secrets-store.csi.k8s.io"
 
 def kubeconfig(credentials: str | None) -> str:
     """The way into the cluster: kubelogin asks for a token with the login of the az command.
+
+    In a pipeline with a federated token `AAD_LOGIN_METHOD=workloadidentity` in the environment overrules that, since
+    kubelogin's variables go before its flags: the same cluster has the same configuration everywhere, and no difference
+    shows where nothing changed. infra.operate sets it; a pipeline that runs `pulumi up` itself sets it too.
 
     Parameters
     ----------
@@ -321,7 +324,8 @@ class AksService(Component):
         )
 
     def _environment(self) -> list[core.v1.EnvVarArgs]:
-        plain = [core.v1.EnvVarArgs(name=key, value=value) for key, value in self._args.settings.environment.items()]
+        given = self._args.settings.plain_environment
+        plain = [core.v1.EnvVarArgs(name=key, value=value) for key, value in given.items()]
         keys = [
             core.v1.EnvVarArgs(
                 name=KEY_VARIABLES[which],

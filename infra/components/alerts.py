@@ -1,6 +1,11 @@
 """Who hears when a served model fails or is out of reach.
 
-Alerts ask Log Analytics, where the traces of models and the states of pods are.
+Alerts ask Log Analytics, where the traces of models and the states of pods are. Azure has metrics for two of the three
+(`requests/failed` and a web test's availability; restarts of pods are none of a cluster's platform metrics), and they
+would be there some minutes sooner. Rules of queries are what stands here all the same: a metric alert's criteria are of
+several shapes told apart by `odata.type`, a name that the provider spells otherwise, so that Azure's published schemas
+can't check them before they are sent; and a wrong alert is noticed only when it stays silent. A rule of a query is
+checked whole, and names the model that fails.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.components.fresh_grants import retrying
 from infra.naming import Names
 
 Text = pulumi.Input[str]
@@ -61,6 +62,7 @@ class Component(pulumi.ComponentResource):
         ignore: Sequence[str] = (),
         provider: pulumi.ProviderResource | None = None,
         timeouts: pulumi.CustomTimeouts | None = None,
+        fresh_grants: str = "",
     ) -> pulumi.ResourceOptions:
         """The options of a child.
 
@@ -70,6 +72,7 @@ class Component(pulumi.ComponentResource):
         after: what must be there first. replace_on: inputs that Azure doesn't change in place.
         delete_first: the old one goes before the new one comes, since both would have one name.
         ignore: inputs that Azure changes by itself.
+        fresh_grants: the resource's name, where it needs rights that were given a moment ago (see fresh_grants.py).
         """
         given: dict[str, Any] = {
             "protect": protect or None,
@@ -79,5 +82,6 @@ class Component(pulumi.ComponentResource):
             "ignore_changes": list(ignore) or None,
             "provider": provider,
             "custom_timeouts": timeouts,
+            "hooks": retrying(fresh_grants) if fresh_grants else None,
         }
         return pulumi.ResourceOptions(parent=self, **{key: value for key, value in given.items() if value is not None})

@@ -78,7 +78,9 @@ class Compute(Component):
                 ),
             ),
             tags=args.common.tags,
-            opts=self.options(after=args.after, replace_on=FIXED, delete_first=True, provider=args.provider),
+            opts=self.options(
+                after=args.after, fresh_grants=name, replace_on=FIXED, delete_first=True, provider=args.provider
+            ),
         )
         self.name = cluster.name
         self.register_outputs({"name": self.name})

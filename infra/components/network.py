@@ -168,19 +168,27 @@ def cluster_zone(location: str) -> str:
 
 @dataclass(frozen=True)
 class ZonesArgs:
-    """Which zones, and the network whose machines ask them."""
+    """Which zones, and the network whose machines ask them.
+
+    Attributes
+    ----------
+    group: the resource group of zones that others own, which are linked alone; None makes them in ours.
+    provider: azure-native of their subscription, if it is another.
+    """
 
     common: Common
     zones: Sequence[str]
     network: Text
+    group: str | None = None
+    provider: pulumi.ProviderResource | None = None
 
 
 class Zones(Component):
-    """Private DNS zones, linked to the network.
+    """Private DNS zones, linked to the network: without the link nobody in it asks them.
 
     Attributes
     ----------
-    ids: by zone. links: what must be there before a name resolves.
+    ids: of the zones that are ours, by zone. links: what must be there before a name resolves.
     """
 
     ids: dict[str, Text]
@@ -192,25 +200,27 @@ class Zones(Component):
         super().__init__("Zones", name, opts)
         self.ids, self.links = {}, []
         for zone in args.zones:
-            made = privatedns.PrivateZone(
-                zone,
-                private_zone_name=zone,
-                resource_group_name=args.common.group,
-                location="global",
-                tags=args.common.tags,
-                opts=self.options(),
-            )
-            self.ids[zone] = made.id
+            zone_name: Text = zone
+            if args.group is None:
+                made = privatedns.PrivateZone(
+                    zone,
+                    private_zone_name=zone,
+                    resource_group_name=args.common.group,
+                    location="global",
+                    tags=args.common.tags,
+                    opts=self.options(),
+                )
+                self.ids[zone], zone_name = made.id, made.name
             link = privatedns.VirtualNetworkLink(
                 f"{zone}-link",
                 virtual_network_link_name=args.common.names.of("virtualNetwork"),
-                private_zone_name=made.name,
-                resource_group_name=args.common.group,
+                private_zone_name=zone_name,
+                resource_group_name=args.group or args.common.group,
                 location="global",
                 registration_enabled=False,
                 virtual_network=privatedns.SubResourceArgs(id=args.network),
                 tags=args.common.tags,
-                opts=self.options(),
+                opts=self.options(provider=args.provider),
             )
             self.links.append(link)
         self.register_outputs({})

@@ -19,7 +19,8 @@ class CustomerKey:
 
     Attributes
     ----------
-    vault_id: the vault's ARM id. vault_uri, name, version: where the key is. identity_id: who may use it.
+    vault_id: the vault's ARM id. vault_uri, name, version: where the key is.
+    identity_id, client_id: who may use it, as ARM and as Entra call it.
     """
 
     vault_id: str
@@ -27,6 +28,7 @@ class CustomerKey:
     name: str
     version: str
     identity_id: Text
+    client_id: Text
 
     @property
     def identifier(self) -> str:
@@ -81,7 +83,7 @@ class StorageAccount(Component):
                 default_action=storage.DefaultAction.DENY if args.private else storage.DefaultAction.ALLOW,
             ),
             tags=common.tags,
-            opts=self.options(protect=common.protect, after=args.after),
+            opts=self.options(protect=common.protect, after=args.after, fresh_grants=name if key else ""),
         )
         days = storage.DeleteRetentionPolicyArgs(enabled=True, days=settings.soft_delete_days)
         blobs = storage.BlobServiceProperties(

@@ -85,6 +85,7 @@ class Workspace(Component):
             opts=self.options(
                 protect=common.protect,
                 after=args.after,
+                fresh_grants=name,
                 replace_on=["encryption"],
                 timeouts=pulumi.CustomTimeouts(create=CREATE_MINUTES),
             ),

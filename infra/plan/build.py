@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infra.plan.costs import idle_costs
 from infra.plan.model import Plan
+from infra.plan.outages import outages_of
 from infra.plan.prices import PriceList
 from infra.plan.quota import quota_of
 from infra.plan.roles import grants_of
@@ -31,6 +32,7 @@ def plan(stack: Stack, prices: PriceList, declare: Declare) -> Plan:
         idle_cost=idle_costs(resources, prices),
         roles=grants_of(resources, principals),
         quota=quota_of(resources),
+        outages=outages_of(resources, stack.settings.services),
         prices=prices.about,
         principals=dict(sorted(principals.items())),
         outputs=recorder.exports,

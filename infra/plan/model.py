@@ -156,14 +156,34 @@ class Quota:
 
 
 @dataclass(frozen=True)
+class Outage:
+    """How long a served model is away with each change of it: seconds, at least and at most; an estimate."""
+
+    resource: str
+    at_least: int
+    at_most: int
+    reason: str
+    fix: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "resource": self.resource,
+            "seconds": [self.at_least, self.at_most],
+            "reason": self.reason,
+            "fix": self.fix,
+        }
+
+
+@dataclass(frozen=True)
 class Prices:
-    """Where the amounts of a plan come from."""
+    """Where the amounts of a plan come from, and where they can be looked up."""
 
     source: str
     date: str
     currency: str
     region: str
     path: str
+    look_up: str = ""
 
     def as_dict(self) -> dict[str, str]:
         return {
@@ -172,6 +192,7 @@ class Prices:
             "currency": self.currency,
             "region": self.region,
             "file": self.path,
+            "look_up": self.look_up,
         }
 
 
@@ -192,6 +213,7 @@ class Plan:
     idle_cost: tuple[IdleCost, ...] = ()
     roles: tuple[Grant, ...] = ()
     quota: tuple[Quota, ...] = ()
+    outages: tuple[Outage, ...] = ()
     prices: Prices | None = None
     principals: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -210,6 +232,7 @@ class Plan:
             "idle_cost": [one.as_dict() for one in self.idle_cost],
             "roles": [one.as_dict() for one in self.roles],
             "quota": [one.as_dict() for one in self.quota],
+            "outages": [one.as_dict() for one in self.outages],
             "prices": self.prices.as_dict() if self.prices else None,
             "principals": dict(self.principals),
             "outputs": dict(self.outputs),

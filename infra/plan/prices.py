@@ -53,7 +53,7 @@ class PriceFile(Section):
 
     Attributes
     ----------
-    source: where the amounts come from. date: when they held. region: where.
+    source: where the amounts come from. date: when they held. region: where. look_up: where they can be checked.
     meters: by name, those of infra/prices.yaml. virtual_machines: an hour of each size.
     """
 
@@ -61,6 +61,7 @@ class PriceFile(Section):
     date: Annotated[Name, BeforeValidator(dated), AfterValidator(_date)]
     currency: Name
     region: Name
+    look_up: Name | None = None
     meters: Annotated[dict[str, Meter], AsMapping]
     virtual_machines: Annotated[dict[str, Amount], AsMapping] = Field(default_factory=dict)
 
@@ -85,7 +86,7 @@ def load(path: Path = SHIPPED) -> PriceList:
         raise InputError.of(translate(error, PriceFile, document, _WORDING)) from error
     monthly = {name: meter.amount * _A_MONTH[meter.per] for name, meter in found.meters.items()}
     monthly.update({size: amount * HOURS for size, amount in found.virtual_machines.items()})
-    about = Prices(found.source, found.date, found.currency, found.region, str(path))
+    about = Prices(found.source, found.date, found.currency, found.region, str(path), found.look_up or "")
     return PriceList(about, monthly)
 
 

@@ -8,7 +8,7 @@ import gc
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from infra.plan.model import PlannedResource
@@ -23,30 +23,45 @@ Declare = Callable[[StackSettings], None]
 def record(stack: Stack, declare: Declare) -> Recorder:
     """Run `declare` on a stack's settings as Pulumi would, and keep what it registers.
 
+    Parameters
+    ----------
+    stack: whose settings. declare: the program, infra.program.declare.
+
+    Raises what `execute` raises.
+    """
+    recorder = Recorder(MadeUp(stack.settings.subscription_id, stack.settings.location), PROJECT, stack.name)
+    execute(stack.settings, declare, recorder, *configuration(stack))
+    return recorder
+
+
+def execute(
+    settings: StackSettings, declare: Declare, recorder: Recorder, config: Mapping[str, str], secret: Sequence[str]
+) -> None:
+    """Run the program against a recorder.
+
     Pulumi keeps its state in context variables: a thread of its own has none of the caller's, and leaves none behind.
     The program runs as in a preview, where an output that nobody made up is unknown and gets noticed.
 
     Parameters
     ----------
-    stack: whose settings. declare: the program, infra.program.declare.
+    config, secret: what the engine would hand over: texts, and the keys of those that hold secrets.
 
     Raises whatever the program raises, and ValueError for what no plan can be made of: an input that stays unknown, a
     resource declared twice.
     """
-    recorder = Recorder(MadeUp(stack.settings.subscription_id, stack.settings.location), PROJECT, stack.name)
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            _configure(stack, recorder)
+            _configure(recorder, config, secret)
             with asyncio.Runner() as runner:
                 # What fails is raised below; what else awaited it need not be told on stderr.
                 runner.get_loop().set_exception_handler(lambda *_: None)
-                runner.run(_program(stack.settings, declare))
+                runner.run(_program(settings, declare))
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             failures.append(error)
 
-    thread = threading.Thread(target=run, name=f"plan {stack.name}", daemon=True)
+    thread = threading.Thread(target=run, name=f"plan {recorder.stack}", daemon=True)
     with _no_collector():
         thread.start()
         thread.join()
@@ -54,7 +69,6 @@ def record(stack: Stack, declare: Declare) -> Recorder:
         raise failures[0]
     if recorder.faults:
         raise ValueError("; ".join(recorder.faults))
-    return recorder
 
 
 @contextlib.contextmanager
@@ -92,7 +106,7 @@ async def _program(settings: StackSettings, declare: Declare) -> None:
     await run_in_stack(lambda: declare(settings))
 
 
-def _configure(stack: Stack, recorder: Recorder) -> None:
+def _configure(recorder: Recorder, config: Mapping[str, str], secret: Sequence[str]) -> None:
     """Pulumi's settings of this thread: the monitor instead of an engine, and the stack's configuration."""
     from pulumi.runtime import mocks, settings
     from pulumi.runtime.config import set_all_config
@@ -102,11 +116,11 @@ def _configure(stack: Stack, recorder: Recorder) -> None:
         mocks.MockSettings(  # type: ignore[no-untyped-call]
             monitor=recorder,
             engine=mocks.MockEngine(quiet),
-            project=PROJECT,
-            stack=stack.name,
+            project=recorder.project,
+            stack=recorder.stack,
             dry_run=True,
             organization="organization",
-            root_directory=str(stack.path.parent.parent),
+            root_directory=".",
             callbacks=None,
             outputs=set(),
             lock=threading.Lock(),
@@ -114,8 +128,7 @@ def _configure(stack: Stack, recorder: Recorder) -> None:
             base_providers_by_ref={},
         )
     )
-    config, secret = configuration(stack)
-    set_all_config(config, secret)
+    set_all_config(dict(config), list(secret))
 
 
 def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:

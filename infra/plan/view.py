@@ -25,6 +25,7 @@ def view(plan: Plan) -> Iterator[Any]:
     yield from _costs(plan, names)
     yield from _roles(plan)
     yield from _quota(plan, names)
+    yield from _outages(plan, names)
     yield from _policy(plan, names)
     own = sum(not one.component and not one.external for one in plan.resources)
     yield f"{plan.env}: {own} resources in {plan.location}, {len(plan.roles)} grants, {_verdict(plan)}"
@@ -109,7 +110,8 @@ def _costs(plan: Plan, names: dict[str, str]) -> Iterator[Any]:
     if plan.prices:
         about = plan.prices
         elsewhere = f"; they are of {about.region}, not {plan.location}" if about.region != plan.location else ""
-        yield Text(visible(f"prices of {about.date}: {about.source}{elsewhere}"), style="dim")
+        look_up = f"; look them up at {about.look_up}" if about.look_up else ""
+        yield Text(visible(f"prices of {about.date}: {about.source}{elsewhere}{look_up}"), style="dim")
 
 
 def _roles(plan: Plan) -> Iterator[Any]:
@@ -129,6 +131,14 @@ def _quota(plan: Plan, names: dict[str, str]) -> Iterator[Any]:
                 for one in plan.quota
             ],
             right=["cores at most"],
+        )
+
+
+def _outages(plan: Plan, names: dict[str, str]) -> Iterator[Any]:
+    if plan.outages:
+        yield table(
+            ["away while it changes", "because", "to do"],
+            [[names[one.resource], one.reason, one.fix] for one in plan.outages],
         )
 
 

@@ -1,13 +1,10 @@
-"""Runs the program against Pulumi's own mocks, and keeps what it registers together with the options."""
+"""Runs the program as a plan does, and keeps what it registers as it came, with the options."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import subprocess
-import threading
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 from google.protobuf import json_format
-from pulumi.runtime import mocks, settings
-from pulumi.runtime.config import set_all_config
-from pulumi.runtime.stack import run_in_stack
 
+from infra.plan.model import COMPONENT_ROOT
+from infra.plan.monitor import SECRET, Recorder
+from infra.plan.outputs import MadeUp
+from infra.plan.run import execute
 from infra.program import declare
 from infra.settings import StackSettings
 
@@ -26,8 +24,7 @@ ROOT = Path(__file__).parents[2]
 # The checker lies beside the repository, and beside every work tree of it.
 ARM_CHECK = "shared/tools/arm_check.py"
 AZURE = "azure-native:"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
-SIGNATURE = "4dabf18193072939515e22adb298388d"
+__all__ = ["SECRET", "Recorded", "Resource", "arm_check", "record", "run_program"]
 
 
 @dataclass(frozen=True)
@@ -50,62 +47,27 @@ class Resource:
         return bool(self.options.protect)
 
 
-class Answers(mocks.Mocks):
-    """Ids and outputs of the right form, always the same for the same resource."""
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        inputs = dict(args.inputs)
-        group = f"/subscriptions/{GUID}/resourceGroups/{inputs.get('resourceGroupName', 'group')}"
-        own = (v for k, v in inputs.items() if k.endswith("Name") and k not in ("resourceGroupName", "friendlyName"))
-        name = next(own, args.name)
-        kind = args.typ.split(":")
-        place = group if kind[-1] == "ResourceGroup" else f"{group}/providers/{'/'.join(kind[1:])}/{name}"
-        made = {key: str(uuid.uuid5(uuid.NAMESPACE_URL, args.name + key)) for key in ("principalId", "clientId")}
-        users = (inputs.get("identity") or {}).get("userAssignedIdentities")
-        if users:  # they go in as a list and come out as a map
-            inputs["identity"] = {**inputs["identity"], "userAssignedIdentities": {one: {} for one in users}}
-        if kind[-1] == "ManagedCluster":
-            inputs["oidcIssuerProfile"] = {"enabled": True, "issuerURL": "https://issuer.example/"}
-        return place, {
-            **inputs,
-            **made,
-            "name": inputs.get("resourceGroupName") if kind[-1] == "ResourceGroup" else name,
-            "tenantId": GUID,
-            "loginServer": f"{name}.azurecr.io",
-            "connectionString": "InstrumentationKey=x",
-        }
-
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
-        return {
-            "identityProfile": {"kubeletidentity": {"objectId": str(uuid.uuid5(uuid.NAMESPACE_URL, "kubelet"))}},
-            "kubeconfigs": [{"name": "clusterUser", "value": KUBECONFIG}],
-            "clientId": GUID,
-            "tenantId": GUID,
-        }
-
-
 GUID = "11111111-1111-4111-8111-111111111111"
-KUBECONFIG = ""
 
 
-class Recorder(mocks.MockMonitor):
-    """Keeps every request."""
+class Keeper(Recorder):
+    """The plan's recorder, which also keeps every request as it came."""
 
-    def __init__(self) -> None:
-        super().__init__(Answers())
+    def __init__(self, settings: StackSettings) -> None:
+        super().__init__(MadeUp(settings.subscription_id, settings.location), "forestay", settings.environment)
         self.found: list[Resource] = []
-        self.exports: dict[str, Any] = {}
+        self.sent: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
-        if request.type != "pulumi:pulumi:Stack":
+        if request.type != COMPONENT_ROOT:
             inputs = json_format.MessageToDict(request.object)
             self.found.append(Resource(response.urn, request.type, request.name, inputs, request))
         return response
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
-        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
-            self.exports = json_format.MessageToDict(request.outputs)
+        if request.urn.split("::")[2] == COMPONENT_ROOT:
+            self.sent = json_format.MessageToDict(request.outputs)
         return super().RegisterResourceOutputs(request)
 
 
@@ -138,39 +100,9 @@ def record(found: StackSettings, config: Mapping[str, str] | None = None) -> Rec
 
 
 def run_program(found: StackSettings, config: Mapping[str, str]) -> Recorded:
-    """Run the program in a thread of its own: Pulumi keeps its state in context variables, and leaves none behind."""
-    recorder = Recorder()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        settings.configure(
-            mocks.MockSettings(
-                monitor=recorder,
-                engine=mocks.MockEngine(None),
-                project="forestay",
-                stack=found.environment,
-                dry_run=False,
-                organization="organization",
-                root_directory=".",
-                callbacks=None,
-                outputs=set(),
-                lock=threading.Lock(),
-                package_refs={},
-                base_providers_by_ref={},
-            )
-        )
-        set_all_config(dict(config), list(config))
-        try:
-            asyncio.run(run_in_stack(lambda: declare(found)))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-    return Recorded(tuple(recorder.found), recorder.exports)
+    keeper = Keeper(found)
+    execute(found, declare, keeper, config, list(config))
+    return Recorded(tuple(keeper.found), keeper.sent)
 
 
 def arm_check() -> ModuleType | None:

@@ -31,6 +31,11 @@ COMBINATIONS = {
     "serverless": ("dev", {"training": {"serverless": True}}),
     "shared keys": ("dev", {"storage": {"sharedKeys": True, "redundancy": "gzrs"}}),
     "customer key of storage": ("dev", {"encryption": {**KEY, "storage": True}}),
+    "customer key of the registry": (
+        "prod",
+        {"encryption": {**KEY, "registry": True}},
+    ),
+    "network of ours with zones of others": ("prod", {"existing": {"dnsZones": THEIR_NETWORK["dnsZones"]}}),
     "existing": ("dev", {"existing": THEIRS}),
     "existing private": ("prod", {"existing": THEIRS}),
     "cluster with everything": ("test", {"aks": EVERYTHING}),

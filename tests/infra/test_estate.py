@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
 from infra import stackfile
 from infra.components.roles import DEFINITIONS, RULES, assignment_name, assignment_words, grants
+from infra.plan.arm import guid
 from infra.settings import StackSettings
 from tests.infra.conftest import Changed
 from tests.infra.recording import GUID, ROOT, Recorded, record, run_program
@@ -65,7 +67,7 @@ def test_the_vault_grants_by_role_and_says_purge_protection_only_when_on(shipped
     assert "enablePurgeProtection" not in dev  # Azure refuses False
     assert prod["enablePurgeProtection"] is True
     assert (prod["publicNetworkAccess"], prod["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
-    assert dev["tenantId"] == GUID
+    assert dev["tenantId"] == guid("tenant")  # of the identities
 
 
 def test_the_registry_has_no_admin_and_never_quarantines(shipped: Shipped) -> None:
@@ -73,6 +75,7 @@ def test_the_registry_has_no_admin_and_never_quarantines(shipped: Shipped) -> No
     assert (dev["adminUserEnabled"], dev["anonymousPullEnabled"]) == (False, False)
     assert (dev["sku"]["name"], prod["sku"]["name"]) == ("Basic", "Premium")
     assert "policies" not in dev
+    assert (dev["zoneRedundancy"], prod["zoneRedundancy"]) == ("Disabled", "Enabled")
     assert prod["policies"]["quarantinePolicy"]["status"] == "disabled"
     assert prod["policies"]["retentionPolicy"] == {"days": 30, "status": "enabled"}
     assert (prod["publicNetworkAccess"], prod["networkRuleBypassOptions"]) == ("Disabled", "AzureServices")
@@ -217,6 +220,24 @@ def test_a_customer_key_encrypts_what_holds_data(changed: Changed) -> None:
     assert any("encryption-vault" in name for name in account.depends_on)
     workspace = found.one("machinelearningservices:Workspace").inputs["encryption"]
     assert workspace["keyVaultProperties"]["keyIdentifier"] == f"https://keys.vault.azure.net/keys/forestay/{'a' * 32}"
+
+
+def test_a_customer_key_encrypts_the_registry_by_the_identity_that_entra_knows(changed: Changed) -> None:
+    vault = existing_id("Microsoft.KeyVault/vaults", "keys")
+    key = {"keyVault": vault, "key": "forestay", "version": "a" * 32, "registry": True}
+    found = record(changed("prod", encryption=key))
+    registry = found.one("containerregistry:Registry")
+    given = registry.inputs["encryption"]["keyVaultProperties"]
+    assert given["keyIdentifier"] == "https://keys.vault.azure.net/keys/forestay"
+    assert len(given["identity"]) == 36
+    assert next(iter(registry.inputs["identity"]["userAssignedIdentities"])).endswith(
+        found.one("managedidentity:UserAssignedIdentity", "identities-workspace").inputs["resourceName"]
+    )
+    assert any("encryption-vault" in name for name in registry.depends_on)
+    assert "encryption" in registry.options.replaceOnChanges
+    assert "encryption" not in found.one("storage:StorageAccount").inputs
+    with pytest.raises(ValidationError, match="only Premium can"):
+        changed("dev", encryption=key)
 
 
 def test_the_existing_group_is_not_made(changed: Changed) -> None:

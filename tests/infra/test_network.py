@@ -92,6 +92,22 @@ def test_a_network_of_others_is_used_and_not_changed(changed: Changed) -> None:
     assert found.one("containerservice:ManagedCluster").inputs["networkProfile"]["outboundType"] == "loadBalancer"
 
 
+def test_our_network_is_linked_to_the_zones_of_others(changed: Changed) -> None:
+    theirs = {"dnsZones": THEIR_NETWORK["dnsZones"]}
+    found = record(changed("prod", existing=theirs))
+    assert not found.of("privatedns:PrivateZone")
+    links = found.of("privatedns:VirtualNetworkLink")
+    assert len(links) == len({one.inputs["privateZoneName"] for one in links}) == 14
+    assert {one.inputs["resourceGroupName"] for one in links} == {"names"}
+    assert all("zones-subscription" in one.options.provider for one in links)
+    names = {f"{one.inputs['privateZoneName']}-link" for one in links}
+    assert names <= set(found.one("network:PrivateEndpoint", "endpoint-vault").depends_on)
+    # Their owner may link them; and a network of others is linked by its owner.
+    unlinked = record(changed("prod", existing=theirs, network={"access": "private", "zoneLinks": "none"}))
+    assert not unlinked.of("privatedns:VirtualNetworkLink")
+    assert not record(changed("prod", existing=THEIR_NETWORK)).of("privatedns:VirtualNetworkLink")
+
+
 def test_what_others_own_gets_no_endpoint_of_ours(changed: Changed) -> None:
     found = record(changed("prod", existing=THEIRS))
     faces = {one.name.removeprefix("endpoint-") for one in found.of("network:PrivateEndpoint")}
@@ -111,6 +127,7 @@ def test_what_others_own_gets_no_endpoint_of_ours(changed: Changed) -> None:
             "in another subscription",
         ),
         ({"principals": {"submitters": ["someone"]}}, "must be a GUID"),
+        ({"registry": {"sku": "standard", "zoneRedundant": True}}, "is zoneRedundant and standard"),
         ({"encryption": {"keyVault": THEIRS["keyVault"], "key": "k", "version": "new"}}, "a key's version"),
     ],
 )

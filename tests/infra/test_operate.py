@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,9 +129,9 @@ def test_preview_tells_what_would_change(pulumi: Pulumi, capsys: pytest.CaptureF
     assert code == 0, err
     found = json.loads(out)
     assert found["changes"] == {"update": 1}
-    assert found["resources"] == [
-        {"urn": URN, "type": STORE, "name": "storage", "op": "update", "diffs": ["sku", "tags"]}
-    ]
+    (one,) = found["resources"]
+    assert one.pop("differences")
+    assert one == {"urn": URN, "type": STORE, "name": "storage", "op": "update", "diffs": ["sku", "tags"]}
     assert not [call for call in pulumi.calls if call.startswith("up")]
 
 
@@ -240,6 +242,23 @@ def test_a_stack_that_does_not_open_is_not_one_that_was_never_made(
     assert code == 2
     assert "passphrase is not that of this stack" in err
     assert not [call for call in pulumi.calls if call.startswith("up")]
+
+
+def test_a_stale_lock_is_told_from_one_that_is_held(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete "
+    text += "the lock file with `pulumi cancel`.\n  azblob://c/.pulumi/locks/x.json: created by ada@{} (pid {}) at 2026"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for host, process, told in (
+        (socket.gethostname(), gone.pid, "by a run that is gone: ada@"),
+        (socket.gethostname(), os.getpid(), "locked by another run: ada@"),
+        ("elsewhere", gone.pid, "locked by another run: ada@elsewhere"),
+    ):
+        pulumi.put("stack select", code=255, err=text.format(host, process))
+        code, _, err = run(capsys, "outputs", "--env", "dev")
+        assert code == 3
+        assert told in err
+        assert "pulumi cancel --stack dev" in err
 
 
 def test_outputs_of_a_stack_that_was_never_made(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:

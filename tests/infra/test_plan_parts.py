@@ -12,8 +12,10 @@ from forestay.errors import InputError
 from infra.plan import changes, graph, prices, sizes
 from infra.plan.costs import idle_costs
 from infra.plan.model import Plan, PlannedResource
+from infra.plan.outages import outages_of
 from infra.plan.quota import quota_of
 from infra.plan.roles import grants_of
+from infra.services import Service
 
 
 def made(kind: str, inputs: dict[str, Any], name: str = "one", **more: Any) -> PlannedResource:
@@ -138,6 +140,24 @@ def test_a_wrong_price_file_is_told_with_its_line(tmp_path: Path, text: str, tol
         prices.load(path)
     assert any(told in f"{one.message} {one.fix}" for one in error.value.problems), error.value.problems
     assert all(one.where.startswith(str(path)) for one in error.value.problems)
+
+
+def test_a_group_without_a_front_is_away_while_it_changes() -> None:
+    probe = {"initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 30}
+    groups = [
+        made("containerinstance:ContainerGroup", {"containers": [{"readinessProbe": probe}]}, name)
+        for name in ("plain", "fronted")
+    ]
+    common = {"target": "aci", "image": "a.io/b@sha256:" + "a" * 64, "model": "M", "version": "1", "auth": "anonymous"}
+    services = {
+        "plain": Service.model_validate(common),
+        "fronted": Service.model_validate({**common, "front": "traffic_manager", "public": True}),
+    }
+    (outage,) = outages_of(groups, services)
+    assert outage.resource == groups[0].urn
+    assert (outage.at_least, outage.at_most) == (35, 425)
+    assert "35 s to 8 minutes (estimated" in outage.reason
+    assert "front: traffic_manager" in outage.fix
 
 
 def test_quota_is_summed_by_provider_and_family() -> None:

@@ -92,7 +92,10 @@ def test_a_container_group_pulls_by_identity_and_is_probed() -> None:
     container = group["containers"][0]
     assert container["image"] == IMAGE
     assert container["resources"]["requests"] == {"cpu": 1, "memoryInGB": 2}
-    assert container["environmentVariables"] == [{"name": "A", "value": "b"}]
+    assert container["environmentVariables"] == [
+        {"name": "A", "value": "b"},
+        {"name": "FORESTAY_AUTH", "value": "none"},
+    ]
     assert {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")} == {"/"}
     credential = group["imageRegistryCredentials"][0]
     assert credential["server"] == "contoso.azurecr.io"
@@ -121,8 +124,8 @@ def test_keys_are_secret_on_the_whole_way() -> None:
     variables = recorded_services("test-services").one("containerinstance:ContainerGroup", "fronted").inputs
     keys = variables["containers"][0]["environmentVariables"]
     assert [(one["name"], secrets_in(one["secureValue"])) for one in keys] == [
-        ("SCORING_KEY_PRIMARY", ["first-key-in-clear"]),
-        ("SCORING_KEY_SECONDARY", ["second-key-in-clear"]),
+        ("FORESTAY_KEY_PRIMARY", ["first-key-in-clear"]),
+        ("FORESTAY_KEY_SECONDARY", ["second-key-in-clear"]),
     ]
     vault = recorded_services("test-services").one("keyvault:Secret", "kube-key-primary").inputs
     assert secrets_in(vault) == ["first-key-in-clear"]
@@ -261,7 +264,7 @@ def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
 @pytest.mark.parametrize(
     ("stack", "service", "told"),
     [
-        ("prod-services", {"target": "aci", "public": True}, "in a private network"),
+        ("prod-services", {"target": "aci", "public": True}, "is public in a private network"),
         ("test-services", {"target": "aci", "front": "traffic_manager"}, "only leads to public addresses"),
         ("test-services", {"target": "aci", "front": "application_gateway", **TLS}, "without an address"),
         ("test-services", {"target": "aci", "tls": "gateway", **TLS}, "which is for AKS"),
@@ -275,7 +278,7 @@ def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
         (
             "test-services",
             {"target": "aci", "front": "application_gateway", "address": "10.20.3.10", **TLS},
-            "no network for it",
+            "there is no network for it",
         ),
     ],
 )

@@ -87,6 +87,7 @@ def test_what_pulumi_hands_over_is_read_like_the_file(tmp_path: Path) -> None:
         ("forestay:names: {storageAccount: Big-One}", "Azure does not take 'Big-One'"),
         ("forestay:location: westeurope", "write azure-native:location"),
         ("stem: churn", "write forestay:stem"),
+        ("azure-native:clientSecret: hunter2", "`azure-native:clientSecret` is a secret in clear"),
         (
             f"forestay:services: {{api: {{target: aci, image: {DIGEST}, model: M, version: '1', auth: anonymous}}}}",
             "services stack",
@@ -99,14 +100,17 @@ def test_a_wrong_setting_is_told_with_its_line(tmp_path: Path, line: str, told: 
     found = problems(tmp_path, f"{HEAD}  {line}\n")
     assert len(found) == 1, found
     assert told in found[0][1]
-    assert found[0][0] in ("5", "1")  # the setting's line; what concerns several, the root's
+    assert found[0][0] in ("5", "1")  # the setting's line; what lacks a line, the root's
+    assert "``" not in found[0][1]
 
 
 @pytest.mark.parametrize(
     ("service", "told"),
     [
         ({"image": "contoso.azurecr.io/churn:latest"}, "must be an image by digest"),
-        ({"target": "aks"}, "has the service api on aks, and no cluster"),
+        ({"target": "aks"}, "`services.api.target` is aks, and the stack has no cluster"),
+        ({"environment": {"DB_PASSWORD": "abc"}}, "`services.api.environment.DB_PASSWORD` looks like a secret"),
+        ({"environment": {"FORESTAY_KEY_PRIMARY": "abc"}}, "which auth and keys set"),
         ({"target": "acu"}, "did you mean aci"),
         ({"keys": {"primary": "abc", "secondary": "def"}}, "is a secret in clear"),
         ({"cpu": 0}, "asks for 0 cores"),
@@ -122,6 +126,19 @@ def test_a_wrong_service_is_told(tmp_path: Path, service: dict[str, Any], told: 
     assert all(line in ("5", "1") for line, _ in found)
     assert any(told in text for _, text in found), found
     assert not any("abc" in text for _, text in found)  # a secret is not repeated
+
+
+def test_another_providers_secret_may_be_there_encrypted(tmp_path: Path) -> None:
+    assert read(tmp_path, HEAD + "  azure-native:clientSecret: {secure: v1:x}\n").settings.stem == "churn"
+    config = {
+        "azure-native:location": "westeurope",
+        "azure-native:subscriptionId": GUID,
+        "azure-native:clientSecret": "hunter2",
+        "forestay:stem": "churn",
+    }
+    assert stackfile.from_pulumi(config, "dev", ["azure-native:clientSecret"]).stem == "churn"
+    with pytest.raises(InputError, match="is a secret in clear"):
+        stackfile.from_pulumi(config, "dev")
 
 
 def test_a_stack_without_a_file_is_told_with_its_neighbours(tmp_path: Path) -> None:

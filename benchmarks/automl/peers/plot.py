@@ -1,6 +1,6 @@
-"""`plot.py < points.json > growth.svg`: seconds and megabytes over rows, columns and trials.
+"""`plot.py < points.json > growth.svg`: measures over what grew, such as seconds over rows.
 
-The input is a list of {"axis", "size", "seconds", "megabytes"}.
+The input is {"measures": {key: title}, "points": [{"axis", "size", a value for each key}]}.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import altair
 import vl_convert
 
 WIDTH, HEIGHT = 220, 150
-AXES = ("rows", "columns", "trials")
-MEASURES = {"seconds": "seconds", "megabytes": "peak memory, MB"}
 
 
 def panel(points: list[dict[str, Any]], axis: str, measure: str, title: str) -> altair.Chart:
@@ -30,9 +28,12 @@ def panel(points: list[dict[str, Any]], axis: str, measure: str, title: str) -> 
 
 
 def main() -> None:
-    points = json.load(sys.stdin)
+    given = json.load(sys.stdin)
+    points = given["points"]
+    axes = list(dict.fromkeys(point["axis"] for point in points))
     rows = [
-        altair.hconcat(*(panel(points, axis, measure, title) for axis in AXES)) for measure, title in MEASURES.items()
+        altair.hconcat(*(panel(points, axis, measure, title) for axis in axes))
+        for measure, title in given["measures"].items()
     ]
     print(vl_convert.vegalite_to_svg(altair.vconcat(*rows).to_json()))
 
