@@ -157,11 +157,12 @@ def _common_options() -> list[click.Parameter]:
 
 
 class Command(Page):
-    """A command that also takes the common options; every command is one."""
+    """A command that also takes the common options, but those that it has itself; every command is one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params = [*self.params, *_common_options()]
+        own = {word for parameter in self.params for word in parameter.opts}
+        self.params += [option for option in _common_options() if own.isdisjoint(option.opts)]
 
 
 class LazyGroup(Page, click.Group):

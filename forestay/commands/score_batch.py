@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forestay.cli import Command, console
+from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from forestay.console import Console
@@ -19,13 +20,30 @@ if TYPE_CHECKING:
 NEWS_SECONDS = 15.0
 
 
+def _read_outputs(context: click.Context, _: click.Parameter, values: tuple[str, ...]) -> Path:
+    """The file that is meant. What to print, `json` or `table`, has the same option in every command."""
+    formats = [value for value in values if value in ("table", "json")]
+    files = [value for value in values if value not in formats]
+    if formats:
+        console(context).output = formats[-1]
+    if len(files) != 1:
+        raise InputError("must name one file", where="--output", fix="say where to write: --output scored.csv")
+    return Path(files[0])
+
+
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL[:VERSION]")
 @click.option(
     "--input", "source", type=click.Path(path_type=Path), required=True, metavar="DATA", help="CSV or Parquet."
 )
 @click.option(
-    "--output", "to", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Of the input's kind."
+    "--output",
+    "-o",
+    "to",
+    multiple=True,
+    callback=_read_outputs,
+    metavar="FILE",
+    help="Of the input's kind. --output json beside it prints JSON on stdout.",
 )
 @click.option(
     "--rejects",

@@ -189,7 +189,7 @@ class Started:
         command = [f"127.0.0.1:{port}" if word == "0.0.0.0:5001" else word for word in settings["Cmd"]]
         given = [*settings["Env"], *(f"{name}={value}" for name, value in variables.items())]
         words = [
-            "unshare",
+            image_support.find("unshare") or "",
             "--mount",
             "bash",
             "-c",

@@ -194,7 +194,10 @@ def test_usage_errors_name_what_is_near(words: tuple[str, ...], told: str, capsy
         (("submit", "job.yml"), ("No such command 'submit'.", "Did you mean 'job submit'? See forestay --help")),
         (
             ("score", "xyz"),
-            ("No such command 'xyz'.", "Commands: generate, verify, serve, diff, prune. See forestay score --help"),
+            (
+                "No such command 'xyz'.",
+                "Commands: generate, verify, serve, batch, diff, prune. See forestay score --help",
+            ),
         ),
         (("job", "list", "--quite"), ("No such option '--quite'.", "Did you mean '--quiet'? See forestay job list")),
         (("job", "show"), ("Missing argument 'JOB'.", "See forestay job show --help")),
