@@ -55,7 +55,9 @@ class Estimate:
 
     def line(self) -> str:
         """For a person, before a submit."""
-        where = f"{self.nodes} nodes of {self.size or 'a size that Azure chooses'}, {self.hours:g} h at most"
+        time = f"{self.hours:g} h" if self.hours >= 1 else f"{self.hours * 60:g} min"
+        nodes = f"{self.nodes} node{'s' * (self.nodes != 1)}"
+        where = f"{nodes} of {self.size or 'a size that Azure chooses'} for {time}"
         if self.amount is None:
             return f"{where}: no price of that size is in {self.source}"
         cheaper = "; low-priority nodes cost less" if self.low_priority else ""

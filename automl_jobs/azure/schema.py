@@ -54,6 +54,8 @@ def write(outputs: Path, table: Table, seen: Seen, row: TrialRow) -> None:
         "python": "",
         "packages": {},
         "files": {MODEL: project.sha256(outputs / MODEL)},
+        "takes_array": False,
+        "probabilities": classes is not None,
         "foreign": True,
         "elsewhere": True,
     }
