@@ -269,7 +269,7 @@ def test_ctrl_c_lets_end_what_is_under_way(scratch: Lab) -> None:
     assert "what was under way has ended and is in the state" in done.err
     assert scratch.cloud.journal == ["create resources:ResourceGroup first"]
     assert not scratch.state("dev").get("pending_operations")
-    assert ids(scratch, "dev") == {one for one in in_cloud(engine) if one.endswith("/first")}
+    assert ids(scratch, "dev") == {one for one in in_cloud(scratch) if one.endswith("/first")}
 
 
 def test_destroy_empties(services: tuple[Lab, Ended]) -> None:
