@@ -200,11 +200,13 @@ class Links:
 def _start(settings: StackSettings) -> Estate:
     """The resource group and the identities."""
     names, addresses = names_of(settings), Addresses(settings)
+    scopes: dict[str, Text] = {**scope_ids(settings)}
     if settings.existing.resource_group:
         group: Text = addresses.group.name
     else:
         made = Group("group", GroupArgs(addresses.group.name, settings.location, settings.tags, settings.protect))
         group = made.name
+        scopes["group"] = made.id  # what stands on the group waits for it
     common = Common(names, settings.location, group, settings.tags, settings.protect)
     principals = ["compute", "endpoint"]
     if owns_workspace(settings):
@@ -213,7 +215,7 @@ def _start(settings: StackSettings) -> Estate:
         principals += ["cluster", "kubelet"]
     identities = Identities("identities", IdentitiesArgs(common, tuple(principals))).by_principal
     estate = Estate(settings, common, identities, {who: one.principal_id for who, one in identities.items()})
-    estate.scopes.update(scope_ids(settings))
+    estate.scopes.update(scopes)
     estate.scopes.update({f"identity {who}": identity.id for who, identity in identities.items()})
     return estate
 

@@ -34,8 +34,8 @@ def renamed(settings: StackSettings) -> None:
         declare(settings)
 
 
-def wrong(settings: StackSettings) -> None:
-    """Two bodies with a member that no schema knows."""
+def wrong_store(settings: StackSettings) -> None:
+    """A body with a member that ARM's schema does not know."""
     group = resources.ResourceGroup("group", resource_group_name="wrong", location=settings.location)
     storage.StorageAccount(
         "store",
@@ -46,12 +46,13 @@ def wrong(settings: StackSettings) -> None:
         sku={"name": "Standard_LRS"},
         network_rule_set={"defaultAction": "Deny", "bypas": "None"},
     )
+
+
+def wrong_map(_: StackSettings) -> None:
+    """An object with a member that Kubernetes' schema does not know."""
     cluster = kubernetes.Provider("cluster", kubeconfig="{}")
-    kubernetes.core.v1.ConfigMap(
-        "map",
-        metadata={"name": "map", "lables": {}},
-        opts=pulumi.ResourceOptions(provider=cluster),
-    )
+    opts = pulumi.ResourceOptions(provider=cluster)
+    kubernetes.core.v1.ConfigMap("map", metadata={"name": "map", "lables": {}}, opts=opts)
 
 
 def pair(settings: StackSettings) -> None:
@@ -65,7 +66,7 @@ def pair(settings: StackSettings) -> None:
     )
 
 
-PROGRAMS = {program.__name__: program for program in (renamed, wrong, pair)}
+PROGRAMS = {program.__name__: program for program in (renamed, wrong_store, wrong_map, pair)}
 
 
 def _say(text: str) -> None:
