@@ -165,6 +165,11 @@ class Cells:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, as a frame has them: all that a model without features, a baseline, asks of its rows."""
+        return len(self.index), len(self.columns)
+
     def block(self, names: str | Sequence[str]) -> Any:
         """What a ColumnTransformer would hand on: (n, k) numbers, times or words, else a series or frame."""
         if isinstance(names, str):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightgbm import LGBMClassifier
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
@@ -179,3 +180,16 @@ def test_columns_are_answered_as_the_frame_of_them_is() -> None:
     np.testing.assert_array_equal(served.predict_proba(nothing), plain.predict_proba(pd.DataFrame(nothing)))
     with pytest.raises(ValueError, match="columns are missing"):
         served.predict({"n": [1.0]})
+
+
+def test_a_baseline_answers_columns_without_features() -> None:
+    frame = table(50)
+    pipeline = ServedPipeline(
+        [
+            ("input", InputFrame(COLUMNS).fit(frame)),
+            ("features", "passthrough"),
+            ("model", LabelledClassifier(DummyClassifier().fit(frame, np.arange(50) % 2), ["no", "yes"], [0, 1])),
+        ]
+    )
+    columns = {name: frame[name].tolist() for name, _ in COLUMNS}
+    np.testing.assert_array_equal(pipeline.predict_proba(columns), pipeline.plain().predict_proba(frame))
