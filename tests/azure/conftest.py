@@ -18,31 +18,32 @@ __all__ = ["Azure"]
 
 
 @pytest.fixture(scope="session")
-def standin(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Azure]:
-    """The stand-in, and this process and its children led to it."""
+def standin(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[tuple[Azure, dict[str, str]]]:
+    """The stand-in, and the variables that lead a process to it."""
     pytest.importorskip("trustme")
     pytest.importorskip("azure.identity")
-    with serving(tmp_path_factory.mktemp("azure"), shared) as (azure, given), pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.lower() in ("https_proxy", "http_proxy", "no_proxy")]:
-            patch.delenv(name)
-        for name, value in given.items():
-            if name not in LOGIN:
-                patch.setenv(name, value)
-        yield azure
+    with serving(tmp_path_factory.mktemp("azure"), shared) as served:
+        yield served
 
 
 @pytest.fixture
-def azure(standin: Azure, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
-    """The stand-in with a fresh workspace, a project with the stack `dev`, and a login by client secret."""
-    for name, value in LOGIN.items():
+def azure(standin: tuple[Azure, dict[str, str]], project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    """The stand-in with a fresh workspace, a project with the stack `dev`, and a login by client secret.
+
+    This process and its children are led to it until the test ends; those of other tests are not.
+    """
+    azure, given = standin
+    for name in [name for name in os.environ if name.lower() in ("https_proxy", "http_proxy", "no_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in {**given, **LOGIN}.items():
         monkeypatch.setenv(name, value)
     Azure.write_project(project)
-    standin.service.reset()
-    standin.proxy.log.clear()
-    standin.proxy.faults.clear()
-    standin.proxy.stray.clear()
-    yield standin
-    assert standin.proxy.stray == []
+    azure.service.reset()
+    azure.proxy.log.clear()
+    azure.proxy.faults.clear()
+    azure.proxy.stray.clear()
+    yield azure
+    assert azure.proxy.stray == []
 
 
 @dataclass(frozen=True)
