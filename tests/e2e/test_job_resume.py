@@ -102,7 +102,7 @@ def test_an_interrupted_job_ends_as_one_that_was_not(forestay: Run, project: Pat
 @pytest.mark.slow
 def test_what_has_changed_meanwhile_and_who_runs_it_is_told(forestay: Run, project: Path, job: Path) -> None:
     arguments = ("submit", str(job), "--set", "limits.max_trials=500", "--set", "limits.enable_early_termination=false")
-    assert stopped(project, 1, signal.SIGINT, *arguments) == 130
+    assert stopped(project, 20, signal.SIGINT, *arguments) == 130  # after more than a second
     data = project / "data" / "data.csv"
     before, text = data.read_bytes(), job.read_text(encoding="utf-8")
     data.write_bytes(before.replace(b"red", b"rad", 1))
