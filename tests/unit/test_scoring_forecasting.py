@@ -349,7 +349,7 @@ def test_a_differing_quantile_is_told_by_its_level(trained: Model, monkeypatch: 
     golden = read_golden(trained.path)
     assert golden.quantiles is not None
 
-    def answer(_: str, body: Any) -> Any:
+    def answer(_: str, body: Any, *more: str) -> Any:
         values: list[Any] = list(golden.predictions)
         if "quantiles" in body.get("GlobalParameters", {}):
             assert golden.quantiles is not None

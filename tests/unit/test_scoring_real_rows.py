@@ -34,11 +34,11 @@ def test_real_rows_are_the_validation_rows_as_a_request_holds_them(tmp_path: Pat
 
 def test_of_a_real_row_only_its_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Golden(rows=({"name": "Ada"}, {"name": "Grace"}), predictions=("no", "yes"))
-    monkeypatch.setattr(server, "post", lambda url, document: server.Answer(200, b'{"Results": ["no", "no"]}'))
+    monkeypatch.setattr(server, "post", lambda *sent: server.Answer(200, b'{"Results": ["no", "no"]}'))
     found = checks.golden("http://127.0.0.1:1", "data", rows, real=True)
     assert (found.name, found.passed) == ("golden_real_data", False)
     assert 'row 1: the trained model has "yes", the server answers "no"' in found.detail
-    monkeypatch.setattr(server, "post", lambda url, document: server.Answer(400, b"Grace is no name"))
+    monkeypatch.setattr(server, "post", lambda *_: server.Answer(400, b"Grace is no name"))
     refused = checks.golden("http://127.0.0.1:1", "data", rows, real=True)
     assert "400" in refused.detail
     assert "Grace" not in found.detail + refused.detail
