@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +17,14 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from forestay.errors import OutsideError
-from scoring import environment, process, server
+from scoring import engines, environment, process, server
 
 Say = Callable[[str], None]
 
 ENGINES = ("docker", "podman")
 IMAGE_PORT = 5001  # as in templates/scoring/Dockerfile.j2, and so the next
 MODEL_FOLDER = "/srv/scoring/model/"
-INFO_SECONDS, BUILD_SECONDS, ASK_SECONDS = 20, 1800, 120
+BUILD_SECONDS, ASK_SECONDS = 1800, 120
 BROUGHT = frozenset({"pip", "setuptools", "wheel"})  # what the base image has beside the lock
 _MEMORY = re.compile(r"([\d.]+)\s*([kKMG]?)i?B")
 _UNITS = {"": 1e-6, "k": 1024e-6, "K": 1024e-6, "M": 1.048576, "G": 1073.741824}
@@ -51,32 +49,22 @@ class ContainerServer(server.Server):
         """End the client and the container; it was started with --rm, so nothing of it stays."""
         super().stop()
         if self.image is not None:
-            _ask(self.image.engine, "rm", "--force", self.name, seconds=ASK_SECONDS)
+            engines.ask(self.image.engine, "rm", "--force", self.name, seconds=ASK_SECONDS)
 
 
 def find_engine() -> str:
     """The program of a container engine that runs. Raises OutsideError saying what each lacks."""
-    lacking = []
-    for name in ENGINES:
-        program = shutil.which(name)
-        if program is None:
-            lacking.append(f"{name} is not installed")
-            continue
-        code, text = _ask(program, "info", seconds=INFO_SECONDS)
-        if code == 0:
-            return program
-        lacking.append(f"{name} does not run ({_last(text)})")
-    raise OutsideError("no container engine: " + "; ".join(lacking), fix="install and start docker or podman")
+    return engines.first_running(ENGINES, "container engine", "install and start docker or podman")[1]
 
 
 def build(engine: str, folder: Path, folder_hash: str, say: Say) -> Image:
     """The image of a scoring folder. Raises OutsideError with the engine's last words when it can't be built."""
     image = Image(engine, f"forestay-verify:{folder_hash[:32]}")
     say(f"building the image with {Path(engine).name}")
-    code, text = _ask(engine, "build", "--tag", image.tag, str(folder), seconds=BUILD_SECONDS)
+    code, text = engines.ask(engine, "build", "--tag", image.tag, str(folder), seconds=BUILD_SECONDS)
     if code != 0:
         raise OutsideError(
-            f"{Path(engine).name} can't build the image: {_last(text)}",
+            f"{Path(engine).name} can't build the image: {engines.telling_line(text)}",
             fix=f"see what it says: {Path(engine).name} build {folder.name}",
         )
     return image
@@ -84,18 +72,18 @@ def build(engine: str, folder: Path, folder_hash: str, say: Say) -> Image:
 
 def remove(image: Image) -> None:
     """Take the image away again; its layers stay in the engine's cache."""
-    _ask(image.engine, "rmi", "--force", image.tag, seconds=ASK_SECONDS)
+    engines.ask(image.engine, "rmi", "--force", image.tag, seconds=ASK_SECONDS)
 
 
 def installed_versions(image: Image) -> tuple[dict[str, str], bool]:
     """What the image has beside the base's own: version by canonical name, and whether it can import forestay."""
     words = ("run", "--rm", "--network", "none", "--entrypoint", "python", image.tag, "-I", "-c", environment.QUESTION)
-    code, text = _ask(image.engine, *words, seconds=ASK_SECONDS)
+    code, text = engines.ask(image.engine, *words, seconds=ASK_SECONDS)
     try:
         pairs, has_forestay = json.loads(text.strip().splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise OutsideError(
-            f"Python does not run in the image (exit code {code}): {_last(text)}", fix="build it again"
+            f"Python does not run in the image (exit code {code}): {engines.telling_line(text)}", fix="build it again"
         ) from error
     found = {canonicalize_name(name): version for name, version in pairs}
     return {name: version for name, version in found.items() if name not in BROUGHT}, bool(has_forestay)
@@ -112,7 +100,7 @@ def asking(image: Image) -> Callable[[str, str], tuple[int, str, str]]:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            env=_variables(),
+            env=os.environ,
             check=False,
             timeout=BUILD_SECONDS,
         )
@@ -123,15 +111,14 @@ def asking(image: Image) -> Callable[[str, str], tuple[int, str, str]]:
 
 def start(image: Image, *, log: Path, work: Path) -> ContainerServer:
     """Start the image's server on a free port of 127.0.0.1, without waiting for it; what it writes goes to `log`."""
-    with server.listen() as bound:
-        port = int(bound.getsockname()[1])
+    port = server.free_port()
     name = f"forestay-verify-{uuid.uuid4().hex[:12]}"
     command = [
         image.engine, "run", "--rm", "--name", name, "--publish", f"{server.HOST}:{port}:{IMAGE_PORT}",
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--env", "FORESTAY_AUTH=none", image.tag,
     ]  # fmt: skip
     with log.open("ab") as output:
-        running = process.start(command, environment=_variables(), folder=work, output=output)
+        running = process.start(command, environment=os.environ, folder=work, output=output)
     return ContainerServer(running, port, log, image=image, name=name)
 
 
@@ -139,30 +126,6 @@ def memory_mb(running: ContainerServer) -> float | None:
     """The container's memory in MB as the engine says it; None where it does not."""
     assert running.image is not None
     words = ("stats", "--no-stream", "--format", "{{.MemUsage}}", running.name)
-    code, text = _ask(running.image.engine, *words, seconds=ASK_SECONDS)
+    code, text = engines.ask(running.image.engine, *words, seconds=ASK_SECONDS)
     match = _MEMORY.search(text) if code == 0 else None
     return round(float(match[1]) * _UNITS[match[2]], 1) if match else None
-
-
-def _variables() -> dict[str, str]:
-    """The engine's client finds its daemon and its login by our variables; the container gets none of them."""
-    return dict(os.environ)
-
-
-def _ask(engine: str, *words: str, seconds: int) -> tuple[int, str]:
-    """Run the engine and wait: its exit code, and what it wrote."""
-    with tempfile.TemporaryFile() as output:
-        running = process.start([engine, *words], environment=_variables(), folder=Path.cwd(), output=output)
-        try:
-            code = running.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = 124
-        finally:
-            process.stop(running)
-        output.seek(0)
-        return code, output.read().decode("utf-8", "replace")
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it says nothing"

@@ -104,6 +104,12 @@ run()
 """
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody had a moment ago, for a program that can't take over a socket."""
+    with listen() as bound:
+        return int(bound.getsockname()[1])
+
+
 def command(python: Path, folder: Path, fds: Sequence[int], tag: str, application: str = "") -> list[str]:
     """The server's command line. `tag` does nothing but to make its process known again.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +17,13 @@ from pathlib import Path
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
+from scoring.engines import ask, first_running, telling_line
 
 Say = Callable[[str], None]
 
 NAMES = ("docker", "podman", "buildah")
 INSTALL = "install docker, podman or buildah, as by: apt-get install buildah"
-INFO_SECONDS, ASK_SECONDS, FETCH_SECONDS = 20, 60, 600
+ASK_SECONDS, FETCH_SECONDS = 60, 600
 _OUTSIDE = re.compile(
     r"dial tcp|no such host|connection re|i/o timeout|tls: |unauthorized|denied|failed to resolve|manifest unknown"
     r"|temporary failure|failed to fetch|could not connect|max retries exceeded|newconnectionerror|name or service",
@@ -70,7 +70,7 @@ class Builder:
             code, last = self._stream(words, say)
             if code != 0:
                 kind = OutsideError if _OUTSIDE.search(last) else RunFailed
-                raise kind(f"{self.name} can't build the image: {shown(last)}", fix="its log above says more")
+                raise kind(f"{self.name} can't build the image: {telling_line(last)}", fix="its log above says more")
             return made.read_text(encoding="utf-8").strip()
 
     def fetch(self, tag: str) -> bool:
@@ -84,7 +84,7 @@ class Builder:
         """Give an image in the store one more name."""
         code, text = ask(self.program, "tag", image, tag, seconds=ASK_SECONDS)
         if code != 0:
-            raise RunFailed(f"{self.name} can't name the image {tag}: {shown(text)}", fix="choose another --tag")
+            raise RunFailed(f"{self.name} can't name the image {tag}: {telling_line(text)}", fix="choose another --tag")
 
     def push(self, tag: str, say: Say) -> str:
         """Push an image and give the digest that the registry knows it by. Raises OutsideError."""
@@ -96,7 +96,7 @@ class Builder:
             code, last = self._stream(["push", *own, tag], say)
             if code != 0:
                 raise OutsideError(
-                    f"{self.name} can't push {tag}: {shown(last)}",
+                    f"{self.name} can't push {tag}: {telling_line(last)}",
                     fix=f"is the registry up, and did you log in? {self.name} login {tag.split('/')[0]}",
                 )
             return self._pushed(tag) if self.name == "docker" else written.read_text(encoding="utf-8").strip()
@@ -135,17 +135,7 @@ class Builder:
 
 def choose(name: str | None) -> Builder:
     """The builder of this name, or the first that runs. Raises OutsideError saying what each lacks."""
-    lacking = []
-    for candidate in (name,) if name else NAMES:
-        program = shutil.which(candidate)
-        if program is None:
-            lacking.append(f"{candidate} is not installed")
-            continue
-        code, text = ask(program, "info", seconds=INFO_SECONDS)
-        if code == 0:
-            return Builder(candidate, program)
-        lacking.append(f"{candidate} does not run ({shown(text)})")
-    raise OutsideError("no builder of images: " + "; ".join(lacking), fix=INSTALL)
+    return Builder(*first_running((name,) if name else NAMES, "builder of images", INSTALL))
 
 
 def check_tag(tag: str) -> str:
@@ -157,22 +147,3 @@ def check_tag(tag: str) -> str:
             fix="write it as in churn:3 or myregistry.azurecr.io/churn:3, in lower-case letters before the colon",
         )
     return tag
-
-
-def ask(program: str, *words: str, seconds: int) -> tuple[int, str]:
-    """Run a program and wait: its exit code, 124 when it takes too long, and what it wrote."""
-    try:
-        done = subprocess.run(
-            [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=seconds, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 124, f"no answer within {seconds} s"
-    return done.returncode, done.stdout.decode("utf-8", "replace")
-
-
-def shown(text: str) -> str:
-    """The line of a builder's words that tells most: the last that speaks of an error, else the last."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()]
-    return (telling or lines or ["it says nothing"])[-1][:300]

@@ -160,7 +160,7 @@ class LocalTarget:
         auth = auth or (old.auth if old else NO_AUTH)
         wanted = Endpoint(
             name=name, revision=revision, model=opened.model, version=opened.version, deployment=deployment,
-            earlier=tuple(earlier[: KEPT_DEPLOYMENTS - 1]), port=port or (old.port if old else self._free_port()),
+            earlier=tuple(earlier[: KEPT_DEPLOYMENTS - 1]), port=port or (old.port if old else server.free_port()),
             python=python, auth=auth, keys=self._keys_for(folder, old, auth, revision),
         )  # fmt: skip
         if state is not None and state.runs:
@@ -316,10 +316,6 @@ class LocalTarget:
 
     def _key(self, wanted: Endpoint) -> str:
         return records.read_keys(self._folder(wanted.name), wanted).get("primary", "")
-
-    def _free_port(self) -> int:
-        with server.listen() as bound:
-            return int(bound.getsockname()[1])
 
     def _lock(
         self, name: str, wait_seconds: float = project.LOCK_WAIT_SECONDS
