@@ -8,7 +8,7 @@ loadable: a change of an attribute's meaning needs a new class name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
@@ -164,7 +164,26 @@ def _probabilities(estimator: Any, X: Any) -> np.ndarray:
     return found if found.ndim > 1 else np.column_stack([1.0 - found, found])
 
 
-class Blend(BaseEstimator):
+class _Blocks(BaseEstimator):
+    """Fitted transformers, each with the models on its features: `blocks`, pairs whose models have a place in it."""
+
+    blocks: Sequence[tuple[Any, Sequence[tuple[Any, ...]]]]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit new copies of all transformers and models on other rows; what each counts for stays."""
+        blocks = []
+        for transformer, models in self.blocks:
+            features = clone(transformer)
+            rows = features.fit_transform(X, y)
+            blocks.append((features, [(clone(model).fit(rows, y), *place) for model, *place in models]))
+        self.blocks = blocks
+        return self
+
+
+class Blend(_Blocks):
     """A weighted mean of fitted models, each on the features of its layout, which are computed once a layout.
 
     Parameters
@@ -174,19 +193,6 @@ class Blend(BaseEstimator):
 
     def __init__(self, blocks: Sequence[tuple[Any, Sequence[tuple[Any, float]]]]) -> None:
         self.blocks = blocks
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, X: Any, y: Any) -> Blend:
-        """Fit new copies of all transformers and models on other rows, keeping the weights."""
-        blocks = []
-        for transformer, models in self.blocks:
-            features = clone(transformer)
-            rows = features.fit_transform(X, y)
-            blocks.append((features, [(clone(model).fit(rows, y), weight) for model, weight in models]))
-        self.blocks = blocks
-        return self
 
     def _mean(self, X: Any, answer: str) -> np.ndarray:
         total: Any = 0.0
@@ -228,7 +234,7 @@ class BlendedRegressor(RegressorMixin, Blend):
         return self._mean(X, "predict")
 
 
-class _Stack(BaseEstimator):
+class _Stack(_Blocks):
     """A model that has learned from the answers of fitted models (Wolpert 1992, "Stacked generalization").
 
     Parameters
@@ -241,19 +247,6 @@ class _Stack(BaseEstimator):
     def __init__(self, blocks: Sequence[tuple[Any, Sequence[tuple[Any, int, float]]]], learner: Any) -> None:
         self.blocks = blocks
         self.learner = learner
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, X: Any, y: Any) -> _Stack:
-        """Fit new copies of all transformers and models on other rows, keeping what the learner makes of them."""
-        blocks = []
-        for transformer, models in self.blocks:
-            features = clone(transformer)
-            rows = features.fit_transform(X, y)
-            blocks.append((features, [(clone(model).fit(rows, y), *place) for model, *place in models]))
-        self.blocks = blocks
-        return self
 
     def _features(self, X: Any, answer: str) -> np.ndarray:
         members: dict[int, Any] = {}
