@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +28,21 @@ def _target(context: click.Context, target: str = "local", env: str = "local") -
     return choose(target, env, project.home(), console(context).note)
 
 
+def proven_folder_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--from DIR`: which proven folder of a model version."""
+    return click.option(
+        "--from",
+        "folder",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Its scoring folder; by default the one proven last.",
+    )(function)
+
+
 @click.command(cls=Command)
 @click.argument("name")
 @click.option("--model", required=True, metavar="MODEL[:VERSION]", help="The newest version if none is named.")
-@click.option(
-    "--from",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Its scoring folder; by default the one proven last.",
-)
+@proven_folder_option
 @click.option(
     "--target",
     type=click.Choice(["local", "aci", "aks", "managed"]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forestay.cli import Command, console
+from forestay.commands.endpoint import proven_folder_option
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,13 +54,7 @@ def _read_outputs(context: click.Context, _: click.Parameter, values: tuple[str,
 )
 @click.option("--probabilities", is_flag=True, help="A column for the probability of each class, too.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes, each with the model; by default one a core.")
-@click.option(
-    "--from",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Its scoring folder; by default the one proven last.",
-)
+@proven_folder_option
 @click.pass_context
 def batch(
     context: click.Context,
