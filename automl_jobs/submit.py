@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forestay import LOCAL
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class SubmitOptions:
     prefer: str | None = None
     decision: DecisionSetting | None = None
     bagged_folds: bool = False
-    env: str = "local"
+    env: str = LOCAL
 
     def as_dict(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -115,7 +116,7 @@ def prepare_job(
     tell: is told what is being read where that takes a while.
     before_data: is called once the file is found right, before anything of its data is read.
     """
-    if options.env != "local":
+    if options.env != LOCAL:
         raise InputError(
             "this trains on this machine only",
             where=f"--env {options.env}",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from automl_jobs.runs.rows import ENDED, JobRow, TrialRow
+from forestay import LOCAL
 from forestay.errors import Interrupted, Unreachable
 
 FIRST_SECONDS, LONGEST_SECONDS, GROWTH = 2.0, 20.0, 1.3
@@ -77,7 +78,7 @@ def watch(
     except KeyboardInterrupt:
         if row is None:
             raise
-        env = "" if row.env == "local" else f" --env {row.env}"
+        env = "" if row.env == LOCAL else f" --env {row.env}"
         raise Interrupted(
             f"{row.job} goes on",
             fix=f"forestay job watch {row.job}{env} looks again; forestay job cancel {row.job}{env} stops it",

@@ -25,6 +25,7 @@ from automl_jobs.runs import JobStart, RunStore
 from automl_jobs.runs.choice import SCORE
 from automl_jobs.runs.rows import PROFILE, SUBMITTED
 from automl_jobs.spec.jobs import runnable
+from forestay import LOCAL
 from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import ensure_folder
 
@@ -257,7 +258,7 @@ def _start(prepared: Prepared, settings: RunSettings, submitted: dict[str, Any])
         experiment=spec.experiment_name or "Default",
         task=spec.task,
         primary_metric=spec.metric,
-        env="local",
+        env=LOCAL,
         prefer=settings.prefer,
         spec_text=loaded.text,
         path=str(loaded.path.absolute()),

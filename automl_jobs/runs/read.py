@@ -33,15 +33,13 @@ from automl_jobs.runs.writer import (
     log,
     now,
 )
-from forestay import project
+from forestay import LOCAL, project
 from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
     from automl_jobs.runs.source import Run, Source
     from automl_jobs.runs.store import RunStore
 
-LOCAL = "local"
-"""The environment of jobs that ran on this machine; those of others were fetched."""
 DOCUMENTS = (
     "confusion_matrix",
     "accuracy_table",
@@ -162,7 +160,7 @@ def _row(run: Run) -> JobRow:
         job=labels[tags.JOB],
         run_id=run.run_id,
         experiment=run.experiment,
-        env=labels.get(tags.ENV, "local"),
+        env=labels.get(tags.ENV, LOCAL),
         status=_status(run),
         task=labels.get(tags.TASK, ""),
         primary_metric=labels[tags.PRIMARY_METRIC],

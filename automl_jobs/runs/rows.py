@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forestay import LOCAL
+
 ENDED = ("Completed", "Failed", "Canceled")
 """The statuses after which nothing changes any more; before them come Queued, Preparing, Running (Azure's names)."""
 
@@ -64,7 +66,7 @@ class JobStart:
     spec_text: str
     target: str
     path: str = ""
-    env: str = "local"
+    env: str = LOCAL
     prefer: str = "balanced"
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

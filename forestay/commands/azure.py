@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from automl_jobs.azure.arm import Arm
     from automl_jobs.runs import JobDetail
     from forestay.console import Console
-
-LOCAL = "local"
 
 
 def env_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import LOCAL, arm_of, env_option, require_completed, watched
+from forestay.commands.azure import arm_of, env_option, require_completed, watched
 from forestay.commands.job_views import job_view, leaderboard_view, list_view, trial_view
 from forestay.errors import InputError, RunFailed
 

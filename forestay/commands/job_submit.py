@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import LOCAL, arm_of, require_completed, watched
+from forestay.commands.azure import arm_of, require_completed, watched
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def submit_options(function: Any) -> Any:
     """The options that `job submit` and `ship` share."""
     for option in (
-        click.option("--env", default="local", metavar="ENV", help="`local`, or a stack for Azure."),
+        click.option("--env", default=LOCAL, metavar="ENV", help="`local`, or a stack for Azure."),
         click.option(
             "--prefer",
             type=click.Choice(["speed", "balanced", "score"]),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import LOCAL, arm_of, env_option
+from forestay.commands.azure import arm_of, env_option
 from forestay.commands.job import rank_option
 from forestay.commands.job_views import decision_facts, facts
 from forestay.console import table
