@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, OutsideError, RunFailed
+from forestay.login import SCOPE, Login
 from infra.engine_errors import recognized, shortened
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import HttpTransport
 
 ENDPOINT = "https://management.azure.com"
-SCOPE = f"{ENDPOINT}/.default"
 RETRIES = 4
 POLL_SECONDS = 2
 
@@ -109,15 +109,10 @@ class Arm:
 
     def _answered(self, call: Any, where: str = "") -> Any:
         """The result of a call; what went wrong on the way becomes a message."""
-        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+        from azure.core.exceptions import AzureError, HttpResponseError
 
         try:
             return call()
-        except ClientAuthenticationError as error:
-            raise OutsideError(
-                f"not logged in to Azure: {shortened(error.message.splitlines()[0])}",
-                fix="run `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE",
-            ) from error
         except HttpResponseError as error:
             raise self._refused(str(error), error.status_code or 0, where) from error
         except AzureError as error:
@@ -140,9 +135,7 @@ class Arm:
 
 def connect(env: str) -> Arm:
     """Azure as whoever is logged in: `az login`, a federated token, a managed identity."""
-    from azure.identity import DefaultAzureCredential
-
-    return Arm(DefaultAzureCredential(exclude_interactive_browser_credential=True), env)
+    return Arm(Login(), env)
 
 
 def _client(

@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from automl_jobs.azure import refusals
-from automl_jobs.azure.login import SCOPE, Login
 from automl_jobs.azure.place import Place
 from forestay import __version__
 from forestay.errors import OutsideError
+from forestay.login import SCOPE, Login
 
 RESOURCE_MANAGER = "https://management.azure.com"
 RETRIES = 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from automl_jobs.azure import login
+from forestay import login
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.wire import Fault
 
