@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from forestay.errors import OutsideError
-from scoring import engines, environment, process, server
+from scoring import engines, environment, process, reference, server
 
 Say = Callable[[str], None]
 
@@ -89,24 +88,10 @@ def installed_versions(image: Image) -> tuple[dict[str, str], bool]:
     return {name: version for name, version in found.items() if name not in BROUGHT}, bool(has_forestay)
 
 
-def asking(image: Image) -> Callable[[str, str], tuple[int, str, str]]:
+def asking(image: Image) -> reference.Ask:
     """Runs a script by the image's Python with a text on its standard input: exit code, output, errors."""
-
-    def ask(script: str, text: str) -> tuple[int, str, str]:
-        words = ("run", "--rm", "-i", "--network", "none", "--entrypoint", "python", image.tag, "-I", "-c", script)
-        done = subprocess.run(
-            [image.engine, *words],
-            input=text,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env=os.environ,
-            check=False,
-            timeout=BUILD_SECONDS,
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    return ask
+    words = ("run", "--rm", "-i", "--network", "none", "--entrypoint", "python", image.tag, "-I")
+    return reference.by([image.engine, *words], None, BUILD_SECONDS)
 
 
 def start(image: Image, *, log: Path, work: Path) -> ContainerServer:

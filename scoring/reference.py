@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +69,22 @@ def request(schema: ModelSchema, golden: Golden, model: str) -> str:
 
 def here(python: Path, folder: Path) -> Ask:
     """Asks the environment of a Python on this machine; `folder` is the scoring folder's `model`."""
+    return by([python, "-I", "-B"], folder, SECONDS)
+
+
+def by(command: Sequence[str | Path], folder: Path | None, seconds: int) -> Ask:
+    """Asks a Python that `command` starts in `folder`, None for the current one, and that has so many seconds."""
 
     def ask(script: str, text: str) -> tuple[int, str, str]:
         done = subprocess.run(
-            [python, "-I", "-B", "-c", script],
+            [*command, "-c", script],
             input=text,
             capture_output=True,
             text=True,
             encoding="utf-8",
             cwd=folder,
             check=False,
-            timeout=SECONDS,
+            timeout=seconds,
         )
         return done.returncode, done.stdout, done.stderr
 
