@@ -1,14 +1,17 @@
 """The local engine against other AutoML systems: same rows, same cores, one run.
 
-    make bench-automl                                        everything that is not yet measured, then RESULTS.md
+    make bench-automl                                        everything that is not yet measured, then the pages
     python -m benchmarks.automl --sets credit --budget 10    a try: a set, a budget, a system, a seed
     python -m benchmarks.automl --growth                     how Forestay grows: rows, columns, trials
-    python -m benchmarks.automl --report                     RESULTS.md again from what is stored
+    python -m benchmarks.automl --report                     the pages again from what is stored
 
 A cell is one set, one system, one budget, one seed. Each is measured alone on two cores and kept as one JSON file in
 build/automl/cells; a run that was stopped or killed goes on with the first cell that is missing. A system that fails,
 or takes three times its budget, is a row with its reason. After a change of the engine: `--systems forestay --again`.
 The machine must do nothing else meanwhile: threads that wait for one another turn a busy core into minutes.
+
+The pages are TABLES-60s.md and one for each other budget, FORECASTS.md and GROWTH.md; what was not measured keeps its
+page.
 
 What is measured
 - Rows: 75/25, by class where there are classes, the seed decides; written once as CSV files that all systems read.

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.automl`: measure what is not yet measured, cell by cell, and write RESULTS.md."""
+"""`python -m benchmarks.automl`: measure what is not yet measured, cell by cell, and write the pages of results."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--budget", "budgets", callback=numbers, help="Seconds; without it 60, and 30 and 180 on three tables.")
 @click.option("--seed", "seeds", callback=numbers, default="0", show_default=True, help="One, or several with commas.")
 @click.option("--growth", "grow", is_flag=True, help="Measure how Forestay grows instead: rows, columns, trials.")
-@click.option("--report", "only_report", is_flag=True, help="Measure nothing; write the page from what is stored.")
+@click.option("--report", "only_report", is_flag=True, help="Measure nothing; write the pages from what is stored.")
 @click.option("--again", is_flag=True, help="Measure the chosen cells again, though they are stored.")
 @click.option(
     "--work",
@@ -76,7 +76,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     default=HERE,
-    help="Where RESULTS.md goes.  [default: benchmarks/automl]",
+    help="Where the pages go.  [default: benchmarks/automl]",
 )
 def main(
     names: tuple[str, ...],
@@ -181,14 +181,14 @@ def expected(cell: Cell) -> float:
 
 
 def write(records: list[Record], results: Path) -> None:
-    """RESULTS.md, and the plot where growth was measured."""
+    """The pages of what was measured, and the plot where growth was."""
     project.ensure_folder(results)
     grown = [record for record in records if record.cell.kind == GROWTH]
     if grown:
         growth.plot(grown, results / "growth.svg")
-    page = results / "RESULTS.md"
-    project.write_atomic(page, report.render(records, machine(), "growth.svg" if grown else None))
-    say(f"written: {page}")
+    for name, text in report.pages(records, machine(), "growth.svg" if grown else None).items():
+        project.write_atomic(results / name, text)
+        say(f"written: {results / name}")
 
 
 def machine() -> str:

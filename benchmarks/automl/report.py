@@ -1,4 +1,4 @@
-"""RESULTS.md out of the stored records: nothing is measured here."""
+"""The pages of results out of the stored records: nothing is measured here."""
 
 from __future__ import annotations
 
@@ -30,28 +30,39 @@ ROW_MS, MODEL_MB, SHARE_OF_FLAML = 20.0, 50.0, 0.75
 ByData = Mapping[str, Mapping[str, Sequence[Record]]]
 
 
-def render(records: Sequence[Record], machine: str, growth_plot: str | None) -> str:
-    """The whole page.
+def pages(records: Sequence[Record], machine: str, growth_plot: str | None) -> dict[str, str]:
+    """Each page by its file's name. What was not measured has no page, so that an earlier one stays.
 
     Parameters
     ----------
-    machine: a line that tells on what was measured. growth_plot: the plot's file, relative to the page.
+    machine: a line that tells on what was measured. growth_plot: the plot's file, relative to the pages.
     """
+    found = [(f"TABLES-{budget:g}s.md", TABLE, budget, tables(records, budget)) for budget in budgets(records, TABLE)]
+    for budget in budgets(records, FORECAST):
+        found.append(("FORECASTS.md", FORECAST, budget, forecasts(records, budget)))
+    for budget in budgets(records, GROWTH):
+        found.append(("GROWTH.md", GROWTH, budget, growth(records, growth_plot)))
+    return {
+        name: page([one for one in records if _belongs(one, kind, budget)], machine, parts)
+        for name, kind, budget, parts in found
+        if parts
+    }
+
+
+def _belongs(record: Record, kind: str, budget: float) -> bool:
+    return record.cell.kind == kind and (record.cell.budget == budget or record.cell.system in UNBUDGETED)
+
+
+def page(records: Sequence[Record], machine: str, parts: Sequence[str]) -> str:
+    """A page: its records' days and versions above what is told of them."""
     days = sorted({record.day for record in records if record.day})
-    parts = [
+    when = f" {' to '.join(sorted({days[0], days[-1]}))}." if days else ""
+    head = [
         "# Forestay against other AutoML systems",
         "Written by `make bench-automl`; how it is measured stands in `benchmarks/automl/__init__.py`.",
-        f"{machine} {' to '.join(sorted({days[0], days[-1]})) if days else 'Nothing is measured yet'}. "
-        f"{versions(records)}",
+        f"{machine}{when} {versions(records)}",
     ]
-    for budget in budgets(records, TABLE):
-        parts += tables(records, budget)
-    for budget in budgets(records, FORECAST):
-        parts += forecasts(records, budget)
-    grown = [record for record in records if record.cell.kind == GROWTH]
-    if grown:
-        parts += growth(grown, growth_plot)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*head, *parts]) + "\n"
 
 
 def versions(records: Iterable[Record]) -> str:
@@ -64,12 +75,8 @@ def versions(records: Iterable[Record]) -> str:
 
 
 def budgets(records: Iterable[Record], kind: str) -> list[float]:
-    """The budgets of a kind, the main one (the one with most cells) first."""
-    count: dict[float, int] = {}
-    for record in records:
-        if record.cell.kind == kind and record.cell.budget:
-            count[record.cell.budget] = count.get(record.cell.budget, 0) + 1
-    return sorted(count, key=lambda budget: (-count[budget], budget))
+    """The budgets of a kind that were measured, in seconds."""
+    return sorted({one.cell.budget for one in records if one.cell.kind == kind and one.cell.budget})
 
 
 def grouped(records: Iterable[Record], kind: str, budget: float, order: Sequence[str]) -> ByData:
@@ -156,6 +163,7 @@ def growth(records: Sequence[Record], plot: str | None) -> list[str]:
 
     rows = []
     order = list(AXES)
+    records = [record for record in records if record.cell.kind == GROWTH]
     for record in sorted(records, key=lambda one: (order.index(point(one.cell)[0]), point(one.cell)[1])):
         axis, size = point(record.cell)
         made = record.facts.get("table_mb")

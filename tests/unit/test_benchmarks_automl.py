@@ -166,8 +166,9 @@ def write_records() -> list[Record]:
 
 
 def test_the_page_tells_ranks_failures_and_bounds() -> None:
-    page = report.render(write_records(), "two cores;", "growth.svg")
-    lines = page.splitlines()
+    pages = report.pages(write_records(), "two cores;", "growth.svg")
+    assert list(pages) == ["TABLES-60s.md", "FORECASTS.md", "GROWTH.md"]
+    lines = "".join(pages.values()).splitlines()
     assert "| credit | AUC | **0.9** | failed | 0.88 | 0.87 | 1 |" in lines
     assert "| ames | RMSE | **100** | 101 | 102 | 103 | 1 |" in lines
     assert any(line.startswith("| Forestay | 1 | 1 | 0 | +1.0 |") for line in lines)
@@ -183,7 +184,7 @@ def test_the_page_tells_ranks_failures_and_bounds() -> None:
 
 def test_a_bound_that_is_missed_says_so() -> None:
     slow = [dataclasses.replace(one, row_ms=25.0) if one.cell.system == "forestay" else one for one in write_records()]
-    page = report.render(slow, "", None)
+    page = report.pages(slow, "", None)["TABLES-60s.md"]
     assert "| predicts one row in under 20 ms | 0 of 2, most 25 | **no** |" in page.splitlines()
 
 
@@ -194,7 +195,7 @@ def test_a_failure_of_forestay_counts_as_the_worst_score() -> None:
         else one
         for one in write_records()
     ]
-    lines = report.render(failed, "", None).splitlines()
+    lines = report.pages(failed, "", None)["TABLES-60s.md"].splitlines()
     assert "| ames | RMSE | failed | **101** | 102 | 103 | 4 |" in lines
     assert "| ames | - | - | worse |" in lines
     assert "| never worse than plain LightGBM by more than noise | worse on ames of 2 | **no** |" in lines
@@ -212,12 +213,12 @@ def test_a_failed_process_is_named_by_what_it_wrote_last(tmp_path: Path) -> None
 
 def test_a_set_that_not_every_system_was_measured_on_has_no_ranks() -> None:
     part = [one for one in write_records() if one.cell.system != "autogluon"]
-    page = report.render(part, "", None)
+    page = report.pages(part, "", None)["TABLES-60s.md"]
     assert "| credit | AUC | **0.9** | failed | - | 0.87 | not all measured |" in page.splitlines()
 
 
-def test_nothing_measured_is_a_page_too() -> None:
-    assert "Nothing is measured yet" in report.render([], "", None)
+def test_what_was_not_measured_has_no_page() -> None:
+    assert report.pages([], "", None) == {}
 
 
 def test_a_split_moves_cells_as_they_are(tmp_path: Path) -> None:
