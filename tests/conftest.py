@@ -12,7 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A machine that is busy with something else makes no property false.
+hypothesis.settings.register_profile("forestay", deadline=None)
+hypothesis.settings.load_profile("forestay")
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
