@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 # A second round of settings of one algorithm comes this many ranks after its first.
 ROUND_STEP = 6
+# The share of the time left after which a booster adds no more rounds, so that it ends with a model instead of being
+# stopped without one: while nothing is known of what boosters take here, and later.
+FIRST_SHARE, LATER_SHARE = 0.5, 0.85
 
+
+# What boosters have in common (see `Search._kin`).
+BOOSTED = "boosted"
 
 # A place in the order of first tries, the algorithm's rank and name, its settings.
 _Entry = tuple[float, int, str, algorithms.Setting]
@@ -110,10 +116,14 @@ class Search(Progress):
         if name not in self.names:
             return name
         algorithm = algorithms.by_name(name, self.classification)
-        return "boosted" if algorithm.boosted else algorithm.layouts[0]
+        return BOOSTED if algorithm.boosted else algorithm.layouts[0]
 
     def _plan(self, name: str, parameters: dict[str, Any], layout: str) -> TrialPlan:
-        return TrialPlan(self.next_id(), name, parameters, self._layout(layout))
+        layout, kin, seconds = self._layout(layout), self._kin(name), None
+        if kin == BOOSTED:
+            known = self._durations.estimate(name, layout, kin) > 0
+            seconds = (LATER_SHARE if known else FIRST_SHARE) * self.remaining()
+        return TrialPlan(self.next_id(), name, parameters, layout, seconds=seconds)
 
     def _layout(self, layout: str) -> str:
         """A layout that differs in nothing here is the algorithm's usual one."""

@@ -37,7 +37,7 @@ class TrialPlan:
     parameters: settings of the algorithm.
     layout: what its features look like; "" for the algorithm's first one.
     rows: how many training rows it sees, the first ones; None for all of them.
-    seconds: after so many a booster adds no more rounds; None for no limit.
+    seconds: so many for all fits together, after whose share a booster adds no more rounds; None for no limit.
     bar: the best trial's scores on all folds; missing them clearly on the first ones, it is given up (see `pruning`).
     """
 
@@ -107,9 +107,10 @@ class Trainer:
         bagged = problem.bagged and problem.refit and layout != NO_FEATURES
         bags: list[tuple[Any, Fitted]] = []
         fitting = 0.0
-        until = None if plan.seconds is None else started + plan.seconds
+        share = None if plan.seconds is None else plan.seconds / self._fits(bagged)
         for number, (train, valid) in enumerate(problem.splits):
             used = self.matrices.of(layout, number)
+            until = None if share is None else started + share * (number + 1)
             fitted = fit(
                 problem, self.threads, algorithm, layout, plan.parameters, used.matrix, train, valid, until=until
             )
@@ -179,6 +180,12 @@ class Trainer:
             growing_seconds=fitting + self.matrices.seconds.get(layout, 0.0) * fitted_share,
             compared=tuple(compared),
         )
+
+    def _fits(self, bagged: bool) -> float:
+        """How many fits of a split's rows a trial comes to: its splits and, by the number of rows, the final model."""
+        splits = self.problem.splits
+        final = self.problem.refit and not bagged
+        return len(splits) + (len(self.problem.target) / len(splits[0][0]) if final else 0.0)
 
     def algorithm(self, plan: TrialPlan) -> algorithms.Algorithm:
         """What a plan tries."""

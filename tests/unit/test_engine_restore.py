@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,5 +143,6 @@ def test_documents_of_trials_survive_json_exactly() -> None:
     session = Session(tabular()).go(30)
     for plan, line in zip(session.plans, session.kept, strict=True):
         found = record(*json.loads(line))
-        assert found.plan == plan
+        # How much time was left then is nothing to go on with.
+        assert found.plan == replace(plan, seconds=None)
         assert found.seconds == 0.125

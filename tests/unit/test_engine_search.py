@@ -113,6 +113,20 @@ def test_a_trial_that_can_not_end_in_time_is_not_begun() -> None:
     assert found.stop_reason == "no further trial fits in the time left"
 
 
+def test_a_booster_never_takes_all_of_the_time_left() -> None:
+    found = search(("LightGBM", "LogisticRegression"), seconds=1000.0)
+    seen: dict[str, list[float | None]] = {"Baseline": [], "LightGBM": [], "LogisticRegression": []}
+    while len(seen["LightGBM"]) < 3:
+        plan = found.next()
+        assert plan is not None
+        seen[plan.algorithm].append(plan.seconds)
+        if plan.algorithm != "LightGBM" or len(seen["LightGBM"]) > 1:
+            found.finished(plan, 0.5, 1.0)
+    # Two are begun while nothing is known of boosters; the third knows what the second took.
+    assert seen["LightGBM"] == pytest.approx([500.0, 500.0, 850.0], abs=5.0)
+    assert set(seen["LogisticRegression"]) == {None}
+
+
 def test_failures_do_not_end_the_search_but_it_ends() -> None:
     found = search(trials=100)
     names = drain(found, score=None)

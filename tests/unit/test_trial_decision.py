@@ -242,3 +242,30 @@ def test_naive_bayes_is_set_right(tmp_path: Path) -> None:
     assert (np.diff(right[np.argsort(raw[:, 1], kind="stable"), 1]) >= 0).all()
     loss = -np.log(right[np.arange(len(truth)), truth]).mean()
     assert loss < 0.9 * -np.log(np.maximum(raw[np.arange(len(truth)), truth], 1e-15)).mean()
+
+
+def test_each_fit_of_a_trial_has_its_share_of_the_time(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments: list[float | None] = []
+    fit = trial.fit
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        moments.append(named.get("until"))
+        return fit(*arguments, **named)
+
+    monkeypatch.setattr(trial, "fit", noted)
+    settings = {"learning_rate": 0.1, "num_leaves": 4}
+    Trainer(problem, 1).run(TrialPlan("1", "LightGBM", settings, seconds=450.0), tmp_path / "1")
+    # Three folds of two thirds of the rows, and the final model of all rows, which takes as long as one and a half.
+    first, second, third, final = moments
+    assert final is None
+    assert first is not None
+    assert second == pytest.approx(first + 100.0)
+    assert third == pytest.approx(first + 200.0)
+
+
+def test_a_booster_without_time_ends_with_a_small_model(problem: Problem, tmp_path: Path) -> None:
+    plan = TrialPlan("1", "LightGBM", {"learning_rate": 0.1, "num_leaves": 4}, seconds=0.0)
+    outcome = Trainer(problem, 1).run(plan, tmp_path / "1")
+    assert outcome.parameters["rounds"] == "1"
