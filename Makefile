@@ -63,8 +63,12 @@ debian: ## install the Debian packages that tests use, where that may be done
 		done; \
 	fi
 
+# Tests run side by side in WORKERS processes, those of a file in one of them, so that what a file sets up is set up once.
+# Folders come in alphabetical order: the long tests first, the thousands of short ones at the end fill what is free.
+WORKERS ?= 2
+
 test: lint engine debian ## every test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)
 	FORESTAY_FUZZ_EXAMPLES=3000 FORESTAY_FUZZ_REQUESTS=5000 $(BIN)/pytest --timeout 0 -s -k "not forty" \

@@ -31,7 +31,7 @@ from scoring.schema import ModelSchema
 Say = Callable[[str], None]
 
 PLATFORM = "x86_64-manylinux_2_28"
-# A second command that needs the same environment waits for the first one to build it.
+# A second command that needs the same environment, or its lock, waits for the first one to make it.
 BUILD_WAIT_SECONDS = 600.0
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9._,-]+\])?==([A-Za-z0-9._+!-]+)")
 _UNREACHABLE = re.compile(
@@ -127,7 +127,12 @@ def lock(pins: Pins, home: Path, say: Say) -> str:
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
     say("resolving the packages that serving needs")
-    with project.lock(kept.with_suffix(".guard"), "the resolver"), tempfile.TemporaryDirectory() as scratch:
+    with (
+        project.lock(kept.with_suffix(".guard"), "the resolver", wait_seconds=BUILD_WAIT_SECONDS),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        if kept.is_file():  # by another command meanwhile
+            return kept.read_text(encoding="utf-8")
         wanted, made = Path(scratch, "wanted.txt"), Path(scratch, "made.lock")
         wanted.write_text("\n".join(sorted(pins.pip)) + "\n", encoding="utf-8")
         _uv(

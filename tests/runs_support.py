@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import pickle
 import shutil
 import tempfile
@@ -77,6 +78,14 @@ def _empty_database() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     RunStore.open(Path(folder))
     return Path(folder) / "runs.db"
+
+
+def give_store(home: Path) -> None:
+    """An empty store in the folder `home`, where there is none and a job would make it there."""
+    database = home / "runs.db"
+    if not database.exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_empty_database(), database)
 
 
 def new_store(home: Path) -> RunStore:

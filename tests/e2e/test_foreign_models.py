@@ -21,9 +21,8 @@ NUMBER, COUNT, WORD = 'it\'s a "number"\nof {{ 7 * 7 }}', "'); import os; os.sys
 
 
 @pytest.fixture
-def given(project: Path, share_environments: Callable[[Path], None]) -> Path:
+def given(project: Path) -> Path:
     """`model.pkl` and `sample.csv` in the current folder."""
-    share_environments(project / ".forestay")
     random = np.random.default_rng(4)
     frame = pd.DataFrame(
         {

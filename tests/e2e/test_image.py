@@ -39,6 +39,8 @@ mount -t tmpfs tmpfs "$1/tmp"
 exec chroot --userspec="$2" "$1" /usr/bin/env -i --chdir="$3" "${@:4}"
 """
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+# The first test makes the image, and the base image too where it was never made here.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_an_interrupted_job_ends_as_one_that_was_not(forestay: Run, project: Pat
     assert json.loads(done.stdout)["trials"] in (10, 11)
     kept = [row[1:] for row in board(forestay, "cut") if int(row[1]) < 9]
     assert sorted(kept) == sorted(row[1:] for row in expected)
-    refused = forestay("job", "resume", "cut", "--max-trials", "5")
+    refused = forestay("job", "resume", "cut", "--max-trials", "5", process=False)
     assert refused.returncode == 2
     assert "--max-trials" in refused.stderr
 
@@ -106,18 +106,18 @@ def test_what_has_changed_meanwhile_and_who_runs_it_is_told(forestay: Run, proje
     data = project / "data" / "data.csv"
     before, text = data.read_bytes(), job.read_text(encoding="utf-8")
     data.write_bytes(before.replace(b"red", b"rad", 1))
-    refused = forestay("job", "resume")
+    refused = forestay("job", "resume", process=False)
     assert refused.returncode == 2
     assert "training_data has other values in its 240 rows" in refused.stderr
     data.write_bytes(b"\n".join(before.splitlines()[:-3]) + b"\n")
-    assert "training_data has 237 rows, had 240" in forestay("job", "resume").stderr
+    assert "training_data has 237 rows, had 240" in forestay("job", "resume", process=False).stderr
     data.write_bytes(before)
     job.write_text(text.replace("n_cross_validations: 3", "n_cross_validations: 4"), encoding="utf-8")
-    refused = forestay("job", "resume")
+    refused = forestay("job", "resume", process=False)
     assert refused.returncode == 2
     assert "job.yml:7: n_cross_validations has changed" in refused.stderr
     job.write_text(text + "# a comment is no change\n", encoding="utf-8")
-    refused = forestay("job", "resume", "--time-budget", "1s")
+    refused = forestay("job", "resume", "--time-budget", "1s", process=False)
     assert refused.returncode == 2
     assert "--time-budget" in refused.stderr
     with subprocess.Popen(
@@ -125,7 +125,7 @@ def test_what_has_changed_meanwhile_and_who_runs_it_is_told(forestay: Run, proje
     ) as process:
         assert process.stderr is not None
         assert any(re.search(r"trial +\d+ ", line) for line in process.stderr)
-        second = forestay("job", "resume")
+        second = forestay("job", "resume", process=False)
         assert second.returncode == 3
         assert f"process {process.pid}" in second.stderr
         process.send_signal(signal.SIGINT)
@@ -206,7 +206,7 @@ def test_a_job_killed_before_and_while_its_model_is_fitted_again_ends_with_it(
 
 
 def test_a_job_that_is_not_there_can_not_go_on(forestay: Run, project: Path) -> None:
-    done = forestay("job", "resume")
+    done = forestay("job", "resume", process=False)
     assert done.returncode == 2
     assert "no job has run here" in done.stderr
     assert not (project / ".forestay").exists()

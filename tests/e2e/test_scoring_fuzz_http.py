@@ -20,6 +20,7 @@ from scoring import environment, openapi, server
 from scoring.generate import generate
 from scoring.schema import read_schema
 from tests import scoring_fuzz, scoring_models
+from tests.conftest import command
 from tests.scoring_fuzz import Oracle
 
 EXAMPLES = int(os.environ.get("FORESTAY_FUZZ_EXAMPLES", "50"))
@@ -138,16 +139,7 @@ def test_forty_hostile_names_from_a_table_to_an_endpoint(home: Path, tmp_path: P
     rows = hostile_csv(table)
 
     def run(*words: str | Path) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "forestay", *map(str, words), "--output", "json"],
-            env={**os.environ, "FORESTAY_HOME": str(home)},
-            cwd=place,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        done = command(*words, "--output", "json", cwd=place, home=home)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return json.loads(done.stdout)
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from scoring.generate import generate
 from scoring.targets.local import LocalTarget
 from scoring.verify import verify
 from tests import scoring_models
+from tests.conftest import command
 from tests.scoring_models import Model
 
 CLI = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -64,20 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cli(home: Path) -> CLI:
-    def run(*words: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "forestay", *map(str, words)],
-            env=variables(home),
-            cwd=home,
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    return run
+    return partial(command, cwd=home, home=home)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +88,7 @@ def proven(home: Path, cli: CLI, bank: Model) -> Path:
     writer.finish("Completed")
     store.register(writer.job, 1, "Bank")
     folder = home / "bank"
-    made = cli("score", "generate", "Bank:1", "--to", folder, "--output", "json")
+    made = cli("score", "generate", "Bank:1", "--to", folder, "--output", "json", process=True)
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["model"] == "Bank"
     killed = start(home, "score", "verify", folder)
@@ -107,7 +96,7 @@ def proven(home: Path, cli: CLI, bank: Model) -> Path:
     kill(killed)
     assert open_folder(folder).proof is None
     assert not [path for path in (home / "envs").iterdir() if not path.name.startswith(".")]
-    cold = cli("score", "verify", folder, "--output", "json")
+    cold = cli("score", "verify", folder, "--output", "json", process=True)
     assert cold.returncode == 0, cold.stdout + cold.stderr
     assert "removing what an interrupted build of this environment left" in cold.stderr
     assert json.loads(cold.stdout)["duration_seconds"] < 60
@@ -405,7 +394,7 @@ def test_a_python_that_is_not_here_is_proven_in_a_container(
 
 def test_what_is_not_proven_is_refused(home: Path, copy: Path, cli: CLI) -> None:
     (copy / "README.md").write_text("changed")
-    done = cli("endpoint", "deploy", "refused", "--model", "Bank", "--from", copy)
+    done = cli("endpoint", "deploy", "refused", "--model", "Bank", "--from", copy, process=False)
     assert done.returncode == 2
     assert "not proven as it is now (README.md: sha256" in done.stderr
     assert f"forestay score verify {copy}" in done.stderr
@@ -427,7 +416,7 @@ def test_what_is_not_proven_is_refused(home: Path, copy: Path, cli: CLI) -> None
     ],
 )
 def test_wrong_input_is_told(proven: Path, cli: CLI, words: list[str], code: int, says: str) -> None:
-    done = cli(*words)
+    done = cli(*words, process=False)
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -71,7 +71,7 @@ def test_what_would_fail_late_is_told_before_training(
     forestay: Run, project: Path, words: tuple[str, ...], told: str
 ) -> None:
     job = write_job(project)
-    done = forestay("ship", job, *words)
+    done = forestay("ship", job, *words, process=False)
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr

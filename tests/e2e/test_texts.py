@@ -44,41 +44,33 @@ def write(
 
 
 @pytest.mark.slow
-def test_a_multilabel_job_from_the_file_to_a_registered_model(forestay: Run, project: Path) -> None:
+def test_a_multilabel_job_from_the_file_to_lists_as_answers(clean: Run, project: Path) -> None:
     job = write(project, articles(120))
-    done = forestay("job", "submit", job, "--set", "limits.max_trials=5", "--time-budget", "60s", "--output", "json")
+    words = ("--model", "Tags", "--endpoint", "tags-api", "--set", "limits.max_trials=5")
+    done = clean("ship", job, *words, "--output", "json")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Azure fine-tunes a pretrained language model") == 1
-    found = json.loads(done.stdout)
+    shipped = json.loads(done.stdout)
+    assert (shipped["verified"], shipped["endpoint"]["status"]) == (True, "Healthy")
+    found = json.loads(clean("job", "show", shipped["job"], "--output", "json").stdout)
     assert (found["status"], found["primary_metric"]) == ("Completed", "accuracy")
     assert found["task"] == "text_classification_multilabel"
-    board = json.loads(forestay("job", "leaderboard", found["job"], "--output", "json").stdout)["trials"]
+    board = json.loads(clean("job", "leaderboard", found["job"], "--output", "json").stdout)["trials"]
     assert {"Baseline", "LogisticRegression"} <= {trial["algorithm"] for trial in board}
     best = next(trial for trial in board if trial["rank"] == found["best_trial"]["rank"])
     assert best["score"] > 0.6
     assert best["metrics"]["iou"] > 0.6
-    shown = forestay("job", "trial", found["job"], "--rank", "1")
+    shown = clean("job", "trial", found["job"], "--rank", "1")
     assert shown.returncode == 0, shown.stderr
     assert "rightly silent" in shown.stdout
-    told = json.loads(forestay("job", "explain", found["job"], "--output", "json").stdout)
+    told = json.loads(clean("job", "explain", found["job"], "--output", "json").stdout)
     assert {one["column"] for one in told["importances"]} == {"title", "body", "pages"}
     assert told["importances"][-1]["column"] == "pages"
-    model = json.loads(forestay("model", "register", found["job"], "--name", "tags", "--output", "json").stdout)
-    outputs = Path(model["path"])
+    outputs = Path(json.loads(clean("model", "show", "Tags", "--output", "json").stdout)["path"])
     schema = json.loads((outputs / "model_schema.json").read_text())
     assert schema["classes"] == ["food", "real [red]estate", "sports"]
     golden = json.loads((outputs / "golden.json").read_text())
     assert all(set(labels) <= set(schema["classes"]) for labels in golden["predictions"])
-
-
-@pytest.mark.slow
-def test_a_multilabel_job_is_shipped_and_answers_with_lists(clean: Run, project: Path) -> None:
-    job = write(project, articles(120))
-    words = ("--model", "Tags", "--endpoint", "tags-api", "--set", "limits.max_trials=3")
-    done = clean("ship", job, *words, "--output", "json")
-    assert done.returncode == 0, done.stderr
-    shipped = json.loads(done.stdout)
-    assert (shipped["verified"], shipped["endpoint"]["status"]) == (True, "Healthy")
     rows = project / "rows.csv"
     rows.write_text("title,body,pages\ngoal match team,goal match,1\nsoup bread house,rent garden soup,2\n")
     asked = clean("endpoint", "invoke", "tags-api", "--data", rows)

@@ -291,7 +291,7 @@ def test_keys_turn_without_a_refused_call(target: LocalTarget, make: Make) -> No
     [kept] = folder_of(target).glob("keys-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
     texts = [path.read_text() for path in folder_of(target).rglob("*") if path.is_file() and path != kept]
-    lines = [" ".join(one.cmdline()) for one in processes("forestay:")]
+    lines = [" ".join(one.info["cmdline"]) for one in processes("forestay:")]
     every = {*keys.values(), *turned.values()}
     assert not any(key in text for key in every for text in (*texts, *lines, *vars(target)["said"]))
     assert target.deploy(NAME, make("3"), auth="none").auth == "none"

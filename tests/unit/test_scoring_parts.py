@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestay import project
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import checks, environment, openapi, server, styles
 from scoring.proofs import Check
@@ -102,6 +103,21 @@ def test_a_lock_is_kept_by_its_pins(tmp_path: Path) -> None:
     assert environment.lock(environment.Pins("3.11.7", ("b==2", "a==1")), tmp_path, said.append) == "kept"
     assert said == []
     assert environment.lock_path(environment.Pins("3.11.8", ("a==1", "b==2")), tmp_path) != path
+
+
+def test_a_lock_that_another_command_is_making_is_waited_for(tmp_path: Path) -> None:
+    pins = environment.Pins("3.11.7", ("no-such-package==1",))
+    path = environment.lock_path(pins, tmp_path)
+    waiting, found = threading.Event(), list[str]()
+    with project.lock(path.with_suffix(".guard"), "the resolver"):
+        second = threading.Thread(
+            target=lambda: found.append(environment.lock(pins, tmp_path, lambda _: waiting.set())), daemon=True
+        )
+        second.start()
+        assert waiting.wait(20)
+        path.write_text("made meanwhile")
+    second.join(20)
+    assert found == ["made meanwhile"]
 
 
 def test_an_unreachable_registry_is_said_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
