@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from automl_jobs.azure import place as places
 from automl_jobs.azure import refusals
 from automl_jobs.azure.place import Place
 from forestay import __version__
@@ -45,6 +46,11 @@ class Arm:
         self.place = place
         self.login = login or Login()
         self.sent = 0
+
+    @classmethod
+    def of(cls, env: str) -> Arm:
+        """The requests of an environment, by its stack's name. Raises InputError when there is no such stack."""
+        return cls(places.of(env))
 
     @functools.cached_property
     def _pipeline(self) -> Any:
