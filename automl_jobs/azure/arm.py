@@ -144,6 +144,16 @@ class Arm:
             return self._answer("GET", f"{self.services}/history/v1.0{self.place.path}/{path}", what).json()
         return None
 
+    def children(self, run: str, what: str) -> Iterator[Any]:
+        """The runs below a run of the run history, page by page; none where it does not know the run."""
+        page = self.history(f"runs/{run}/children", what) or {}
+        while True:
+            yield from page.get("value") or ()
+            further = page.get("nextLink")
+            if not further:
+                return
+            page = self._answer("GET", further, what).json()
+
     def mlflow(self, path: str, what: str, body: Mapping[str, Any] | None = None, **query: str) -> Any | None:
         """A call of MLflow's REST API on the workspace; None where it does not know the run.
 

@@ -26,6 +26,7 @@ from forestay.errors import InputError, Problem
 if TYPE_CHECKING:
     from automl_jobs.azure.data import Local
     from automl_jobs.azure.storage import Progress
+    from automl_jobs.data import Table
     from automl_jobs.prepare import Prepared
     from automl_jobs.runs import JobRow
     from automl_jobs.spec import LoadedJob
@@ -240,9 +241,16 @@ def checked(
     from automl_jobs.spec import load_job
 
     loaded = load_job(job_file, overrides)
-    for warning in _meant_for_azure(prepare(loaded, say)):
+    texts: dict[str, str] = {}
+
+    def as_read(key: str, table: Table) -> None:
+        path = loaded.spec.inputs()[key].local(loaded.folder)
+        if path is not None and path.is_file():
+            texts[key] = data.mltable_of(path, table)
+
+    for warning in _meant_for_azure(prepare(loaded, say, as_read)):
         warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
-    with data.local_tables(loaded) as tables:
+    with data.local_tables(loaded, texts) as tables:
         read_by_sdk(loaded, overrides)
         yield loaded, tables
 

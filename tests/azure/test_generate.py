@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("quick")
 PINNED = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
-def _conda(python: str) -> str:
+def conda(python: str) -> str:
     lines = "".join(f"  - {name}=={importlib.metadata.version(name)}\n" for name in PINNED)
     return f"dependencies:\n- python={python}\n- pip:\n{lines}name: project_environment\n"
 
 
 def _registered(azure: Azure, cli: Cli, project: Path, python: str) -> Path:
-    azure.service.script = Script(trials=1, conda=_conda(python))
+    azure.service.script = Script(trials=1, conda=conda(python))
     job = write_job(project / "jobs", rows=160)
     name = cli("job", "submit", job, "--set", "compute=azureml:cpu-cluster", "--stream").json["job"]
     cli("job", "download", name)
