@@ -121,11 +121,9 @@ def _describe(arm: Arm, seen: Seen, row: TrialRow, outputs: Path, say: Callable[
         say(f"a model of {seen.row.task} can be fetched and registered, not served by forestay score generate")
         return
     try:
-        table = _training_table(arm, seen)
+        schema.write(outputs, _training_table(arm, seen), seen, row)
     except ForestayError as error:
         say(f"the columns of the training data can't be read ({error.problems[0].message}): no score generate without")
-        return
-    schema.write(outputs, table, seen, row)
 
 
 def _training_table(arm: Arm, seen: Seen) -> Table:
