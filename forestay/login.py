@@ -2,14 +2,21 @@
 
 A client secret, a certificate and workload identity come from the environment (`AZURE_*`), the rest from `az login`.
 https://learn.microsoft.com/azure/developer/python/sdk/authentication/credential-chains
+
+The assertions that a pipeline logs in with expire in minutes, so that its `az login` ends after an hour. Where GitHub
+or Azure DevOps gives new ones (permission `id-token: write`, `SYSTEM_ACCESSTOKEN`), they are asked for as often as
+needed. https://docs.github.com/actions/reference/security/oidc
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +27,9 @@ PROCESS_SECONDS = 10
 """What `az` and its kin may take to give a token."""
 HTTP_SECONDS = (5, 10)
 """To connect to the login service, and for it to answer."""
+AUDIENCE = "api://AzureADTokenExchange"
+"""Of the assertions that Entra ID exchanges for a token."""
+EXPIRED = "AADSTS700024"
 _NO_AUTHORITY = re.compile("authority configuration|double check your tenant", re.IGNORECASE)
 _REASON = re.compile(r"AADSTS\d+")
 # What Entra ID says in numbers; https://learn.microsoft.com/entra/identity-platform/reference-error-codes
@@ -32,7 +42,7 @@ _KNOWN = {
     ),
     "AADSTS7000215": ("the client secret is wrong", "set AZURE_CLIENT_SECRET to the secret's value, not its id"),
     "AADSTS7000222": ("the client secret has expired", "make a new one and set AZURE_CLIENT_SECRET"),
-    "AADSTS700024": (
+    EXPIRED: (
         "the federated token has expired: it holds for some minutes only",
         "have the pipeline fetch a new one into AZURE_FEDERATED_TOKEN_FILE, then run this again",
     ),
@@ -76,7 +86,14 @@ class Login:
             if self._credential is None:
                 self._credential = _credential()
             try:
-                return ask(self._credential)
+                try:
+                    return ask(self._credential)
+                except ClientAuthenticationError as error:
+                    if EXPIRED not in str(error):
+                        raise
+                    # azure-identity keeps for ten minutes what it read of AZURE_FEDERATED_TOKEN_FILE.
+                    self._credential = _credential()
+                    return ask(self._credential)
             except ClientAuthenticationError as error:
                 raise told(str(error)) from error
             except AzureError as error:
@@ -88,20 +105,72 @@ class Login:
 
 
 def _credential() -> Any:
-    from azure.identity import DefaultAzureCredential
+    from azure.identity import AzurePipelinesCredential, ClientAssertionCredential, DefaultAzureCredential
 
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # its warnings are told below, once
     connect, read = HTTP_SECONDS
+    bounds: dict[str, Any] = {
+        "connection_timeout": connect,
+        "read_timeout": read,
+        "retry_total": 1,
+        "retry_backoff_factor": 0.2,
+    }
+    given = os.environ
+    secret = _has("AZURE_CLIENT_SECRET") or _has("AZURE_CLIENT_CERTIFICATE_PATH")
+    if _has("AZURE_TENANT_ID", "AZURE_CLIENT_ID", *_GITHUB) and not secret:
+        tenant, client = given["AZURE_TENANT_ID"], given["AZURE_CLIENT_ID"]
+        return ClientAssertionCredential(tenant, client, _github_assertion, **bounds)
+    if _has(*_DEVOPS):
+        return AzurePipelinesCredential(
+            tenant_id=given["AZURESUBSCRIPTION_TENANT_ID"],
+            client_id=given["AZURESUBSCRIPTION_CLIENT_ID"],
+            service_connection_id=given["AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"],
+            system_access_token=given["SYSTEM_ACCESSTOKEN"],
+            **bounds,
+        )
     return DefaultAzureCredential(
         process_timeout=PROCESS_SECONDS,
-        connection_timeout=connect,
-        read_timeout=read,
-        retry_total=1,
-        retry_backoff_factor=0.2,
         exclude_broker_credential=True,
         exclude_shared_token_cache_credential=True,
         exclude_visual_studio_code_credential=True,
+        **bounds,
     )
+
+
+_GITHUB = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+"""There in a job of GitHub Actions with the permission `id-token: write`."""
+_DEVOPS = (
+    "SYSTEM_OIDCREQUESTURI",
+    "SYSTEM_ACCESSTOKEN",
+    "AZURESUBSCRIPTION_TENANT_ID",
+    "AZURESUBSCRIPTION_CLIENT_ID",
+    "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
+)
+"""There in the task AzureCLI@2 of Azure DevOps, to which the pipeline hands `System.AccessToken`."""
+
+
+def _has(*names: str) -> bool:
+    return all(os.environ.get(name) for name in names)
+
+
+def _github_assertion() -> str:
+    """A new assertion from GitHub, which says which repository and branch this is. Raises OutsideError."""
+    address, token = (os.environ[name] for name in _GITHUB)
+    sign = "&" if "?" in address else "?"
+    request = urllib.request.Request(  # noqa: S310 - the runner's own address
+        f"{address}{sign}audience={AUDIENCE}",
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=sum(HTTP_SECONDS)) as answer:  # noqa: S310
+            return str(json.load(answer)["value"])
+    except (OSError, ValueError, KeyError) as error:
+        reason = f"{error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+        raise OutsideError(
+            f"GitHub gives no token to log in with ({reason})",
+            where="ACTIONS_ID_TOKEN_REQUEST_URL",
+            fix="give the job the permission `id-token: write`",
+        ) from error
 
 
 def told(text: str) -> OutsideError:

@@ -22,6 +22,7 @@ from typing import Any
 from forestay.errors import InputError, OutsideError
 
 LOCK_WAIT_SECONDS = 30.0
+GIT_SECONDS = 10
 
 
 def home() -> Path:
@@ -150,6 +151,18 @@ def sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def commit(folder: Path) -> str | None:
+    """The commit that is checked out around `folder`, `-dirty` where something differs from it; None without git."""
+    import subprocess
+
+    words = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The whole loop: job file -> trials -> registered model -> scoring folder -> proof -> endpoint -> prediction.
 
 A list of named steps. Each is a command of its own and leaves what the next one reads, so a failed loop goes on from
-where it stopped: everything but the training is done again only when something changed.
+where it stopped: everything but the training is done again only when something changed. The training is this machine's,
+or Azure's with its own first steps (ship_azure); all steps after it are the same.
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forestay import LOCAL
 from forestay.errors import ForestayError, Interrupted, RunFailed
 from forestay.project import home
 
 if TYPE_CHECKING:
+    from automl_jobs.azure.models import AzureModel
+    from automl_jobs.azure.storage import Progress
     from automl_jobs.engine.loop import Listener
     from automl_jobs.prepare import Prepared
     from automl_jobs.runs import ModelVersion
     from automl_jobs.submit import SubmitOptions
+    from automl_jobs.watch import Watcher
+    from forestay.ship_azure import InAzure
     from scoring.proofs import Proof
-    from scoring.targets import DeploymentRecord
+    from scoring.targets import DeploymentRecord, Target
 
 Say = Callable[[str], None]
 
@@ -39,8 +45,12 @@ class Shipment:
     rank: which trial of the leaderboard is shipped; None for the chosen one.
     allow_breaking: deploy also where callers of what the endpoint serves would break.
     listeners: makes the listener of the training, from the metric and the seconds that it may take.
+    watchers: makes what is told of a training in Azure. progress: makes what is told of bytes, from what moves them.
     say: told of each stage inside a step.
     before_data: called before the data of a training is read, see `prepare_job`.
+    create_compute, force: of a training in Azure, as `job submit` has them.
+    azure: what the steps in Azure have made of it. registered: the version in the workspace's registry.
+    held: what is let go when the loop ends.
     """
 
     job_file: Path
@@ -49,18 +59,42 @@ class Shipment:
     endpoint: str
     target: str
     listeners: Callable[[str, float], AbstractContextManager[Listener]]
+    watchers: Callable[[], AbstractContextManager[Watcher]]
+    progress: Callable[[str], AbstractContextManager[Progress]]
     say: Say
     job: str = ""
     rank: int | None = None
     allow_breaking: bool = False
     before_data: Callable[[], None] | None = None
+    create_compute: bool = False
+    force: bool = False
     prepared: Prepared | None = None
+    azure: InAzure | None = None
+    registered: AzureModel | None = None
     version: ModelVersion | None = None
     folder: Path | None = None
     proof: Proof | None = None
     record: DeploymentRecord | None = None
     answer: Any = None
     seconds: dict[str, float] = field(default_factory=dict)
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def place(self) -> Target:
+        """Where it is served. Raises InputError for a target that this installation can't deploy to."""
+        from scoring.targets import choose
+
+        # A server on this machine is of no environment, wherever its model was trained.
+        env = LOCAL if self.target == LOCAL else self.options.env
+        return choose(self.target, env, home(), self.say)
+
+    def check(self) -> None:
+        """What would fail only after the training is asked before it. Raises InputError."""
+        from automl_jobs.runs.names import check_model_name
+        from scoring.targets import check_name
+
+        check_name(self.endpoint)
+        check_model_name(self.model)
+        self.place()
 
     def command(self) -> str:
         """The command that goes on from where this loop stands."""
@@ -80,6 +114,7 @@ class Shipment:
                 words += ["--bagged-folds"]
             if self.options.decision is not None:
                 words += ["--decision", str(self.options.decision)]
+            words += ["--create-compute"] * self.create_compute + ["--force"] * self.force
         if self.rank is not None:
             words += ["--rank", str(self.rank)]
         if self.allow_breaking:
@@ -96,14 +131,9 @@ class Step:
 
 
 def check(shipment: Shipment) -> str:
-    from automl_jobs.runs.names import check_model_name
     from automl_jobs.submit import prepare_job
-    from scoring.targets import check_name, choose
 
-    # What would fail only after the training is asked before it.
-    check_name(shipment.endpoint)
-    check_model_name(shipment.model)
-    choose(shipment.target, shipment.options.env, home())
+    shipment.check()
     if shipment.job:
         return f"job {shipment.job} is trained"
     shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say, shipment.before_data)
@@ -170,10 +200,9 @@ def verify(shipment: Shipment) -> str:
 
 def deploy(shipment: Shipment) -> str:
     from scoring.diff import guard
-    from scoring.targets import choose
 
     assert shipment.folder is not None
-    target = choose(shipment.target, shipment.options.env, home(), shipment.say)
+    target = shipment.place()
     guard(target, shipment.endpoint, shipment.folder, shipment.allow_breaking)
     shipment.record = target.deploy(shipment.endpoint, shipment.folder)
     return shipment.record.scoring_uri
@@ -183,11 +212,9 @@ def call(shipment: Shipment) -> str:
     """The sample request, sent the way a caller would."""
     import json
 
-    from scoring.targets import choose
-
     assert shipment.folder is not None
     sample = (shipment.folder / "sample_request.json").read_bytes()
-    answer = choose(shipment.target, shipment.options.env, home()).invoke(shipment.endpoint, sample)
+    answer = shipment.place().invoke(shipment.endpoint, sample)
     if answer.status != 200:
         raise RunFailed(
             f"{shipment.endpoint} answers the sample request with {answer.status}",
@@ -197,15 +224,18 @@ def call(shipment: Shipment) -> str:
     return f"answered {answer.status}"
 
 
-STEPS = (
-    Step("check", check),
-    Step("train", train),
-    Step("register", register),
-    Step("generate", generate),
-    Step("verify", verify),
-    Step("deploy", deploy),
-    Step("call", call),
-)
+SERVED = (Step("generate", generate), Step("verify", verify), Step("deploy", deploy), Step("call", call))
+"""From a registered model on: the same wherever it was trained."""
+STEPS = (Step("check", check), Step("train", train), Step("register", register), *SERVED)
+
+
+def steps(env: str) -> tuple[Step, ...]:
+    """The steps of an environment."""
+    if env == LOCAL:
+        return STEPS
+    from forestay import ship_azure
+
+    return (*ship_azure.STEPS, *SERVED)
 
 
 def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> None:
@@ -213,14 +243,15 @@ def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> N
 
     A failed step's error is raised again with the step's name, and the command that goes on from there.
     """
-    for number, step in enumerate(STEPS, start=1):
-        started = time.monotonic()
-        try:
-            result = step.run(shipment)
-        except ForestayError as error:
-            raise _failed(shipment, step, error) from error
-        shipment.seconds[step.name] = time.monotonic() - started
-        done(number, step, result, shipment.seconds[step.name])
+    with shipment.held:
+        for number, step in enumerate(steps(shipment.options.env), start=1):
+            started = time.monotonic()
+            try:
+                result = step.run(shipment)
+            except ForestayError as error:
+                raise _failed(shipment, step, error) from error
+            shipment.seconds[step.name] = time.monotonic() - started
+            done(number, step, result, shipment.seconds[step.name])
 
 
 def _failed(shipment: Shipment, step: Step, error: ForestayError) -> ForestayError:

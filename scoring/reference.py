@@ -18,6 +18,7 @@ from scoring.proofs import Check
 from scoring.schema import MODEL, Golden, ModelSchema
 
 NAME = "reference"
+QUANTILES = (0.1, 0.9)
 SECONDS = 300
 # Runs under any Python from 3.8 and any pandas from 1.5, with what is locked and nothing of ours.
 SCRIPT = r"""
@@ -44,6 +45,33 @@ for column in asked["columns"]:
 frame = pd.DataFrame(columns)
 def plain(value):
     return value.item() if isinstance(value, np.generic) else value
+# Azure's forecasts: rows sorted by series and time go in, and what comes out is found by both.
+def forecast():
+    time, ids, target = asked["time"], asked["ids"], asked["target"]
+    known = np.array([np.nan if row[target] is None else row[target] for row in asked["rows"]], dtype="float64")
+    whole = frame.assign(**{target: known}).sort_values([*ids, time])
+    features, given = whole.drop(columns=target), whole[target].to_numpy()
+    def by_row(table, name):
+        table = table.reset_index()
+        columns = [table[one] for one in (time, *ids, name)]
+        places = {tuple(map(str, place)): value for *place, value in zip(*columns)}
+        return [float(places[tuple(map(str, place))]) for place in zip(frame[time], *(frame[one] for one in ids))]
+    values, index = model.forecast(features.copy(), given.copy())
+    found = by_row(pd.DataFrame({"value": np.asarray(values, dtype="float64")}, index=index.index), "value")
+    answer = {"predictions": [value if np.isnan(row) else float(row) for value, row in zip(found, known)]}
+    if hasattr(model, "forecast_quantiles"):
+        model.quantiles = sorted(asked["quantiles"])
+        table = model.forecast_quantiles(features.copy(), given.copy())
+        answer["quantiles"] = {}
+        for level in asked["quantiles"]:
+            limits = by_row(table, level)
+            answer["quantiles"][json.dumps(level)] = [
+                value if np.isnan(row) else float(row) for value, row in zip(limits, known)
+            ]
+    return answer
+if asked["time"]:
+    print("answer:" + json.dumps(forecast()))
+    sys.exit()
 answer = {"predictions": [plain(value) for value in np.asarray(model.predict(frame)).ravel()]}
 if asked["probabilities"] and hasattr(model, "predict_proba"):
     found = np.asarray(model.predict_proba(frame))
@@ -63,6 +91,10 @@ def request(schema: ModelSchema, golden: Golden, model: str) -> str:
             "columns": [{"name": one.name, "type": one.type, "integer": one.integer} for one in schema.used],
             "rows": list(golden.rows),
             "probabilities": schema.classifies,
+            "time": schema.time_column,
+            "ids": list(schema.series_columns),
+            "target": schema.target,
+            "quantiles": list(QUANTILES),
         }
     )
 
@@ -113,11 +145,12 @@ def answered(schema: ModelSchema, golden: Golden, model: str, ask: Ask) -> tuple
             False,
             f"its classes are {answer['classes']}, those of the data {list(golden.classes)}; fetch it again",
         )
-    probabilities = answer.get("probabilities")
+    probabilities, quantiles = answer.get("probabilities"), answer.get("quantiles")
     found = golden.model_copy(
         update={
             "predictions": tuple(answer["predictions"]),
             "probabilities": None if probabilities is None else tuple(tuple(row) for row in probabilities),
+            "quantiles": None if quantiles is None else {level: tuple(values) for level, values in quantiles.items()},
             "pending": False,
         }
     )

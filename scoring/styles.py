@@ -80,7 +80,12 @@ def texts(style: Style, schema: ModelSchema, conda_env: str = "") -> dict[str, s
         inner = mlflow_model.texts(schema, conda_env)
         return {"score.py": script, **{f"model/{name}": text for name, text in inner.items()}}
     if style.name == AZUREML:
-        values = {"task": schema.task, "foreign": schema.foreign, "probabilities": schema.probabilities}
+        values = {
+            "task": schema.task,
+            "foreign": schema.foreign,
+            "elsewhere": schema.elsewhere,
+            "probabilities": schema.probabilities,
+        }
         script = templates.render("scoring/score.py.j2", **values, safe=schema.trusted_types is not None)
         return {"score.py": script}
     kinds = {column.type for column in schema.used}

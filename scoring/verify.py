@@ -141,14 +141,14 @@ def _prove_in_container(
         raise OutsideError(
             f"Python {schema.python} is neither on this machine nor in a container: "
             f"{missing.problems[0].message}; {error.problems[0].message}",
-            fix=f"install Python {schema.python} (uv python install {schema.python}), or start docker or podman",
+            fix=f"install Python {schema.python} (uv python install {schema.python}), or docker, podman or buildah",
         ) from error
     say(f"Python {schema.python} is not on this machine; the proof runs in a container")
     image = container.build(engine, folder.path, proof.folder_hash, say)
     try:
         installed, has_forestay = container.installed_versions(image)
         lock = _text(folder, "requirements.lock")
-        kind = f"in a container of {Path(engine).name}"
+        kind = f"in a container of {engine.name}"
         done.append(_installed(installed, has_forestay, lock, kind, "build the image again"))
         if not done[-1].passed:
             return replace(proof, checks=tuple(done))

@@ -61,8 +61,14 @@ def run(*words: str | Path) -> str:
 
 
 def ensure_base() -> None:
-    """The base image, in the store; made when it is not there."""
-    if run("buildah", "images", "--quiet", "--filter", f"reference={BASE}").strip():
+    """The base image with the Python that runs us, in the store; made when it is not there."""
+    base(platform.python_version(), Path(sys.base_prefix))
+
+
+def base(version: str, prefix: Path) -> None:
+    """The base image of a Python of that version, which lies at `prefix`."""
+    name = f"docker.io/library/python:{version}-slim-bookworm"
+    if run("buildah", "images", "--quiet", "--filter", f"reference={name}").strip():
         return
     root = TOOLS / "root"
     shutil.rmtree(root, ignore_errors=True)
@@ -73,7 +79,7 @@ def ensure_base() -> None:
     if done.returncode != 0:
         shutil.rmtree(root, ignore_errors=True)
         pytest.skip(f"images are not built: debootstrap failed: {(done.stderr or done.stdout)[-300:]}")
-    copy_python(root / "usr" / "local")
+    copy_python(prefix, version, root / "usr" / "local")
     shutil.copyfile("/etc/resolv.conf", root / "etc" / "resolv.conf")
     run("chroot", root, "ldconfig")
     run("chroot", root, "/usr/local/bin/python", "-m", "ensurepip")
@@ -81,17 +87,17 @@ def ensure_base() -> None:
     container = run("buildah", "from", "--pull-never", "scratch").strip()
     run("buildah", "add", "--quiet", container, root, "/")
     run("buildah", "config", "--env", "PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", container)
-    run("buildah", "commit", "--quiet", "--rm", container, BASE)
+    run("buildah", "commit", "--quiet", "--rm", container, name)
     shutil.rmtree(root)
 
 
-def copy_python(target: Path) -> None:
-    """The interpreter that runs us with its standard library, without what is installed in it."""
-    source, version = Path(sys.base_prefix), f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    shutil.copytree(source / "lib" / version, target / "lib" / version, ignore=LEFT_OUT, dirs_exist_ok=True)
-    (target / "lib" / version / "site-packages").mkdir()
+def copy_python(source: Path, version: str, target: Path) -> None:
+    """An interpreter with its standard library, without what is installed in it."""
+    program = f"python{version.rpartition('.')[0]}"
+    shutil.copytree(source / "lib" / program, target / "lib" / program, ignore=LEFT_OUT, dirs_exist_ok=True)
+    (target / "lib" / program / "site-packages").mkdir()
     for library in (source / "lib").glob("libpython*.so*"):
         shutil.copy2(library, target / "lib" / library.name, follow_symlinks=False)
-    shutil.copy2(source / "bin" / version, target / "bin" / version)
+    shutil.copy2(source / "bin" / program, target / "bin" / program)
     for name in ("python", "python3"):
-        (target / "bin" / name).symlink_to(version)
+        (target / "bin" / name).symlink_to(program)

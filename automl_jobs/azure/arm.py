@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from automl_jobs.azure import place as places
 from automl_jobs.azure import refusals
 from automl_jobs.azure.place import Place
 from forestay import __version__
@@ -45,6 +46,11 @@ class Arm:
         self.place = place
         self.login = login or Login()
         self.sent = 0
+
+    @classmethod
+    def of(cls, env: str) -> Arm:
+        """The requests of an environment, by its stack's name. Raises InputError when there is no such stack."""
+        return cls(places.of(env))
 
     @functools.cached_property
     def _pipeline(self) -> Any:
@@ -137,6 +143,16 @@ class Arm:
         with contextlib.suppress(refusals.NotThere):
             return self._answer("GET", f"{self.services}/history/v1.0{self.place.path}/{path}", what).json()
         return None
+
+    def children(self, run: str, what: str) -> Iterator[Any]:
+        """The runs below a run of the run history, page by page; none where it does not know the run."""
+        page = self.history(f"runs/{run}/children", what) or {}
+        while True:
+            yield from page.get("value") or ()
+            further = page.get("nextLink")
+            if not further:
+                return
+            page = self._answer("GET", further, what).json()
 
     def mlflow(self, path: str, what: str, body: Mapping[str, Any] | None = None, **query: str) -> Any | None:
         """A call of MLflow's REST API on the workspace; None where it does not know the run.

@@ -21,6 +21,7 @@ from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.azure.storage import Progress
+    from automl_jobs.data import Table
     from automl_jobs.spec import LoadedJob
     from automl_jobs.spec.common import DataInput
 
@@ -52,24 +53,29 @@ class Local:
 
 
 @contextmanager
-def local_tables(loaded: LoadedJob) -> Iterator[list[Local]]:
-    """The tables of a job that lie here, wrapped ones in a folder that goes when the block ends. Raises InputError."""
+def local_tables(loaded: LoadedJob, texts: Mapping[str, str]) -> Iterator[list[Local]]:
+    """The tables of a job that lie here, wrapped ones in a folder that goes when the block ends. Raises InputError.
+
+    Parameters
+    ----------
+    texts: of the MLTables of plain files, by their keys in the job file, as `mltable_of` gives them.
+    """
     with tempfile.TemporaryDirectory(prefix="forestay-data-") as scratch:
         yield [
-            _local(loaded, key, path, Path(scratch))
+            _local(loaded, key, path, Path(scratch), texts.get(key))
             for key, data in loaded.spec.inputs().items()
             if (path := data.local(loaded.folder)) is not None
         ]
 
 
-def _local(loaded: LoadedJob, key: str, path: Path, scratch: Path) -> Local:
+def _local(loaded: LoadedJob, key: str, path: Path, scratch: Path, text: str | None) -> Local:
     where = loaded.where(f"{key}.path")
     if not path.exists():
         raise InputError(f"`{key}`: there is no {path}", where=where, fix="correct the path")
     folder = path
     if path.is_file():
         folder = scratch / key
-        _wrap(path, folder)
+        _wrap(loaded, path, folder, text)
     elif not (path / "MLTable").is_file():
         raise InputError(
             f"`{key}`: {path} is a folder without an MLTable, which Azure needs",
@@ -97,16 +103,27 @@ def _check_inside(folder: Path, where: str) -> None:
             )
 
 
-def _wrap(file: Path, folder: Path) -> None:
-    """A folder with the file and an MLTable that reads it into the same table."""
-    from automl_jobs.data import ReadOptions, load_table
+def mltable_of(file: Path, table: Table) -> str:
+    """The text of an MLTable that reads a plain file into the table that was read of it here."""
+    from automl_jobs.data import ReadOptions
     from automl_jobs.new import mltable_text
 
+    return mltable_text(table, _file_name(file), (), False, ReadOptions())
+
+
+def _wrap(loaded: LoadedJob, file: Path, folder: Path, text: str | None) -> None:
+    """A folder with the file and an MLTable that reads it."""
+    from automl_jobs.data import load_table
+
     folder.mkdir()
-    name = _BAD.sub("-", file.stem).strip("-") + file.suffix.lower()
-    shutil.copyfile(file, folder / name)
-    text = mltable_text(load_table(file), name, (), False, ReadOptions())
-    (folder / "MLTable").write_text(text, encoding="utf-8")
+    shutil.copyfile(file, folder / _file_name(file))
+    if text is None and loaded.spec.task == "text_ner":  # CoNLL text, which is no table: Azure reads it as it lies
+        text = f"paths:\n  - file: ./{_file_name(file)}\n"
+    (folder / "MLTable").write_text(text or mltable_of(file, load_table(file)), encoding="utf-8")
+
+
+def _file_name(file: Path) -> str:
+    return (_BAD.sub("-", file.stem).strip("-") or "data") + file.suffix.lower()
 
 
 def asset_name(path: Path) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 
-from automl_jobs.azure import jobs, storage
+from automl_jobs.azure import storage, trials
 from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.jobs import Seen
 from forestay.errors import ForestayError
@@ -65,18 +66,26 @@ class Failure:
 
 def of(arm: Arm, seen: Seen) -> Failure:
     """Why a failed job failed. What can't be read is left out; it never raises."""
-    run, message = seen.row.job, ""
-    try:
-        history = arm.history(f"runs/{seen.row.job}/details", f"the run {seen.row.job}")
-        message = jobs.error_of(history or {}) or ""
-    except ForestayError:
-        pass
+    job, message, run, step = seen.row.job, "", seen.row.job, ""
+    with contextlib.suppress(ForestayError):
+        history = arm.history(f"runs/{job}/details", f"the run {job}")
+        message = trials.error_of(history or {}) or ""
+    with contextlib.suppress(ForestayError):
+        run, step = _failing(arm, job)
     log, tail = _log(arm, run)
-    if not tail and seen.trials:
-        run = next((row.run_id for row in seen.trials if row.score is None), run)
-        log, tail = _log(arm, run)
-    kind, suggestion = suggest("\n".join((message, *tail)))
-    return Failure(run, message or "Azure gives no reason", log, tail, kind, suggestion)
+    if not tail and run != job:
+        log, tail = _log(arm, job)
+        run = job if tail else run
+    kind, suggestion = suggest("\n".join((message, step, *tail)))
+    return Failure(run, message or step or "Azure gives no reason", log, tail, kind, suggestion)
+
+
+def _failing(arm: Arm, job: str) -> tuple[str, str]:
+    """The run of the step that failed first, and what it says: set-up, featurization, a trial; else the job itself."""
+    failed = [run for run in arm.children(job, f"the steps of {job}") if run.get("status") == "Failed"]
+    for run in sorted(failed, key=lambda run: str(run.get("createdUtc") or "")):
+        return str(run.get("runId") or job), trials.error_of(run) or ""
+    return job, ""
 
 
 def suggest(text: str) -> tuple[str, str]:

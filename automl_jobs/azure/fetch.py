@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from automl_jobs.data import Table
     from automl_jobs.runs import RunStore
 
-DOCUMENTS = ("confusion_matrix", "accuracy_table")
+DOCUMENTS = ("confusion_matrix", "accuracy_table", "predicted_true", "residuals")
 """What Azure keeps of a trial's charts, as JSON under these names; the same that a local trial has."""
-MODEL = "model.pkl"
+MODEL, MLFLOW_MODEL = "model.pkl", "mlflow-model/MLmodel"
+"""What a trial on a table must have, and one on texts or images, which has no pickle of scikit-learn's."""
 _MOST_ROWS_BYTES = 200 << 20
 """Training data of more is not downloaded to learn the columns of a model."""
 
@@ -66,7 +67,8 @@ def fetch(
     arrival = Arrival(jobs.detail(arm, seen), jobs.with_metrics(arm, seen), _text(seen))
     with tempfile.TemporaryDirectory(prefix="forestay-fetch-") as scratch:
         if not trial_is_here:
-            outputs, documents = _download(arm, row, Path(scratch), progress, say)
+            needed = MODEL if seen.row.task in jobs.TABLES else MLFLOW_MODEL
+            outputs, documents = _download(arm, row, needed, Path(scratch), progress, say)
             _describe(arm, seen, row, outputs, say)
             arrival = replace(arrival, outputs={row.id: outputs}, documents={row.id: documents})
         land(store, arrival)
@@ -86,16 +88,16 @@ def _what_is_here(store: RunStore, job: str, trial: str) -> tuple[bool, bool]:
 
 
 def _download(
-    arm: Arm, row: TrialRow, to: Path, progress: Progress, say: Callable[[str], None]
+    arm: Arm, row: TrialRow, needed: str, to: Path, progress: Progress, say: Callable[[str], None]
 ) -> tuple[Path, dict[str, Any]]:
-    """The trial's outputs folder, and its documents by name."""
+    """The trial's outputs folder, and its documents by name; `needed` must be among the outputs."""
     prefix = f"ExperimentRun/dcid.{row.run_id}/"
     store = storage.open_store(arm, storage.ARTIFACT_STORE)
     names = store.names(prefix)
     outputs = [name for name in names if name.startswith(f"{prefix}outputs/")]
-    if f"{prefix}outputs/{MODEL}" not in outputs:
+    if f"{prefix}outputs/{needed}" not in outputs:
         raise OutsideError(
-            f"trial {row.run_id} has no {MODEL} in the workspace's storage",
+            f"trial {row.run_id} has no {needed} in the workspace's storage",
             where=store.account,
             fix="it may have been cleaned up; take another trial with --rank, or train again",
         )
@@ -119,11 +121,9 @@ def _describe(arm: Arm, seen: Seen, row: TrialRow, outputs: Path, say: Callable[
         say(f"a model of {seen.row.task} can be fetched and registered, not served by forestay score generate")
         return
     try:
-        table = _training_table(arm, seen)
+        schema.write(outputs, _training_table(arm, seen), seen, row)
     except ForestayError as error:
         say(f"the columns of the training data can't be read ({error.problems[0].message}): no score generate without")
-        return
-    schema.write(outputs, table, seen, row)
 
 
 def _training_table(arm: Arm, seen: Seen) -> Table:

@@ -1,7 +1,7 @@
 """Azure's jobs as rows of the run store: the same rows as those of local runs.
 
 The leaderboard of the primary metric is in the job's own tags, written by AutoML as lists joined by semicolons; all
-other metrics come from MLflow, reasons of failed trials from the run history.
+else of the trials comes from MLflow and the run history (trials).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from automl_jobs.azure import trials
 from automl_jobs.azure.arm import Arm
 from automl_jobs.runs import choice, names
 from automl_jobs.runs.rows import BestTrial, JobDetail, JobRow, TrialRow, finite
@@ -24,6 +25,8 @@ from forestay.errors import InputError
 JOBS, CANCEL = "2024-01-01-preview", "2023-04-01-preview"
 LISTED = 100
 """How many jobs a list goes back."""
+TABLES = ("classification", "regression", "forecasting")
+"""The tasks whose trials are told in the job's own tags."""
 BEST_CHILD = "automl_best_child_run_id"
 FILE, COMMIT, DATA, SAME = (f"forestay.{word}" for word in ("file", "commit", "data", "same"))
 """Tags of a job that was submitted from here: its file, the commit, the data's marks, a mark of all that it asks."""
@@ -84,8 +87,8 @@ def read(arm: Arm, document: Mapping[str, Any]) -> Seen:
     task = task_name(str(details.get("taskType") or ""))
     metric = _metric(details, task)
     status = _STATUS.get(str(properties.get("status")), "Running")
-    trials = ranked(str(document["name"]), tags, metric)
-    best = next((row for row in trials if row.chosen), None)
+    found = ranked(str(document["name"]), tags, metric)
+    best = next((row for row in found if row.chosen), None)
     created = moment((document.get("systemData") or {}).get("createdAt")) or 0
     row = JobRow(
         job=str(document["name"]),
@@ -95,14 +98,14 @@ def read(arm: Arm, document: Mapping[str, Any]) -> Seen:
         status=status,
         task=task,
         primary_metric=metric,
-        trials=len(trials),
+        trials=len(found),
         best=as_best(best),
         created=created,
         ended=None,
         duration_seconds=None,
         error=None,
     )
-    return Seen(row, tuple(trials), document)
+    return Seen(row, tuple(found), document)
 
 
 def as_best(row: TrialRow | None) -> BestTrial | None:
@@ -131,25 +134,27 @@ def ranked(job: str, tags: Mapping[str, str], metric: str) -> list[TrialRow]:
         score = finite(_number(_at(columns["score"], order)))
         run_id = f"{job}_{number}"
         rows.append(
-            (
-                TrialRow(
-                    rank=0,
-                    id=number,
-                    run_id=run_id,
-                    algorithm=_at(columns["run_algorithm"], order),
-                    preprocessor=_at(columns["run_preprocessor"], order),
-                    score=score,
-                    status="Failed" if score is None else "Completed",
-                    duration_seconds=None,
-                    metrics={} if score is None else {metric: score},
-                    error="no value of the primary metric" if score is None else None,
-                    has_model=score is not None,
-                    chosen=run_id == best,
-                ),
-                order,
+            TrialRow(
+                rank=0,
+                id=number,
+                run_id=run_id,
+                algorithm=_at(columns["run_algorithm"], order),
+                preprocessor=_at(columns["run_preprocessor"], order),
+                score=score,
+                status="Failed" if score is None else "Completed",
+                duration_seconds=None,
+                metrics={} if score is None else {metric: score},
+                error=trials.NO_SCORE if score is None else None,
+                has_model=score is not None,
+                chosen=run_id == best,
             )
         )
-    found = choice.ranked(rows, metrics.higher_is_better(metric))
+    return _ranked(rows, metric)
+
+
+def _ranked(rows: Sequence[TrialRow], metric: str) -> list[TrialRow]:
+    """The trials, in the order of their numbers, best first; without a choice of Azure's the first is chosen."""
+    found = choice.ranked([(row, order) for order, row in enumerate(rows, 1)], metrics.higher_is_better(metric))
     if found and not any(row.chosen for row in found) and found[0].score is not None:
         found[0] = replace(found[0], chosen=True)
     return found
@@ -207,10 +212,20 @@ def find(arm: Arm, given: str) -> Seen:
         if document is not None:
             if (document.get("properties") or {}).get("jobType") != "AutoML":
                 raise InputError(f"{given} is no AutoML job", fix=f"forestay job list --env {arm.place.env}")
-            return read(arm, document)
+            return _with_sweep(arm, read(arm, document))
     found = list(itertools.islice(newest_first(arm), 1 if given == names.LATEST else LISTED))
     name = names.find_job(given, [seen.row.job for seen in found])
-    return next(seen for seen in found if seen.row.job == name)
+    return _with_sweep(arm, next(seen for seen in found if seen.row.job == name))
+
+
+def _with_sweep(arm: Arm, seen: Seen) -> Seen:
+    """A job on texts or images has no lists in its tags: its trials are those of the sweep below it."""
+    if seen.trials or seen.row.task in TABLES or seen.row.status in ("Queued", "Preparing"):
+        return seen
+    rows = trials.swept(arm, seen.row.job, seen.row.primary_metric, seen.tags.get(BEST_CHILD))
+    found = _ranked(rows, seen.row.primary_metric)
+    best = as_best(next((row for row in found if row.chosen), None))
+    return replace(seen, row=replace(seen.row, trials=len(found), best=best), trials=tuple(found))
 
 
 def detail(arm: Arm, seen: Seen) -> JobDetail:
@@ -221,27 +236,26 @@ def detail(arm: Arm, seen: Seen) -> JobDetail:
     seconds = None if started is None or until is None else max(0.0, (until - started) / 1000)
     limits = (seen.properties.get("taskDetails") or {}).get("limitSettings") or {}
     compute = str(seen.properties.get("computeId") or "").rsplit("/", 1)[-1]
-    row = replace(seen.row, ended=ended, duration_seconds=seconds, error=error_of(history))
+    row = replace(seen.row, ended=ended, duration_seconds=seconds, error=trials.error_of(history))
     return JobDetail(
         **{name: getattr(row, name) for name in JobRow.__dataclass_fields__},
         target=seen.target,
         path=seen.tags.get(FILE, ""),
         started=started,
         parameters={key: str(value) for key, value in {"compute": compute or "serverless", **limits}.items()},
-        test_metrics=None,
+        test_metrics=_tested(arm, seen),
         tags={key: value for key, value in seen.tags.items() if not _PART.search(key)},
     )
 
 
-def error_of(history: Mapping[str, Any]) -> str | None:
-    """What the run history says of a failure, in one line with its code."""
-    from automl_jobs.azure.refusals import said
-
-    error = (history.get("error") or {}).get("error")
-    if not isinstance(error, dict):
+def _tested(arm: Arm, seen: Seen) -> dict[str, float] | None:
+    """Azure's own metrics on the job's test data, of the trial that it chose; None where there are none."""
+    details = seen.properties.get("taskDetails") or {}
+    if seen.row.status != "Completed" or seen.row.best is None:
         return None
-    code, message = said(error)
-    return f"{message} ({code})" if code else message or None
+    if not details.get("testData") and not details.get("testDataSize"):
+        return None
+    return trials.tested(arm, seen.row.best.run_id)
 
 
 def _now() -> int:
@@ -250,58 +264,7 @@ def _now() -> int:
 
 def with_metrics(arm: Arm, seen: Seen) -> list[TrialRow]:
     """The leaderboard with all metrics, durations, and the reasons of failed trials."""
-    runs = _mlflow_runs(arm, seen.row.job) if seen.trials else {}
-    failed = any(row.score is None for row in seen.trials)
-    reasons = _reasons(arm, seen.row.job) if failed else {}
-    rows = []
-    for row in seen.trials:
-        run = runs.get(row.run_id, {})
-        info, data = run.get("info") or {}, run.get("data") or {}
-        found = {one["key"]: float(one["value"]) for one in data.get("metrics") or ()}
-        measured = {key: value for key, value in sorted(found.items()) if math.isfinite(value)}
-        begun, ended = info.get("start_time"), info.get("end_time")
-        rows.append(
-            replace(
-                row,
-                metrics={**row.metrics, **measured},
-                duration_seconds=(int(ended) - int(begun)) / 1000 if begun and ended else None,
-                error=reasons.get(row.run_id, row.error) if row.score is None else None,
-                status="Canceled" if info.get("status") == "KILLED" and row.score is None else row.status,
-            )
-        )
-    return rows
-
-
-def _mlflow_runs(arm: Arm, job: str) -> dict[str, Mapping[str, Any]]:
-    """MLflow's runs of the trials by their ids."""
-    parent = (arm.mlflow("runs/get", f"the run {job}", run_id=job) or {}).get("run")
-    found: dict[str, Mapping[str, Any]] = {}
-    if parent is None:  # MLflow sees a run some seconds after Azure ML does
-        return found
-    token: str | None = None
-    while True:
-        body: dict[str, Any] = {
-            "experiment_ids": [parent["info"]["experiment_id"]],
-            "filter": f"tags.mlflow.parentRunId = '{job}'",
-            "max_results": 1000,
-        }
-        asked = body | ({"page_token": token} if token else {})
-        page = arm.mlflow("runs/search", f"the trials of {job}", asked) or {}
-        found.update({str(run["info"]["run_id"]): run for run in page.get("runs") or ()})
-        token = page.get("next_page_token")
-        if not token:
-            return found
-
-
-def _reasons(arm: Arm, job: str) -> dict[str, str]:
-    """Why trials failed, by their run ids."""
-    page = arm.history(f"runs/{job}/children", f"the trials of {job}") or {}
-    found = {}
-    for run in page.get("value") or ():
-        reason = error_of({"error": run.get("error")})
-        if reason:
-            found[str(run.get("runId"))] = reason
-    return found
+    return trials.measured(arm, seen.row.job, seen.trials)
 
 
 def cancel(arm: Arm, given: str) -> tuple[JobRow, bool]:

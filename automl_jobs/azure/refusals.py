@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from automl_jobs.azure import network
 from automl_jobs.azure.place import Place
 from forestay.errors import InputError, OutsideError, Unreachable
 
@@ -133,13 +134,27 @@ def soft_deleted(place: Place) -> OutsideError:
     )
 
 
-def private_only(what: str, place: Place) -> OutsideError:
-    """What answers inside a private network only was asked from outside."""
+def private_only(what: str, place: Place, host: str = "") -> OutsideError:
+    """What answers inside a private network only was asked from outside.
+
+    Parameters
+    ----------
+    host: what its name comes to here is told, so that it is seen which of the two it is, network or DNS.
+    """
+    found = network.addresses(host) if host and network.is_outside(host) is not None else ()
+    seen = f": {host} is {found[0]} here" if found else ""
     return OutsideError(
-        f"{what}: answers inside its private network only, and this machine is outside",
+        f"{what}: answers inside its private network only, and this machine is outside{seen}",
         where=place.stack_file,
-        fix="run this from a machine in the network, such as the pipeline's runner in the subnet `runners`",
+        fix="run this from a machine in the network that asks its private DNS zones, such as the pipeline's runner in "
+        "the subnet `runners`",
     )
+
+
+def require_inside(what: str, place: Place, host: str) -> None:
+    """Raise OutsideError, before anything is sent, where `host` is private and has a public address here."""
+    if place.private and network.is_outside(host):
+        raise private_only(what, place, host)
 
 
 def failed(error: Mapping[str, Any], what: str) -> OutsideError:
@@ -160,8 +175,8 @@ def unreachable(host: str, error: Exception, place: Place) -> OutsideError:
             where=host,
             fix="behind a proxy that opens TLS, name its authority: REQUESTS_CA_BUNDLE and SSL_CERT_FILE",
         )
-    if place.private and not host.startswith(("management.", "login.")):
-        return private_only(host, place)
+    if place.private and not host.startswith(("management.", "login.")) and network.is_outside(host) is not False:
+        return private_only(host, place, host)
     return Unreachable(
         f"{host} can't be reached: {_why(text)}", where=host, fix="check the network and HTTPS_PROXY, then run it again"
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from automl_jobs.data import Table
     from automl_jobs.runs.rows import TrialRow
 
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "forecasting")
 CONDA = "conda_env_v_1_0_0.yml"
 MODEL, SCHEMA, GOLDEN = "model.pkl", "model_schema.json", "golden.json"
 SEED = 7
@@ -29,7 +29,10 @@ def write(outputs: Path, table: Table, seen: Seen, row: TrialRow) -> None:
     Parameters
     ----------
     outputs: with model.pkl and the conda file. table: the training data, as the job read it.
+
+    Raises InputError for series whose rows come at no frequency.
     """
+    from automl_jobs.azure import forecasts
     from automl_jobs.engine import golden
 
     details = seen.properties.get("taskDetails") or {}
@@ -40,15 +43,13 @@ def write(outputs: Path, table: Table, seen: Seen, row: TrialRow) -> None:
     frame = table.frame.drop(columns=[name for name in apart if name in table.frame.columns])
     columns = [column(frame[name], str(name)) for name in frame.columns]
     classes = _classes(table.frame[target]) if seen.row.task == "classification" else None
-    rows = golden.rows(columns, frame, SEED)
-    columns = [{**one, "sample": rows[0][one["name"]]} for one in columns]
+    drawn = golden.rows(columns, frame, SEED)
     document: dict[str, Any] = {
         "schema_version": 1,
         "task": seen.row.task,
         "target": target,
         "target_type": _target_type(classes),
         "classes": classes,
-        "columns": columns,
         "algorithm": row.algorithm,
         "preprocessor": row.preprocessor,
         "python": "",
@@ -59,9 +60,16 @@ def write(outputs: Path, table: Table, seen: Seen, row: TrialRow) -> None:
         "foreign": True,
         "elsewhere": True,
     }
-    project.write_json(outputs / SCHEMA, document)
     # Rows without a hole: what such a model does with one is not known before it is asked.
-    whole = [made for made in rows if None not in made.values()]
+    whole = [made for made in drawn if None not in made.values()]
+    if seen.row.task == "forecasting":
+        described = forecasts.describe(details, table.frame, columns)
+        whole = forecasts.golden(described, target, whole)
+        document["files"] |= forecasts.write(outputs, described.pop("ends"))
+        document |= described
+    else:
+        document["columns"] = [{**one, "sample": drawn[0][one["name"]]} for one in columns]
+    project.write_json(outputs / SCHEMA, document)
     project.write_json(outputs / GOLDEN, {"rows": whole, "predictions": [], "pending": True, "classes": classes})
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automl_jobs.azure import refusals
+from automl_jobs.azure import network, refusals
 from automl_jobs.azure.arm import Arm
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, Unreachable
@@ -134,8 +134,10 @@ class Datastore:
     def _refused(self, error: Any, what: str) -> OutsideError:
         code = str(error.error_code or "") if hasattr(error, "error_code") else ""
         if error.status_code in (401, 403):
-            if code in ("AuthorizationFailure", "PublicAccessNotPermitted") and self.arm.place.private:
-                return refusals.private_only(what, self.arm.place)
+            # The storage's firewall says AuthorizationFailure, of whatever address it does not let in.
+            walled = code in ("AuthorizationFailure", "PublicAccessNotPermitted")
+            if walled and (self.arm.place.private or network.is_outside(self._host)):
+                return refusals.private_only(what, self.arm.place, self._host)
             if code == "AuthenticationFailed":
                 return OutsideError(
                     f"{what}: the storage account does not take the signature",
@@ -169,6 +171,7 @@ def open_store(arm: Arm, name: str = DATA_STORE) -> Datastore:
         )
     account, container = str(properties["accountName"]), str(properties["containerName"])
     domain = f"{account}.blob.{properties.get('endpoint') or 'core.windows.net'}"
+    refusals.require_inside(f"the datastore {name}", arm.place, domain)
     return Datastore(name, account, _container(f"https://{domain}", container, _credential(arm, path, properties)), arm)
 
 

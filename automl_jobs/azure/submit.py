@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +20,15 @@ from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.body import body
 from automl_jobs.azure.cost import Estimate, Machines
 from automl_jobs.runs import names
+from forestay import project
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from automl_jobs.azure.data import Local
     from automl_jobs.azure.storage import Progress
+    from automl_jobs.data import Table
     from automl_jobs.prepare import Prepared
+    from automl_jobs.runs import JobRow
     from automl_jobs.spec import LoadedJob
     from automl_jobs.spec.jobs import JobSpec
 
@@ -50,7 +52,7 @@ class Ready:
     machines: Machines
     estimate: Estimate
     quota: str | None
-    twin: str | None
+    twin: JobRow | None
     same: str
 
 
@@ -174,11 +176,11 @@ def _same(spec: JobSpec, marks: Mapping[str, str], found: Machines) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _twin(arm: Arm, same: str) -> str | None:
+def _twin(arm: Arm, same: str) -> JobRow | None:
     """An equal job that has not failed, among the newest ones."""
     for _, seen in zip(range(jobs.LISTED), jobs.newest_first(arm), strict=False):
         if seen.tags.get(jobs.SAME) == same and seen.row.status not in ("Failed", "Canceled"):
-            return f"{seen.row.job} ({seen.row.status})"
+            return seen.row
     return None
 
 
@@ -220,26 +222,11 @@ def _tags(ready: Ready) -> dict[str, str]:
     marks = data.marks(ready.tables, loaded.spec.inputs())
     found = {
         jobs.FILE: loaded.path.name,
-        jobs.COMMIT: commit_of(loaded.path),
+        jobs.COMMIT: project.commit(loaded.path.absolute().parent) or "",
         jobs.DATA: " ".join(f"{key}={mark}" for key, mark in marks.items()),
         jobs.SAME: ready.same,
     }
     return {key: value[:LONGEST_TAG] for key, value in found.items() if value}
-
-
-def commit_of(path: Path) -> str:
-    """The commit that the file's folder is at, `-dirty` where something differs from it; "" outside of git."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(path.absolute().parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @contextmanager
@@ -254,9 +241,16 @@ def checked(
     from automl_jobs.spec import load_job
 
     loaded = load_job(job_file, overrides)
-    for warning in _meant_for_azure(prepare(loaded, say)):
+    texts: dict[str, str] = {}
+
+    def as_read(key: str, table: Table) -> None:
+        path = loaded.spec.inputs()[key].local(loaded.folder)
+        if path is not None and path.is_file():
+            texts[key] = data.mltable_of(path, table)
+
+    for warning in _meant_for_azure(prepare(loaded, say, as_read)):
         warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
-    with data.local_tables(loaded) as tables:
+    with data.local_tables(loaded, texts) as tables:
         read_by_sdk(loaded, overrides)
         yield loaded, tables
 

@@ -80,12 +80,17 @@ class Prepared:
         return self.train
 
 
-def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Prepared:
+def prepare(
+    loaded: LoadedJob,
+    tell: Callable[[str], None] | None = None,
+    as_read: Callable[[str, Table], None] | None = None,
+) -> Prepared:
     """Read the data of a job and check it against the job; nothing is trained.
 
     Parameters
     ----------
     tell: is told what is being read where that takes a while.
+    as_read: is given each table as it was read, with its key in the job file, before it is looked at with the job.
 
     Data in Azure or on the web is not read: its table is None, and the job is still right.
     Raises InputError with everything that is wrong.
@@ -98,6 +103,9 @@ def prepare(loaded: LoadedJob, tell: Callable[[str], None] | None = None) -> Pre
     ensembles.meta_learner(spec, findings)
     unreachable: dict[str, str] = {}
     tables = {key: _read(key, data, findings, unreachable, tell) for key, data in spec.inputs().items()}
+    for key, table in tables.items():
+        if table is not None and as_read is not None:
+            as_read(key, table)
     train, validation, test = (tables.get(key) for key in ("training_data", "validation_data", "test_data"))
     uses: tuple[ColumnUse, ...] = ()
     rows = None if train is None else len(train.frame)

@@ -148,8 +148,12 @@ def _end(store: RunStore, arrival: Arrival, parent: str, run_ids: Mapping[str, s
     labels = {tags.STATUS: job.status, tags.TRIALS: str(len(arrival.trials)), **writer.best_tags(best)}
     if job.error:
         labels[tags.ERROR] = job.error
+    metrics = dict(chosen.metrics) if chosen else {}
+    if job.test_metrics is not None:
+        labels[tags.TESTED] = "yes"
+        metrics |= {writer.TEST + name: value for name, value in job.test_metrics.items()}
     with store.writing() as client:
-        writer.log(client, parent, metrics=chosen.metrics if chosen else {}, labels=labels, step=len(arrival.trials))
+        writer.log(client, parent, metrics=metrics, labels=labels, step=len(arrival.trials))
         if job.status in ENDED:
             client.set_terminated(parent, writer.MLFLOW_STATUS[job.status], end_time=job.ended or writer.now())
     store.client.log_text(parent, arrival.spec_text, writer.JOB_FILE)

@@ -9,7 +9,7 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import arm_of, require_completed, watched
+from forestay.commands.azure import arm_of, watched
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,20 @@ def submit_options(function: Any) -> Any:
         click.option("--seed", type=click.IntRange(0), help="Of everything random."),
         click.option("--time-budget", metavar="TIME", help="For the whole run: 30s, 5m, 1h; over the file's limit."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Over the file; repeatable."),
+    ):
+        function = option(function)
+    return function
+
+
+def azure_options(function: Any) -> Any:
+    """The options of a submit to Azure that `ship` has, too."""
+    for option in (
+        click.option(
+            "--create-compute", is_flag=True, help="With --env of Azure: make a missing cluster as the stack has it."
+        ),
+        click.option(
+            "--force", is_flag=True, help="With --env of Azure: also where an equal job runs or has completed."
+        ),
     ):
         function = option(function)
     return function
@@ -70,8 +84,7 @@ def read_options(
 @click.argument("job_file", metavar="JOB.yml", type=click.Path(path_type=Path))
 @submit_options
 @click.option("--stream", is_flag=True, help="With --env of Azure: follow the job until it has ended.")
-@click.option("--force", is_flag=True, help="With --env of Azure: also where an equal job runs or has completed.")
-@click.option("--create-compute", is_flag=True, help="With --env of Azure: make a missing cluster as the stack has it.")
+@azure_options
 @click.pass_context
 def submit(
     context: click.Context,
@@ -94,19 +107,11 @@ def submit(
 
     Example: forestay job submit job.yml --time-budget 60s --set limits.max_trials=20
     """
-    flags = {"--stream": stream, "--force": force, "--create-compute": create_compute}
     if env != LOCAL:
-        local = {
-            "--time-budget": time_budget,
-            "--seed": seed,
-            "--prefer": prefer,
-            "--decision": decision,
-            "--bagged-folds": bagged_folds or None,
-        }
-        _refuse(local, "is for runs on this machine", "leave it out; Azure has limits.timeout_minutes in the job file")
-        submit_to_azure(console(context), job_file, overrides, env, **_named(flags))
+        refuse_local_options(time_budget, seed, prefer, decision, bagged_folds)
+        submit_to_azure(console(context), job_file, overrides, env, stream, force, create_compute)
         return
-    _refuse({name: value or None for name, value in flags.items()}, "is for Azure", "add --env dev, or leave it out")
+    refuse_azure_options(stream=stream, force=force, create_compute=create_compute)
     from automl_jobs.engine import nursery
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import budget, meaning_here, prepare_job
@@ -129,6 +134,20 @@ def submit(
     screen.emit(found.as_dict(), lambda: job_view(found))
 
 
+def refuse_local_options(
+    time_budget: str | None, seed: int | None, prefer: str | None, decision: str | None, bagged_folds: bool
+) -> None:
+    """Raise InputError for the first option that Azure has no place for."""
+    local = {
+        "--time-budget": time_budget,
+        "--seed": seed,
+        "--prefer": prefer,
+        "--decision": decision,
+        "--bagged-folds": bagged_folds or None,
+    }
+    _refuse(local, "is for runs on this machine", "leave it out; Azure has limits.timeout_minutes in the job file")
+
+
 def _refuse(given: dict[str, Any], message: str, fix: str) -> None:
     """Raise InputError for the first flag that was given."""
     for name, value in given.items():
@@ -136,8 +155,10 @@ def _refuse(given: dict[str, Any], message: str, fix: str) -> None:
             raise InputError(message, where=name, fix=fix)
 
 
-def _named(flags: dict[str, bool]) -> dict[str, bool]:
-    return {name.removeprefix("--").replace("-", "_"): value for name, value in flags.items()}
+def refuse_azure_options(**flags: bool) -> None:
+    """Raise InputError for the first flag of these that was given and means nothing on this machine."""
+    given = {f"--{name.replace('_', '-')}": value or None for name, value in flags.items()}
+    _refuse(given, "is for Azure", "add --env dev, or leave it out")
 
 
 def submit_to_azure(
@@ -150,7 +171,7 @@ def submit_to_azure(
     create_compute: bool,
 ) -> None:
     """Send a job file to Azure ML and print the job."""
-    from automl_jobs.azure import jobs
+    from automl_jobs.azure import follow, jobs
     from automl_jobs.azure import submit as azure
     from automl_jobs.submit import parse_overrides
     from forestay.commands.job_views import job_view
@@ -162,11 +183,13 @@ def submit_to_azure(
         screen.note(f"at most {ready.estimate.line()}")
         if ready.quota:
             screen.warn(ready.quota)
-        if ready.twin and not force and not screen.confirm(f"The equal job {ready.twin} is there. Submit another one?"):
+        twin = ready.twin
+        told = "" if twin is None else f"{twin.job} ({twin.status})"
+        if twin and not force and not screen.confirm(f"The equal job {told} is there. Submit another one?"):
             raise InputError(
-                f"an equal job is there: {ready.twin}; same file, same data",
+                f"an equal job is there: {told}; same file, same data",
                 where=str(job_file),
-                fix=f"look at it: forestay job show {ready.twin.partition(' ')[0]} --env {env}; or --force another one",
+                fix=f"look at it: forestay job show {twin.job} --env {env}; or --force another one",
             )
         with progress_for(screen, "uploading") as progress:
             name = azure.send(arm, ready, progress, screen.note)
@@ -179,4 +202,4 @@ def submit_to_azure(
     document = {**found.as_dict(), "estimate": ready.estimate.as_dict()}
     screen.emit(document, lambda: job_view(found))
     if stream:
-        require_completed(screen, arm, found)
+        follow.require_completed(arm, found, screen.note)

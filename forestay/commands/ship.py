@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.job_submit import read_options, submit_options
+from forestay.commands.azure import require_packages
+from forestay.commands.job_submit import (
+    azure_options,
+    read_options,
+    refuse_azure_options,
+    refuse_local_options,
+    submit_options,
+)
 
 if TYPE_CHECKING:
     from forestay.ship import Shipment, Step
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--rank", type=click.IntRange(1), help="Which trial of the leaderboard; without it the chosen one.")
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of what the endpoint serves would break.")
 @submit_options
+@azure_options
 @click.pass_context
 def ship(
     context: click.Context,
@@ -47,19 +56,28 @@ def ship(
     decision: str | None,
     bagged_folds: bool,
     env: str,
+    force: bool,
+    create_compute: bool,
 ) -> None:
     """From a job file to an answering endpoint: train, register, generate, prove, deploy, call.
 
-    A failed step says which, why, and the command that goes on from there.
+    With --env of Azure the job is trained there, followed, and fetched; its model is registered in the workspace as
+    well. Ctrl-C leaves such a job running. A failed step says which, why, and the command that goes on from there.
 
     Example: forestay ship job.yml --model CategorizeTransactions --endpoint categorize-transactions
     """
     from automl_jobs.engine import nursery
     from forestay.live import clock, listener_for
-    from forestay.ship import STEPS, Shipment
+    from forestay.ship import Shipment, steps
     from forestay.ship import ship as run
+    from forestay.watching import progress_for, watcher_for
 
     screen = console(context)
+    if env == LOCAL:
+        refuse_azure_options(force=force, create_compute=create_compute)
+    else:
+        refuse_local_options(time_budget, seed, prefer, decision, bagged_folds)
+        require_packages(env)
     shipment = Shipment(
         job_file=job_file,
         options=read_options(overrides, time_budget, seed, prefer, decision, bagged_folds, env),
@@ -67,17 +85,25 @@ def ship(
         endpoint=endpoint,
         target=target,
         listeners=lambda metric, limit: listener_for(screen, metric, limit),
+        watchers=lambda: watcher_for(screen),
+        progress=lambda what: progress_for(screen, what),
         say=lambda text: screen.note(f"      {text}"),
         job=job,
         rank=rank,
         allow_breaking=allow_breaking,
+        create_compute=create_compute,
+        force=force,
     )
+    count = len(steps(env))
 
     def done(number: int, step: Step, result: str, seconds: float) -> None:
-        screen.note(f"[{number}/{len(STEPS)}] {step.name:<9} {clock(seconds):>5}  {result}")
+        screen.note(f"[{number}/{count}] {step.name:<9} {clock(seconds):>5}  {result}")
 
-    with nursery.at_hand() as workers:
-        shipment.before_data = workers
+    if env == LOCAL:
+        with nursery.at_hand() as workers:
+            shipment.before_data = workers
+            run(shipment, done)
+    else:
         run(shipment, done)
     screen.emit(_document(shipment), lambda: _view(shipment))
 
@@ -94,6 +120,7 @@ def _document(shipment: Shipment) -> dict[str, Any]:
         "verified": shipment.proof.verified,
         "endpoint": shipment.record.as_dict(),
         "answer": shipment.answer,
+        "registered": None if shipment.registered is None else shipment.registered.as_dict(),
         "steps": [{"name": name, "seconds": round(seconds, 2)} for name, seconds in shipment.seconds.items()],
     }
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ BASES = (SLIM, AZUREML)
 # Expected answers, and what people read; an image holds what answers.
 LEFT_OUT = frozenset({GOLDEN, RECORD, "README.md", "conda_env.yaml", requests.SAMPLE, requests.SAMPLE_HISTORY})
 CONTENT_LABEL = "forestay.content"
-GIT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def context(proven: ScoringFolder, folder_hash: str, base: str, home: Path, say:
             shutil.rmtree(cache)
         files = {name: project.sha256(copy.path / name) for name in present_files(copy.path)}
         content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        yield Context(copy.path, content, labels(proven, folder_hash, content, commit(Path.cwd())))
+        yield Context(copy.path, content, labels(proven, folder_hash, content, project.commit(Path.cwd())))
 
 
 def labels(proven: ScoringFolder, folder_hash: str, content: str, revision: str | None) -> dict[str, str]:
@@ -88,13 +86,3 @@ def labels(proven: ScoringFolder, folder_hash: str, content: str, revision: str 
         CONTENT_LABEL: content,
     }
     return {name: " ".join(value.split()) for name, value in found.items() if value}
-
-
-def commit(folder: Path) -> str | None:
-    """The commit that is checked out around `folder`; None where there is no git."""
-    words = ["git", "-C", str(folder), "rev-parse", "--verify", "HEAD"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -31,6 +31,9 @@ MAX_NUMBER = 1e30  # squares and single precision must hold what is made of it
 MAX_QUANTILES = 20
 MAX_TRIED = 50  # values that are tried one by one after the model failed
 
+# Before pandas 3 a null in an array of "str" becomes the text "None".
+TEXTS = "str" if int(pd.__version__.partition(".")[0]) >= 3 else "object"
+
 KEYS = frozenset({"data", "Inputs", "GlobalParameters", "input_data", "ids"})
 
 
@@ -374,7 +377,7 @@ def to_array(cells: Any, column: dict[str, Any]) -> Any:
         return np.array(cells, dtype=np.int64 if whole else np.float64)  # null becomes NaN
     if column["type"] == "datetime":
         return np.array(cells, dtype="datetime64[us]")
-    return pd.array(cells, dtype="boolean" if column["type"] == "boolean" else "str")
+    return pd.array(cells, dtype="boolean" if column["type"] == "boolean" else TEXTS)
 
 
 def sample_value(column: dict[str, Any]) -> Any:

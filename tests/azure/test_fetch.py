@@ -87,6 +87,7 @@ def test_charts_of_a_classifier_and_its_columns(azure: Azure, cli: Cli, project:
     ).json["job"]
     trial = cli("job", "trial", name).json
     assert trial["confusion_matrix"]["data"]["class_labels"] == ["high", "low", "middle"]
+    assert len(trial["accuracy_table"]["data"]["probability_tables"]) == 3
     schema = json.loads((Path(trial["path"]) / "model_schema.json").read_text(encoding="utf-8"))
     assert schema["classes"] == ["high", "low", "middle"]
     kinds = {column["name"]: column["type"] for column in schema["columns"]}
@@ -94,6 +95,35 @@ def test_charts_of_a_classifier_and_its_columns(azure: Azure, cli: Cli, project:
     assert kinds["kind"] == "categorical"
     assert "label" not in kinds
     assert {file["path"] for file in trial["files"]} >= FILES
+
+
+def test_scores_on_test_data_are_azures_own(azure: Azure, cli: Cli, project: Path) -> None:
+    from tests.tables import write_job
+
+    job = write_job(project / "jobs", rows=160)
+    name = cli("job", "submit", job, "--set", "compute=azureml:cpu-cluster", "--stream").json["job"]
+    shown = cli("job", "show", name).json
+    assert shown["test_metrics"]["AUC_weighted"] == 0.8
+    cli("job", "download", name)
+    assert cli("job", "show", name, env="").json["test_metrics"] == shown["test_metrics"]
+
+
+def test_a_fetched_job_is_compared_and_reported_beside_a_local_one(
+    azure: Azure, cli: Cli, job: str, project: Path
+) -> None:
+    from tests.runs_support import finished_job, new_store, outputs_folder
+
+    cli("job", "download", job)
+    trial = cli("job", "trial", job, env="").json
+    assert trial["residuals"]["schema_type"] == "residuals"
+    assert trial["predicted_true"]["schema_type"] == "predictions"
+    here = finished_job(new_store(project / ".forestay"), outputs_folder(project / "made")).job
+    both = cli("job", "compare", here, job, env="").json
+    assert job in json.dumps(both)
+    cli("job", "report", job, "--to", project / "report.html", env="")
+    page = (project / "report.html").read_text(encoding="utf-8")
+    assert job in page
+    assert "ElasticNet" in page
 
 
 def test_schedules(azure: Azure, cli: Cli, job_file: Path) -> None:

@@ -19,13 +19,14 @@ pytestmark = pytest.mark.usefixtures("quick")
 PINNED = ("joblib", "numpy", "pandas", "scikit-learn", "scipy")
 
 
-def _conda(python: str) -> str:
-    lines = "".join(f"  - {name}=={importlib.metadata.version(name)}\n" for name in PINNED)
+def conda(python: str, *more: str) -> str:
+    """A conda file with the versions that are here."""
+    lines = "".join(f"  - {name}=={importlib.metadata.version(name)}\n" for name in (*PINNED, *more))
     return f"dependencies:\n- python={python}\n- pip:\n{lines}name: project_environment\n"
 
 
 def _registered(azure: Azure, cli: Cli, project: Path, python: str) -> Path:
-    azure.service.script = Script(trials=1, conda=_conda(python))
+    azure.service.script = Script(trials=1, conda=conda(python))
     job = write_job(project / "jobs", rows=160)
     name = cli("job", "submit", job, "--set", "compute=azureml:cpu-cluster", "--stream").json["job"]
     cli("job", "download", name)
@@ -55,7 +56,7 @@ def test_a_python_that_is_not_at_hand_is_no_false_pass(
     from scoring import environment
 
     _registered(azure, cli, project, "3.10.99")
-    monkeypatch.setattr(environment, "lock", lambda pins, home, say: _lock(pins))
+    monkeypatch.setattr(environment, "lock", lambda pins, home, say: lock_of_pins(pins))
     done = cli("score", "generate", "Azures", "--to", "scoring", env="").json
     folder = project / "scoring"
     assert {"score.py", "conda_env.yaml", "golden.json"} <= set(done["files"])
@@ -68,7 +69,7 @@ def test_a_python_that_is_not_at_hand_is_no_false_pass(
     assert "Python 3.10.99 is neither on this machine nor in a container" in refused.err
 
 
-def _lock(pins: object) -> str:
+def lock_of_pins(pins: object) -> str:
     """A lock of the pins alone, so that nothing is asked of a registry."""
     from scoring.environment import Pins
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from forestay import login
+from forestay.errors import OutsideError
 from tests.azure.conftest import Azure, Cli
+from tests.azure.standin.service import refused
 from tests.azure.standin.wire import Fault
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -37,6 +42,78 @@ def test_workload_identity_and_a_federated_token_that_has_expired(
     assert cli("job", "list").json == []
     token.write_text("expired", encoding="utf-8")
     assert "AZURE_FEDERATED_TOKEN_FILE" in cli("job", "list", code=3).err
+
+
+def test_a_federated_token_that_the_pipeline_has_renewed_is_read_again(
+    azure: Azure, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours into a watch: azure-identity would use the old file's text for ten minutes more."""
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    file = project / "token"
+    file.write_text("expired", encoding="utf-8")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    found = login.Login()
+    with pytest.raises(OutsideError, match="AADSTS700024"):
+        found.get_token(login.SCOPE)
+    file.write_text("fresh", encoding="utf-8")
+    assert found.get_token(login.SCOPE).token
+
+
+def test_github_is_asked_for_a_new_assertion_each_time(azure: Azure, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its assertions hold for minutes; a job of hours logs in with as many as it needs."""
+    asked: list[tuple[str, str]] = []
+
+    class Runner(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            body = json.dumps({"value": "fresh"}).encode()
+            self.send_response(200 if "right" in self.headers["Authorization"] else 403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Runner) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.delenv("AZURE_CLIENT_SECRET")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"http://127.0.0.1:{server.server_port}/token?job=1")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "right")
+        assert cli("job", "list").json == []
+        assert asked == [("/token?job=1&audience=api://AzureADTokenExchange", "Bearer right")]
+        expired = refused(401, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than now.")
+        azure.fault(Fault("GET management.*/jobs$", expired))
+        assert cli("job", "list").json == []
+        assert len(asked) == 3
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "wrong")
+        assert "id-token: write" in cli("job", "list", code=3).err
+        server.shutdown()
+
+
+def test_the_login_of_az(azure: Azure, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`az login`, of the right tenant and of another one."""
+    from tests.azure.standin.service import TENANT, token
+
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    monkeypatch.setenv("PATH", f"{project}:/usr/bin:/bin")
+    az = project / "az"
+    for tenant, code in ((TENANT, 0), ("99999999-9999-4999-8999-999999999999", 3)):
+        found = {
+            "accessToken": token("https://management.azure.com", 3600, tenant),
+            "expiresOn": "2099-01-01 00:00:00.000000",
+            "expires_on": 4070908800,
+            "subscription": "s",
+            "tenant": tenant,
+            "tokenType": "Bearer",
+        }
+        az.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(found)}\nEND\n", encoding="utf-8")
+        az.chmod(0o755)
+        done = cli("job", "list", code=code)
+    assert "of another tenant than the subscription" in done.err
+    assert "az login --tenant" in done.err
 
 
 def test_no_login_at_all(azure: Azure, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,17 +20,6 @@ def waiting(azure: Azure) -> None:
     azure.service.script = Script(queued=3600)
 
 
-def _text_job(folder: Path, task: str, more: str) -> Path:
-    path = folder / "job.yml"
-    path.write_text(
-        f"type: automl\ntask: {task}\ntarget_column_name: label\ncompute: azureml:cpu-cluster\n"
-        "training_data: {path: azureml:texts:1, type: mltable}\n"
-        f"validation_data: {{path: azureml:texts:2, type: mltable}}\n{more}",
-        encoding="utf-8",
-    )
-    return path
-
-
 def test_the_commands_as_processes_from_submit_to_download(azure: Azure, forestay: Run, job_file: Path) -> None:
     azure.service.script = Script(trials=2)
     done = forestay("job", "submit", job_file, "--env", "dev", "--stream", "--output", "json")
@@ -169,31 +158,6 @@ def test_what_only_azures_client_refuses_is_refused_too(azure: Azure, cli: Cli, 
     job_file.write_text(job_file.read_text() + "properties: {forestay.seed: 5}\n", encoding="utf-8")
     assert "azure-ai-ml does not take" in cli("job", "submit", job_file, code=2).err
     assert azure.log == []
-
-
-@pytest.mark.parametrize(
-    ("task", "more"),
-    [
-        ("text_ner", "target_column_name: label\n"),
-        (
-            "text_classification_multilabel",
-            "sweep: {sampling_algorithm: random}\nlimits: {max_trials: 3, timeout_minutes: 60}\n"
-            "search_space: [{model_name: {type: choice, values: [bert-base-cased, roberta-base]}, "
-            "learning_rate: {type: uniform, min_value: 0.00001, max_value: 0.001}}]\n",
-        ),
-        (
-            "image_object_detection",
-            "limits: {max_trials: 3, timeout_minutes: 60}\n"
-            "sweep: {sampling_algorithm: bayesian, early_termination: {type: bandit, slack_factor: 0.2}}\n"
-            "training_parameters: {optimizer: sgd, step_lr_gamma: 0.5}\n"
-            "search_space: [{model_name: {type: choice, values: [yolov5]}}]\n",
-        ),
-    ],
-)
-def test_jobs_that_do_not_run_here_are_submitted(azure: Azure, cli: Cli, project: Path, task: str, more: str) -> None:
-    job = cli("job", "submit", _text_job(project, task, more.replace("target_column_name: label\n", ""))).json
-    assert job["task"] == task
-    assert azure.service.refusals == []
 
 
 def test_local_flags_do_not_go_to_azure_and_the_other_way_round(azure: Azure, cli: Cli, job_file: Path) -> None:

@@ -101,6 +101,19 @@ def test_a_failed_job_shows_its_log_its_code_and_one_thing_to_do(
     assert "https://ml.azure.com" not in done.err
 
 
+def test_the_log_is_of_the_step_that_failed(azure: Azure, cli: Cli, job_file: Path) -> None:
+    """The job's own run says no more than that something below it failed."""
+    wrong = ("InvalidData", "The MLTable could not be read")
+    azure.service.script = Script(trials=0, error=wrong, failing_step="setup", log="reading\nValueError: bad row 7\n")
+    name = cli("job", "submit", job_file).json["job"]
+    done = cli("job", "watch", name, code=1)
+    assert f"{name}_setup" in done.err
+    assert "bad row 7" in done.err
+    shown = cli("job", "show", name)
+    assert "user_logs/std_log.txt | ValueError: bad row 7" in shown.err
+    assert "what to do: check the data here" in shown.err
+
+
 def test_dropped_connections_500s_and_429s_are_outlived(azure: Azure, cli: Cli, job_file: Path) -> None:
     azure.service.script = Script(trials=2, trial_seconds=0.2)
     name = cli("job", "submit", job_file).json["job"]

@@ -83,6 +83,7 @@ RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "score_classification.py": ("score.py.j2", {"task": "classification"}),
     "score_regression.py": ("score.py.j2", {"task": "regression"}),
     "score_forecasting.py": ("score.py.j2", {"task": "forecasting"}),
+    "score_forecasting_azure.py": ("score.py.j2", {"task": "forecasting", "foreign": True, "elsewhere": True}),
     "score_multilabel.py": ("score.py.j2", {"task": "text_classification_multilabel"}),
     "score_skops.py": ("score.py.j2", {"task": "regression", "safe": True}),
     "conda_env.yaml": ("conda_env.yaml.j2", {"python": "3.11.7", "packages": PACKAGES}),

@@ -18,6 +18,7 @@ from forestay.cli import main
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import advisories, conda, container, environment, imports, proofs, styles
 from scoring.generate import generate
+from scoring.images.builders import Builder
 from scoring.prune import prune
 from scoring.schema import read_golden, read_schema
 from scoring.verify import verify
@@ -313,13 +314,13 @@ def engine_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str
 
 def test_an_engine_must_run_and_not_only_lie_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine_on_path(tmp_path / "none", monkeypatch)
-    with pytest.raises(OutsideError, match="docker is not installed; podman is not installed"):
+    with pytest.raises(OutsideError, match="docker is not installed; podman is not installed; buildah is"):
         container.find_engine()
     engine_on_path(tmp_path / "dead", monkeypatch, docker="echo the daemon is down >&2; exit 1")
     with pytest.raises(OutsideError, match=r"docker does not run \(the daemon is down\); podman is not installed"):
         container.find_engine()
     engine_on_path(tmp_path / "other", monkeypatch, docker="exit 1", podman="exit 0")
-    assert container.find_engine() == str(tmp_path / "other" / "podman")
+    assert container.find_engine() == Builder("podman", str(tmp_path / "other" / "podman"))
 
 
 def test_without_that_python_and_an_engine_both_are_named(
@@ -339,8 +340,8 @@ def test_without_that_python_and_an_engine_both_are_named(
 
 def test_an_image_that_can_t_be_built_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine_on_path(tmp_path / "bin", monkeypatch, docker="echo no such base; exit 1")
-    with pytest.raises(OutsideError, match="docker can't build the image: no such base"):
-        container.build(str(tmp_path / "bin" / "docker"), tmp_path, "abc", lambda _: None)
+    with pytest.raises(RunFailed, match="docker can't build the image: no such base"):
+        container.build(Builder("docker", str(tmp_path / "bin" / "docker")), tmp_path, "abc", lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +352,33 @@ def test_memory_as_an_engine_tells_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, megabytes: float | None
 ) -> None:
     engine_on_path(tmp_path / "bin", monkeypatch, docker=f"echo '{told}'")
-    image = container.Image(str(tmp_path / "bin" / "docker"), "t")
+    image = container.Image(Builder("docker", str(tmp_path / "bin" / "docker")), "t")
     with subprocess.Popen(["/bin/true"]) as process:
         running = container.ContainerServer(process, 1, tmp_path / "log", image=image, name="n")
         assert container.memory_mb(running) == megabytes
+
+
+def test_buildah_serves_on_loopback_what_the_image_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no network of its own to publish a port of, and does not run an image's command by itself."""
+    script = """echo "$@" >> "${0%/*}/asked"
+case "$1" in
+  from) echo working-container;;
+  inspect) echo '["gunicorn", "--bind", "0.0.0.0:5001", "wsgi:app"]';;
+  build) for word; do case "$before" in --iidfile) echo sha256:1 > "$word";; esac; before="$word"; done;;
+esac"""
+    engine_on_path(tmp_path / "bin", monkeypatch, buildah=script)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    image = container.build(Builder("buildah", str(tmp_path / "bin" / "buildah")), tmp_path, "abc", lambda _: None)
+    assert image.working == "working-container"
+    running = container.start(image, log=tmp_path / "log", work=tmp_path)
+    running.process.wait(10)
+    assert container.memory_mb(running) is None
+    running.stop()
+    container.remove(image)
+    asked = (tmp_path / "bin" / "asked").read_text().splitlines()
+    served = next(line for line in asked if line.startswith("run"))
+    assert served == (
+        "run --isolation chroot working-container -- env FORESTAY_AUTH=none gunicorn "
+        f"--bind 127.0.0.1:{running.port} wsgi:app"
+    )
+    assert asked[-2:] == ["rm working-container", "rmi --force forestay-verify:abc"]

@@ -37,6 +37,8 @@ REGRESSION_METRICS = (
     *("root_mean_squared_log_error", "spearman_correlation"),
 )
 LOWER = ("log_loss", "error")
+MODELS = ("bert-base-cased", "roberta-base")
+"""Which the trials of a sweep take in turn."""
 ENDED = ("Completed", "Failed", "Canceled")
 
 
@@ -49,7 +51,8 @@ class Script:
     queued, trial_seconds: how long it waits, and each trial takes. trials: how many there are.
     failed: which of them fail. error: what the job fails with in the end, as code and message; None for success.
     log: what its log says then. canceled_after: trials after which somebody cancels it from elsewhere.
-    conda: the trials' conda file; None for one like Azure's.
+    failing_step: the child run that the error is of: "setup", and the log is its; "" for the job itself.
+    conda: the trials' conda file; None for one like Azure's. model: a pickle of all its trials; None fits some.
     """
 
     queued: float = 0.05
@@ -59,7 +62,9 @@ class Script:
     error: tuple[str, str] | None = None
     log: str = ""
     canceled_after: int | None = None
+    failing_step: str = ""
     conda: str | None = None
+    model: bytes | None = None
 
 
 CONDA = """\
@@ -96,6 +101,15 @@ class Job:
     @property
     def tabular(self) -> bool:
         return self.task["taskType"] in ("Classification", "Regression") and self._asset() in self.service.things
+
+    @property
+    def on_table(self) -> bool:
+        return str(self.task["taskType"]) in ("Classification", "Regression", "Forecasting")
+
+    @property
+    def parent(self) -> str:
+        """The run that its trials are children of: those on texts and images are of a sweep below it."""
+        return self.name if self.on_table else f"{self.name}_HD"
 
     def cancel(self) -> None:
         if self.status() not in ENDED:
@@ -140,7 +154,7 @@ class Job:
             found.append(
                 {
                     "number": number,
-                    "id": f"{self.name}_{number}",
+                    "id": f"{self.parent}_{number}",
                     "algorithm": "VotingEnsemble" if number == self.script.trials - 1 else algorithm,
                     "preprocessor": "" if number == self.script.trials - 1 else preprocessor,
                     "status": "Failed" if failed else "Completed",
@@ -154,11 +168,12 @@ class Job:
     @property
     def metric(self) -> str:
         given = str(self.task.get("primaryMetric") or "Accuracy")
-        names = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
+        names = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS, "mean_average_precision")
         return {name.replace("_", "").lower(): name for name in names}.get(given.lower(), given)
 
     def _metrics(self, seed: float) -> dict[str, float]:
         names = REGRESSION_METRICS if self.task["taskType"] in ("Regression", "Forecasting") else CLASSIFICATION_METRICS
+        names = names if self.on_table else ()
         return {
             name: round((0.1 + 0.2 * seed) if name.endswith(LOWER) else (0.7 + 0.2 * seed), 6)
             for name in dict.fromkeys((*names, self.metric))
@@ -176,7 +191,8 @@ class Job:
             "run_algorithm": [trial["algorithm"] for trial in found],
             "run_preprocessor": [trial["preprocessor"] for trial in found],
         }
-        tags |= {f"{name}_000": ";".join(values) for name, values in joined.items()}
+        if self.on_table:
+            tags |= {f"{name}_000": ";".join(values) for name, values in joined.items()}
         good = [(score, trial["id"]) for score, trial in zip(scores, found, strict=True) if not math.isnan(score)]
         if good:
             best = min(good) if self.metric.endswith(LOWER) else max(good)
@@ -200,16 +216,36 @@ class Job:
             "systemData": {"createdAt": self.created.isoformat(), "createdBy": "tests"},
         }
 
-    def children(self) -> list[dict[str, Any]]:
-        """The trials as the run history has them."""
+    def children(self, of: str) -> list[dict[str, Any]]:
+        """The runs below a run as the run history has them: steps, trials, the test of the best trial."""
         found: list[dict[str, Any]] = []
-        for trial in self.trials():
-            document: dict[str, Any] = {"runId": trial["id"], "parentRunId": self.name, "status": trial["status"]}
+        if of == self.name:
+            found.append(self._setup())
+        if of == self.tags().get("automl_best_child_run_id") and self.task.get("testData"):
+            found.append({"runId": f"{of}_test", "runType": "azureml.scriptrun", "status": "Completed"})
+            found.append({"runId": f"{of}_modeltest", "runType": "automl.model_test", "status": "Completed"})
+        for number, trial in enumerate(self.trials() if of == self.parent else ()):
+            document: dict[str, Any] = {"runId": trial["id"], "parentRunId": of, "status": trial["status"]}
+            document["createdUtc"] = f"2026-01-01T00:{number + 1:02d}:00Z"
             if trial["status"] == "Failed":
                 inner = {"code": "OutOfMemory"}
                 document["error"] = {"error": {"code": "UserError", "message": "out of memory", "innerError": inner}}
             found.append(document)
         return found
+
+    def _setup(self) -> dict[str, Any]:
+        failed = self.status() == "Failed" and self.script.failing_step == "setup"
+        document = {"runId": f"{self.name}_setup", "createdUtc": "2026-01-01T00:00:00Z", "status": "Completed"}
+        return {**document, "status": "Failed", **self._error()} if failed else document
+
+    def _error(self) -> dict[str, Any]:
+        """Why it failed; the log is written when somebody asks."""
+        code, message = self.script.error or ("UserError", "All trials failed")
+        if not self.logged:
+            self.logged = True
+            run = f"{self.name}_{self.script.failing_step}" if self.script.failing_step else self.name
+            self._put(run, "user_logs/std_log.txt", (self.script.log or "nothing was said\n").encode())
+        return {"error": {"error": {"code": "UserError", "message": message, "innerError": {"code": code}}}}
 
     def details(self) -> dict[str, Any]:
         status = self.status()
@@ -220,13 +256,7 @@ class Job:
             "endTimeUtc": datetime.now(UTC).isoformat() if status in ENDED else None,
             "logFiles": {},
         }
-        if status == "Failed":
-            code, message = self.script.error or ("UserError", "All trials failed")
-            document["error"] = {"error": {"code": "UserError", "message": message, "innerError": {"code": code}}}
-            if not self.logged:
-                self.logged = True
-                self._put(self.name, "user_logs/std_log.txt", (self.script.log or "nothing was said\n").encode())
-        return document
+        return {**document, **self._error()} if status == "Failed" else document
 
     def runs(self, with_parent: bool = False) -> list[dict[str, Any]]:
         """MLflow's runs of the trials, and of the job itself where it is asked for."""
@@ -239,13 +269,18 @@ class Job:
                 words[trial["status"]],
                 (start + trial["number"] * step, start + (trial["number"] + 1) * step),
                 trial["metrics"],
-                {"mlflow.parentRunId": self.name, "mlflow.rootRunId": self.name},
+                {"mlflow.parentRunId": self.parent, "mlflow.rootRunId": self.name},
+                {} if self.on_table else {"model_name": MODELS[trial["number"] % len(MODELS)]},
             )
             for trial in self.trials()
         ]
         if with_parent:
-            status = words.get(self.status(), "RUNNING")
-            found.append(_run(self.name, status, (start, start), {}, dict(self.tags())))
+            status, tags = words.get(self.status(), "RUNNING"), self.tags()
+            found.append(_run(self.name, status, (start, start), {}, dict(tags)))
+            best = tags.get("automl_best_child_run_id")
+            if best and self.task.get("testData"):
+                parent = {"mlflow.parentRunId": best}
+                found.append(_run(f"{best}_modeltest", "FINISHED", (start, start), self._metrics(0.5), parent))
         return found
 
     def _put(self, run: str, name: str, data: bytes) -> None:
@@ -256,30 +291,31 @@ class Job:
         if number in self.made:
             return
         self.made.add(number)
-        run = f"{self.name}_{number}"
+        run = f"{self.parent}_{number}"
         self._put(run, "outputs/conda_env_v_1_0_0.yml", (self.script.conda or CONDA).encode())
         self._put(run, "outputs/scoring_file_v_2_0_0.py", b"def init():\n    pass\n")
         self._put(run, "outputs/mlflow-model/MLmodel", b"flavors: {}\n")
         self._put(run, "logs/azureml/azureml_automl.log", b"trained\n")
-        if not self.tabular:
-            self._put(run, "outputs/model.pkl", b"\x80\x04N.")
+        if not self.on_table:  # a language or vision model has no pickle of scikit-learn's
+            self._put(run, "outputs/mlflow-model/artifacts/model.bin", b"weights")
             return
-        model, matrix = self._fitted(algorithm)
-        self._put(run, "outputs/model.pkl", model)
-        if matrix is not None:
-            self._put(run, "confusion_matrix", json.dumps(matrix).encode())
+        model, charts = (self.script.model or b"\x80\x04N.", {}) if not self.tabular else self._fitted(algorithm)
+        self._put(run, "outputs/model.pkl", self.script.model or model)
+        for name, chart in charts.items():
+            self._put(run, name, json.dumps(chart).encode())
 
-    def _fitted(self, algorithm: str) -> tuple[bytes, Any]:
-        """A pipeline that takes the raw columns, as a pickle, and its confusion matrix."""
+    def _fitted(self, algorithm: str) -> tuple[bytes, dict[str, Any]]:
+        """A pipeline that takes the raw columns, as a pickle, and its charts' data."""
         import joblib
         from sklearn.compose import make_column_selector, make_column_transformer
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import ElasticNet, LogisticRegression
-        from sklearn.metrics import confusion_matrix
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import OneHotEncoder
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+        from automl_jobs.engine import metrics  # Azure's documents; compared with Azure's own package in tests/oracle
 
         frame = self._table()
         target = frame.pop(self.task["targetColumnName"])
@@ -307,16 +343,17 @@ class Job:
         model = make_pipeline(features, kinds[algorithm]).fit(frame, target)
         buffer = io.BytesIO()
         joblib.dump(model, buffer)
-        matrix = None
-        if classes:
-            labels = [str(label) for label in model.classes_]
-            counts = confusion_matrix(target, model.predict(frame)).tolist()
-            matrix = {
-                "schema_type": "confusion_matrix",
-                "schema_version": "1.0.0",
-                "data": {"class_labels": labels, "matrix": counts},
-            }
-        return buffer.getvalue(), matrix
+        if not classes:
+            truth, said = target.to_numpy(dtype=float), model.predict(frame)
+            charts = {"residuals": metrics.residuals, "predicted_true": metrics.predicted_true}
+            return buffer.getvalue(), {name: chart(truth, said) for name, chart in charts.items()}
+        labels = list(model.classes_)
+        truth = target.map({label: number for number, label in enumerate(labels)}).to_numpy()
+        chances = model.predict_proba(frame)
+        return buffer.getvalue(), {
+            "confusion_matrix": metrics.confusion_matrix(truth, chances.argmax(axis=1), labels),
+            "accuracy_table": metrics.accuracy_table(truth, chances, labels),
+        }
 
     def _asset(self) -> str:
         """The asset of the training data; an address of another kind is nobody's here."""
@@ -347,7 +384,12 @@ class Job:
 
 
 def _run(
-    name: str, status: str, times: tuple[int, int], metrics: Mapping[str, float], tags: Mapping[str, str]
+    name: str,
+    status: str,
+    times: tuple[int, int],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    params: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     return {
         "info": {
@@ -363,7 +405,7 @@ def _run(
             "metrics": [
                 {"key": key, "value": value, "timestamp": times[1], "step": 0} for key, value in metrics.items()
             ],
-            "params": [],
+            "params": [{"key": key, "value": value} for key, value in (params or {}).items()],
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         },
     }

@@ -420,8 +420,10 @@ def _usages(service: Service, _: Request, __: re.Match[str]) -> Response:
     return Response(200, {"value": found})
 
 
-def _children(service: Service, _: Request, match: re.Match[str]) -> Response:
-    return Response(200, {"value": service.jobs[match["name"]].children()})
+def _children(service: Service, request: Request, match: re.Match[str]) -> Response:
+    run = match["name"]
+    job = next((job for job in service.jobs.values() if run == job.name or run.startswith(f"{job.name}_")), None)
+    return refused(404, "UserError", "no such run") if job is None else _page(service, request, job.children(run))
 
 
 def _run_details(service: Service, _: Request, match: re.Match[str]) -> Response:
@@ -441,7 +443,8 @@ def _mlflow_search(service: Service, request: Request, _: re.Match[str]) -> Resp
     match = re.fullmatch(r"tags\.`?mlflow\.parentRunId`? = '([^']+)'", body.get("filter", ""))
     if match is None or not body.get("experiment_ids"):
         return Response(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "filter"})
-    found = service.jobs[match[1]].runs()
+    job = next((job for job in service.jobs.values() if match[1] in (job.name, job.parent)), None)
+    found = job.runs() if job is not None and match[1] == job.parent else []
     start, size = int(body.get("page_token") or 0), int(body.get("max_results", 1000))
     document: dict[str, Any] = {"runs": found[start : start + size]}
     if start + size < len(found):
