@@ -79,7 +79,12 @@ def check_existing(settings: StackSettings) -> None:
                 ("existing", "workspace"),
             )
     if existing.virtual_network and settings.network.private:
-        needed = {"endpoints": True, "aci": settings.aci, "aks": settings.aks is not None and existing.aks is None}
+        needed = {
+            "endpoints": True,
+            "aci": settings.aci,
+            "gateway": settings.network.gateways,
+            "aks": settings.aks is not None and existing.aks is None,
+        }
         lacking = [name for name, needs in needed.items() if needs and not getattr(existing.subnets, name)]
         if lacking:
             raise refuse(

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
 from infra import cutoff
+from infra.addresses import address
 from infra.engine_errors import explain
+from infra.naming import VAULT_KEPT_DAYS
 from infra.plan.model import Plan
 from infra.plan.run import Declare, in_order, record
 from infra.progress import Progress, Step
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from pulumi import automation
 
 GROUP = "azure-native:containerinstance:ContainerGroup"
+VAULT = "azure-native:keyvault:Vault"
+WORKSPACE = "azure-native:machinelearningservices:Workspace"
 # What is lost with a resource, and what Azure keeps for a while.
 LOSSES = {
     "azure-native:storage:StorageAccount": "all data, models and logs in it",
-    "azure-native:keyvault:Vault": "all secrets in it (kept as soft-deleted, which blocks the name)",
+    VAULT: "all secrets in it (kept as soft-deleted, which blocks the name)",
     "azure-native:containerregistry:Registry": "all images in it",
-    "azure-native:machinelearningservices:Workspace": "all jobs, models, endpoints (kept as soft-deleted for 14 days)",
+    WORKSPACE: "all jobs, models, endpoints (kept as soft-deleted for 14 days)",
     "azure-native:containerservice:ManagedCluster": "everything that runs on it",
     "azure-native:operationalinsights:Workspace": "all logs in it",
     GROUP: "a served model",
@@ -188,6 +192,23 @@ def _never_made(error: InputError) -> bool:
 def _ids(stack: Stack, declare: Declare) -> dict[str, str]:
     """The id that the program gives each resource, by URN."""
     return {one.urn: one.id for one in in_order(record(stack, declare).recorded)}
+
+
+def names_kept(held: Iterable[Held], stack: Stack) -> tuple[str, ...]:
+    """What frees the names that Azure keeps after their resources are deleted, as commands of `az`."""
+    return tuple(_freed(one, stack) for one in held if one.type in (VAULT, WORKSPACE) and not one.external)
+
+
+def _freed(one: Held, stack: Stack) -> str:
+    name = one.id.rpartition("/")[2]
+    if one.type == WORKSPACE:
+        place = f"--name {name} --resource-group {address(one.id).group}"
+        return f"{name} stays taken for 14 days: free it by `az ml workspace delete {place} --permanently-delete`"
+    if stack.settings.purge_protection:
+        back = f"`az keyvault recover --name {name}` brings it back, and `forestay infra import` takes it over"
+        return f"{name} stays taken for {VAULT_KEPT_DAYS} days, protected against purging: {back}"
+    purge = f"az keyvault purge --name {name} --location {stack.settings.location}"
+    return f"{name} stays taken for {VAULT_KEPT_DAYS} days: free it by `{purge}`"
 
 
 def refuse_protected(held: Iterable[Held], env: str) -> None:

@@ -52,7 +52,7 @@ class DnsRecord(Component):
         port = settings.port
         record = (settings.host or "")[: -len(zone.name) - 1]
         if f"/{PRIVATE_ZONE}/".lower() in zone.id.lower():
-            privatedns.PrivateRecordSet(
+            made: pulumi.CustomResource = privatedns.PrivateRecordSet(
                 name,
                 relative_record_set_name=record,
                 record_type="A",
@@ -63,7 +63,7 @@ class DnsRecord(Component):
                 opts=self.options(provider=args.provider, hooks=moving(name, _address_of(port), TTL_SECONDS)),
             )
         else:
-            dns.RecordSet(
+            made = dns.RecordSet(
                 name,
                 relative_record_set_name=record,
                 record_type="CNAME",
@@ -73,7 +73,7 @@ class DnsRecord(Component):
                 cname_record=dns.CnameRecordArgs(cname=args.target),
                 opts=self.options(provider=args.provider, hooks=moving(name, _alias_of(port), TTL_SECONDS)),
             )
-        self.url = pulumi.Output.from_input(f"http://{settings.host}:{port}")
+        self.url = made.id.apply(lambda _: f"http://{settings.host}:{port}")  # what asks it waits for the record
         self.register_outputs({"url": self.url})
 
 
