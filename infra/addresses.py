@@ -82,6 +82,12 @@ class Addresses:
         name = names_of(self.settings).of(kind)
         return found or address(f"{self.group.id}/providers/{ARM_TYPES[kind]}/{name}")
 
+    @property
+    def serving_zone(self) -> Address | None:
+        """The DNS zone in which served models have their names."""
+        found = self.settings.existing.serving_zone
+        return address(found) if found else None
+
     def subnet(self, name: str) -> str:
         """The id of one of the subnets of `forestay:network`."""
         given = cast("str | None", getattr(self.settings.existing.subnets, name, None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,18 @@ from forestay.errors import InputError
 from infra import stackedit, stackfile
 from infra.arm import Arm
 from infra.bootstrap import FileEdit
+from infra.components.roles import assignment_name
 from infra.naming import RULES
 from infra.operate import Held
 from infra.plan.arm import AZURE
 from infra.plan.model import Plan, PlannedResource
+from infra.policies.roles import guid_of
 from infra.stackfile import PROJECT, STACK_FILE, SUFFIX, Stack
 from infra.values import RESOURCE_ID
 
 PROVIDERS_API = "2021-04-01"
-# The GUID of a grant comes from the principal's id, which only Azure knows; and a grant is no loss to make.
-MADE_ANEW = (f"{AZURE}authorization:RoleAssignment",)
+GRANT = f"{AZURE}authorization:RoleAssignment"
+IDENTITY = f"{AZURE}managedidentity:UserAssignedIdentity"
 _LAST = re.compile(r".*/providers/([^/]+)((?:/[^/]+/[^/]+)+)$", re.IGNORECASE)
 
 
@@ -96,6 +98,7 @@ def find(
     Raises InputError where a named resource is not there or is held already, and what Azure refuses.
     """
     known = {one.urn for one in held}
+    asker = _Asker(arm, stack)
     for name, id_ in ids.items():
         one = _planned(plan, name)
         if one.urn in known:
@@ -106,12 +109,11 @@ def find(
                 where=f"--id {name}",
                 fix=f"where {_place(id_)} lies can't be set",
             )
-    versions: dict[str, str] = {}
     found, absent = [], []
-    for one in plan.resources:
+    for one in _with_principals(plan, asker):
         if not _adoptable(one) or one.urn in known or (ids and one.name not in ids):
             continue
-        if arm.get(one.id, _version(arm, stack, one.id, versions)) is not None:
+        if asker.get(one.id) is not None:
             found.append(one)
         elif ids:
             raise InputError(
@@ -164,18 +166,20 @@ def parse_ids(given: Iterable[str]) -> dict[str, str]:
 
 def _adoptable(one: PlannedResource) -> bool:
     own = not one.component and not one.external and not one.provider
-    return own and one.type.startswith(AZURE) and one.type not in MADE_ANEW
+    return own and one.type.startswith(AZURE)
 
 
 def _planned(plan: Plan, name: str) -> PlannedResource:
     fitting = [one for one in plan.resources if one.name == name and not one.component]
     for one in fitting:
+        if one.type == GRANT:
+            fix = "leave it out: import without --id finds it; where it has another GUID, remove it and let up make it"
+            raise InputError(f"{name} is a grant, whose GUID can't be chosen", where=f"--id {name}", fix=fix)
         if _adoptable(one):
             return one
     if fitting:
-        why = "is a grant, which is made anew: remove the old one" if fitting[0].type in MADE_ANEW else "is not ours"
-        raise InputError(f"{name} {why}", where=f"--id {name}", fix="leave it out")
-    names = [one.name for one in plan.resources if _adoptable(one)]
+        raise InputError(f"{name} is not ours", where=f"--id {name}", fix="leave it out")
+    names = [one.name for one in plan.resources if _adoptable(one) and one.type != GRANT]
     raise InputError(f"no resource {shown(name)!r} in the plan", where=f"--id {name}", fix=suggest(name, names))
 
 
@@ -215,25 +219,68 @@ def _place(id_: str) -> str:
     return f"group {match['group']} of subscription {match['subscription']}" if match else id_.rpartition("/")[0]
 
 
-def _version(arm: Arm, stack: Stack, id_: str, known: dict[str, str]) -> str:
-    """An API version that a resource can be asked with: the newest that is no preview, as the provider lists them."""
-    match = _LAST.match(id_)
-    if match is None:
-        return PROVIDERS_API  # a resource group
-    kind = "/".join(match[2].split("/")[1::2]).lower()
-    key = f"{match[1]}/{kind}".lower()
-    if key not in known:
-        path = f"/subscriptions/{stack.settings.subscription_id}/providers/{match[1]}"
-        for one in (arm.get(path, PROVIDERS_API) or {}).get("resourceTypes", ()):
-            stable = sorted(one["apiVersions"], key=lambda found: ("preview" not in found, found))
-            known[f"{match[1]}/{one['resourceType']}".lower()] = stable[-1]
-    if key not in known:
-        raise InputError(
-            f"the subscription does not know {match[1]}/{kind}",
-            where=stack.name,
-            fix=f"register it: az provider register --namespace {match[1]}",
-        )
-    return known[key]
+def _with_principals(plan: Plan, asker: _Asker) -> tuple[PlannedResource, ...]:
+    """The planned resources, grants with the ids that the identities of Azure give them.
+
+    A plan makes principals up; a grant's GUID comes from the principal, and its id from that.
+    """
+    real: dict[str, str] = {}
+    by_name = {one.name: one for one in plan.resources if one.type == IDENTITY}
+    for made_up, name in plan.principals.items():
+        identity = by_name.get(name)
+        there = asker.get(identity.id) if identity else None
+        principal = (there or {}).get("properties", {}).get("principalId")
+        if principal:
+            real[made_up] = str(principal)
+
+    def told(one: PlannedResource) -> PlannedResource:
+        if one.type != GRANT:
+            return one
+        scope, given = str(one.inputs["scope"]), str(one.inputs["principalId"])
+        own = assignment_name(scope, real.get(given, given), guid_of(str(one.inputs["roleDefinitionId"])))
+        return replace(one, id=f"{scope}/providers/Microsoft.Authorization/roleAssignments/{own}")
+
+    return tuple(told(one) for one in plan.resources)
+
+
+class _Asker:
+    """Asks for resources, each with an API version that its provider knows; for each resource once.
+
+    Parameters
+    ----------
+    stack: whose subscription lists the providers.
+    """
+
+    def __init__(self, arm: Arm, stack: Stack) -> None:
+        self._arm, self._stack = arm, stack
+        self._versions: dict[str, str] = {}
+        self._found: dict[str, dict[str, Any] | None] = {}
+
+    def get(self, id_: str) -> dict[str, Any] | None:
+        """A resource as it is; None where there is none. Raises what Azure refuses."""
+        if id_.lower() not in self._found:
+            self._found[id_.lower()] = self._arm.get(id_, self._version(id_))
+        return self._found[id_.lower()]
+
+    def _version(self, id_: str) -> str:
+        """The newest that is no preview, as the provider lists them. Raises InputError for an unknown type."""
+        match = _LAST.match(id_)
+        if match is None:
+            return PROVIDERS_API  # a resource group
+        kind = "/".join(match[2].split("/")[1::2]).lower()
+        key = f"{match[1]}/{kind}".lower()
+        if key not in self._versions:
+            path = f"/subscriptions/{self._stack.settings.subscription_id}/providers/{match[1]}"
+            for one in (self._arm.get(path, PROVIDERS_API) or {}).get("resourceTypes", ()):
+                stable = sorted(one["apiVersions"], key=lambda found: ("preview" not in found, found))
+                self._versions[f"{match[1]}/{one['resourceType']}".lower()] = stable[-1]
+        if key not in self._versions:
+            raise InputError(
+                f"the subscription does not know {match[1]}/{kind}",
+                where=self._stack.name,
+                fix=f"register it: az provider register --namespace {match[1]}",
+            )
+        return self._versions[key]
 
 
 def carry_out(adoption: Adoption, run: Callable[[], None], say: Callable[[str], None]) -> None:

@@ -21,13 +21,14 @@ from forestay.documents.names import shown
 from forestay.errors import InputError
 from infra import stackedit
 from infra.arm import Arm, Caller
+from infra.naming import VAULT_KEPT_DAYS
 from infra.policies.model import Facts
 from infra.stackfile import STACK_FILE, SUFFIX, Stack, names_in, stack_path
 
 PART, KEY = "state", "pulumi"
 PASSPHRASE = "passphrase"  # noqa: S105 - the name of Pulumi's provider
 FILE_STATE = ".forestay/state"
-SOFT_DELETE_DAYS, VAULT_DAYS = 30, 90
+SOFT_DELETE_DAYS = 30
 BACKEND = ("backend", "url")
 PROVIDER = ("secretsprovider",)
 STORAGE_API, VAULT_API, GROUP_API = "2024-01-01", "2024-11-01", "2024-03-01"
@@ -317,7 +318,7 @@ def _vault(stack: Stack, vault: str) -> Iterable[Need]:
                 "sku": {"family": "A", "name": "standard"},
                 "enableRbacAuthorization": True,
                 "enableSoftDelete": True,
-                "softDeleteRetentionInDays": VAULT_DAYS,
+                "softDeleteRetentionInDays": VAULT_KEPT_DAYS,
                 # Without the key no secret of any earlier state can be read.
                 "enablePurgeProtection": True,
                 "publicNetworkAccess": "enabled",

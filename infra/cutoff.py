@@ -1,4 +1,7 @@
-"""What a run that was cut off leaves in a stack's state: operations that nobody knows the end of.
+"""What a run that was cut off, or failed midway, leaves in a stack's state.
+
+A run that was cut off leaves operations that nobody knows the end of; one that failed between making something anew and
+deleting what it replaces leaves both.
 
 Pulumi's own ways to clear them lose what was made: `refresh --clear-pending-creates` forgets it, and so does
 `--import-pending-creates` with the engine of 3.259. A resource's id follows from its name, so it can be written into
@@ -37,6 +40,34 @@ def settled(deployment: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, 
                 one["delete"] = True  # it was being replaced by the new one
         resources.append({**resource, "id": id_, "outputs": resource.get("outputs") or resource.get("inputs") or {}})
     return {**deployment, "resources": resources, "pending_operations": []}
+
+
+def replaced(deployment: Mapping[str, Any]) -> bool:
+    """Whether a run failed after it had made something anew, and before what was replaced was deleted."""
+    return any(one.get("delete") for one in deployment.get("resources") or ())
+
+
+def put_back(deployment: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """The deployment in which a replaced resource that is wanted again is the one that counts, and the one made in its
+    place is what is left to delete.
+
+    Without this the engine would make the wanted one a second time under the name that it has, which Azure refuses.
+
+    Parameters
+    ----------
+    deployment: as exported; left as it is. ids: the id of each resource by its URN, as planned.
+    """
+    resources = [dict(one) for one in deployment.get("resources") or ()]
+    for old in resources:
+        wanted = str(ids.get(old["urn"], "")).lower()
+        if not old.get("delete") or not wanted or str(old.get("id", "")).lower() != wanted:
+            continue
+        for new in resources:
+            if new["urn"] == old["urn"] and not new.get("delete"):
+                new["delete"] = True
+                del old["delete"]
+                break
+    return {**deployment, "resources": resources}
 
 
 def _pending(deployment: Mapping[str, Any]) -> list[Any]:

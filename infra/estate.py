@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pulumi
 
 from infra.addresses import Addresses, address, names_of
-from infra.components import roles
 from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.base import Common, Reference, Text
 from infra.components.compute import BUILDER, Compute, ComputeArgs
@@ -16,21 +16,24 @@ from infra.components.group import Group, GroupArgs, Locks, LocksArgs
 from infra.components.identities import Identities, IdentitiesArgs, Identity
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.registry import ContainerRegistry, RegistryArgs
-from infra.components.roles import Grant, Grants, GrantsArgs, grants, owns_cluster, owns_workspace, scope_ids
+from infra.components.roles import (
+    Grant,
+    Grants,
+    GrantsArgs,
+    grants,
+    has_logs,
+    owns_cluster,
+    owns_workspace,
+    scope_ids,
+)
 from infra.components.spending import Spending, SpendingArgs
 from infra.components.storage import CustomerKey, StorageAccount, StorageArgs
 from infra.components.vault import Vault, VaultArgs
 from infra.components.workspace import Workspace, WorkspaceArgs
 from infra.settings import Aks, StackSettings
 
-# What a private endpoint leads to: of each resource, the faces that Azure ML and its users speak to.
-FACES = {
-    "storage": ("blob", "file", "queue", "table"),
-    "vault": ("vault",),
-    "registry": ("registry",),
-    "workspace": ("amlworkspace",),
-    "monitor": ("azuremonitor",),
-}
+if TYPE_CHECKING:
+    from infra.links import Links
 
 
 @dataclass
@@ -96,7 +99,7 @@ class Estate:
 def declare_estate(settings: StackSettings) -> None:
     """Declare the estate of an environment. Raises nothing: the settings have been checked."""
     estate = _start(settings)
-    links = Links(estate) if settings.network.private else None
+    links = _links(estate) if settings.network.private else None
     monitoring = _keepers(estate)
     estate.grant("grants", set(estate.scopes))
     workspace = _workspace(estate)
@@ -119,82 +122,10 @@ def declare_estate(settings: StackSettings) -> None:
     _export(estate, workspace, monitoring)
 
 
-class Links:
-    """The network of a private estate and its private endpoints; endpoints for what is ours, since one to someone
-    else's resource would be a change of it."""
+def _links(estate: Estate) -> Links:
+    from infra.links import Links
 
-    def __init__(self, estate: Estate) -> None:
-        from infra.components import network
-
-        self.estate = estate
-        self.settings = estate.settings.network
-        self.zone_ids: Mapping[str, Text] = {}
-        self.zone_links: list[pulumi.Resource] = []
-        found = estate.existing("virtualNetwork")
-        if found:
-            self.subnets: Mapping[str, Text] = {"endpoints": estate.addresses.subnet("endpoints")}
-            if estate.settings.existing.subnets.aks:
-                estate.scopes["subnet aks"] = estate.addresses.subnet("aks")
-        else:
-            made = network.VirtualNetwork("network", network.NetworkArgs(estate.common, self.settings))
-            found, self.subnets = made.reference, made.subnets
-            estate.scopes["subnet aks"] = made.subnets["aks"]
-        estate.add("network", found)
-        self._zones(found)
-
-    def _zones(self, found: Reference) -> None:
-        from infra.components import network
-
-        estate = self.estate
-        location = estate.settings.location
-        groups = [group for faces in FACES.values() for group in faces]
-        names = list(dict.fromkeys(zone for group in groups for zone in network.zones_of(group, location)))
-        if roles.cluster_zone(estate.settings):
-            names.append(network.cluster_zone(location))
-        theirs = estate.settings.existing.dns_zones
-        if theirs:
-            self.zone_ids = {zone: f"{theirs}/providers/Microsoft.Network/privateDnsZones/{zone}" for zone in names}
-            if found.owned and self.settings.zone_links == "create":
-                self.zone_links = self._link(names, found, theirs)
-        elif self.settings.dns_zones == "create":
-            made = network.Zones("zones", network.ZonesArgs(estate.common, names, found.id))
-            self.zone_ids, self.zone_links = made.ids, made.links
-        zone = self.zone_ids.get(network.cluster_zone(location))
-        if zone is not None:
-            estate.scopes["zone aks"] = zone
-
-    def _link(self, names: list[str], found: Reference, theirs: str) -> list[pulumi.Resource]:
-        """Links of our network in the zones of others, in whatever subscription these lie."""
-        from infra.components import network
-
-        place, provider = address(theirs), None
-        if place.subscription.lower() != self.estate.settings.subscription_id.lower():
-            from pulumi_azure_native import Provider
-
-            provider = Provider("zones-subscription", subscription_id=place.subscription)
-        args = network.ZonesArgs(self.estate.common, names, found.id, place.group, provider)
-        return network.Zones("zone-links", args).links
-
-    def declare_endpoints(self) -> None:
-        """Private endpoints of everything that is ours."""
-        from infra.components import network
-
-        estate, common = self.estate, self.estate.common
-        targets = {word: one.id for word, one in estate.references.items() if word in FACES and one.owned}
-        after: list[pulumi.Resource] = []
-        logs = {word: one.id for word in ("logs", "insights") if (one := estate.references.get(word)) and one.owned}
-        if logs:
-            scope = network.MonitorScope("monitor-scope", network.MonitorScopeArgs(common, logs))
-            targets["monitor"], after = scope.id, scope.linked
-        for word, target in targets.items():
-            for group in FACES[word]:
-                names = network.zones_of(group, common.location)
-                zones = {zone: self.zone_ids[zone] for zone in names if zone in self.zone_ids}
-                waits = [*self.zone_links, *(after if word == "monitor" else ())]
-                network.PrivateEndpoint(
-                    f"endpoint-{group}",
-                    network.EndpointArgs(common, target, group, self.subnets["endpoints"], zones, waits),
-                )
+    return Links(estate)
 
 
 def _start(settings: StackSettings) -> Estate:
@@ -225,7 +156,7 @@ def _keepers(estate: Estate) -> Monitoring | None:
     settings, common = estate.settings, estate.common
     private = settings.network.private
     monitoring = None
-    if owns_workspace(settings):
+    if has_logs(settings):
         monitoring = Monitoring(
             "monitoring",
             MonitoringArgs(

@@ -18,6 +18,7 @@ from forestay.errors import InputError
 
 SUFFIX_SIGNS = "abcdefghijklmnopqrstuvwxyz234567"
 SUFFIX_LENGTH = 5
+VAULT_KEPT_DAYS = 90  # how long Azure keeps a deleted vault, and with it its name
 
 
 @dataclass(frozen=True)

@@ -19,57 +19,31 @@ from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
 from infra import cutoff
-from infra.engine_errors import explain, plain, shortened
+from infra.addresses import address
+from infra.engine_errors import explain
+from infra.naming import VAULT_KEPT_DAYS
 from infra.plan.model import Plan
 from infra.plan.run import Declare, in_order, record
+from infra.progress import Progress, Step
 from infra.stackfile import Stack
 
 if TYPE_CHECKING:
     from pulumi import automation
 
-SAME, LOOK = "same", "refresh"
-# What only Pulumi knows of: components, providers, the stack.
-NOT_IN_AZURE = ("forestay:", "pulumi:")
-DONE = {
-    "create": "made",
-    "update": "changed",
-    "delete": "deleted",
-    "replace": "replaced",
-    "create-replacement": "made anew",
-    "delete-replaced": "deleted the old",
-    "read": "read",
-    "import": "adopted",
-}
-# What a look at Azure found, by what it does to the state.
-FOUND = {"update": "differs", "delete": "is gone"}
+GROUP = "azure-native:containerinstance:ContainerGroup"
+VAULT = "azure-native:keyvault:Vault"
+WORKSPACE = "azure-native:machinelearningservices:Workspace"
 # What is lost with a resource, and what Azure keeps for a while.
 LOSSES = {
     "azure-native:storage:StorageAccount": "all data, models and logs in it",
-    "azure-native:keyvault:Vault": "all secrets in it (kept as soft-deleted, which blocks the name)",
+    VAULT: "all secrets in it (kept as soft-deleted, which blocks the name)",
     "azure-native:containerregistry:Registry": "all images in it",
-    "azure-native:machinelearningservices:Workspace": "all jobs, models, endpoints (kept as soft-deleted for 14 days)",
+    WORKSPACE: "all jobs, models, endpoints (kept as soft-deleted for 14 days)",
     "azure-native:containerservice:ManagedCluster": "everything that runs on it",
     "azure-native:operationalinsights:Workspace": "all logs in it",
-    "azure-native:containerinstance:ContainerGroup": "a served model",
+    GROUP: "a served model",
     "kubernetes:apps/v1:Deployment": "a served model",
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happens, or would happen, to one resource; `diffs` are the inputs that differ."""
-
-    urn: str
-    type: str
-    op: str
-    diffs: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.urn.rpartition("::")[2]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"urn": self.urn, "type": self.type, "name": self.name, "op": self.op, "diffs": list(self.diffs)}
 
 
 @dataclass(frozen=True)
@@ -123,85 +97,26 @@ class Held:
         return {"urn": self.urn, "type": self.type, "id": self.id, "protect": self.protect, "loss": self.loss or None}
 
 
-class Progress:
-    """Follows the engine's events.
-
-    Parameters
-    ----------
-    say: takes one line of progress.
-
-    Attributes
-    ----------
-    steps: by URN, what happens or would happen. errors: what failed, those of a resource before those of the program,
-        which fails of them.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.steps: dict[str, Step] = {}
-        self._looked_at: set[str] = set()
-        self._of_resources: list[str] = []
-        self._of_program: list[str] = []
-
-    @property
-    def errors(self) -> list[str]:
-        return [*self._of_resources, *self._of_program]
-
-    def __call__(self, event: automation.EngineEvent) -> None:
-        if event.resource_pre_event:
-            self._begin(event.resource_pre_event.metadata, planning=bool(event.resource_pre_event.planning))
-        elif event.res_outputs_event:
-            self._end(event.res_outputs_event.metadata, planning=bool(event.res_outputs_event.planning))
-        elif event.res_op_failed_event:
-            metadata = event.res_op_failed_event.metadata
-            self.say(f"FAILED to {_op(metadata)} {_short(metadata)}")
-        elif event.diagnostic_event:
-            self._told(event.diagnostic_event)
-
-    def _begin(self, metadata: Any, *, planning: bool) -> None:
-        op = _op(metadata)
-        if metadata.type.startswith(NOT_IN_AZURE) or op == SAME:
-            return
-        if op == LOOK:
-            self._looked_at.add(metadata.urn)
-            return
-        before = self.steps.get(metadata.urn)
-        step = _step(metadata)
-        self.steps[metadata.urn] = before if before and not step.diffs else step
-        if not planning:
-            self.say(f"{op} {_short(metadata)} ...")
-
-    def _end(self, metadata: Any, *, planning: bool) -> None:
-        op = _op(metadata)
-        if metadata.type.startswith(NOT_IN_AZURE) or op in (SAME, LOOK):
-            return
-        if metadata.urn in self._looked_at:  # an operation on the state alone
-            self.steps[metadata.urn] = _step(metadata)
-            self.say(f"{FOUND.get(op, op)}: {_short(metadata)}")
-        elif not planning:
-            self.say(f"{DONE.get(op, op)}: {_short(metadata)}")
-
-    def _told(self, event: Any) -> None:
-        text = plain(event.message).strip()
-        if not text or event.ephemeral:
-            return
-        name = str(event.urn or "").rpartition("::")[2]
-        line = f"{name}: {text}" if name else text
-        if event.severity == "error":
-            if name:
-                self.say(f"error: {shortened(line)}")
-            (self._of_resources if name else self._of_program).append(line)
-        elif event.severity == "warning":
-            self.say(f"warning: {line}")
-
-
 def preview(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
     """What `up` would do. Raises OutsideError and RunFailed."""
     return _run(stack, "preview", declare, say, create=True)
 
 
 def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
-    """Make the stack what its settings say. Raises OutsideError and RunFailed."""
+    """Make the stack what its settings say. Raises OutsideError and RunFailed.
+
+    A container group that an earlier run meant to replace, and that is wanted again, is kept: see cutoff.put_back.
+    """
+    try:
+        opened = _call(stack, lambda: _open(stack, None, create=False))
+        exported = _call(stack, opened.export_stack)
+    except InputError as error:
+        if not _never_made(error):
+            raise
+    else:
+        if cutoff.replaced(exported.deployment or {}):
+            exported.deployment = cutoff.put_back(exported.deployment, _ids(stack, declare))
+            _call(stack, lambda: opened.import_stack(exported))
     return _run(stack, "up", declare, say, create=True)
 
 
@@ -216,8 +131,7 @@ def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outco
     doing = cutoff.doing(exported.deployment or {})
     if doing:
         say(f"an earlier run was cut off while: {', '.join(doing)}")
-        planned = in_order(record(stack, declare).recorded)
-        exported.deployment = cutoff.settled(exported.deployment, {one.urn: one.id for one in planned})
+        exported.deployment = cutoff.settled(exported.deployment, _ids(stack, declare))
         _call(stack, lambda: opened.import_stack(exported))
     return _run(stack, "refresh", declare, say, create=False)
 
@@ -249,12 +163,10 @@ def state(stack: Stack) -> tuple[Held, ...]:
 
     Raises RunFailed when an earlier run was cut off, naming what it was doing.
     """
-    from pulumi.automation import errors
-
     try:
         deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
     except InputError as error:
-        if not isinstance(error.__cause__, errors.StackNotFoundError):
+        if not _never_made(error):
             raise  # a wrong passphrase, say
         return ()
     doing = cutoff.doing(deployment)
@@ -269,6 +181,34 @@ def state(stack: Stack) -> tuple[Held, ...]:
         for one in deployment.get("resources") or ()
         if not one["type"].startswith("pulumi:")
     )
+
+
+def _never_made(error: InputError) -> bool:
+    from pulumi.automation import errors
+
+    return isinstance(error.__cause__, errors.StackNotFoundError)
+
+
+def _ids(stack: Stack, declare: Declare) -> dict[str, str]:
+    """The id that the program gives each resource, by URN."""
+    return {one.urn: one.id for one in in_order(record(stack, declare).recorded)}
+
+
+def names_kept(held: Iterable[Held], stack: Stack) -> tuple[str, ...]:
+    """What frees the names that Azure keeps after their resources are deleted, as commands of `az`."""
+    return tuple(_freed(one, stack) for one in held if one.type in (VAULT, WORKSPACE) and not one.external)
+
+
+def _freed(one: Held, stack: Stack) -> str:
+    name = one.id.rpartition("/")[2]
+    if one.type == WORKSPACE:
+        place = f"--name {name} --resource-group {address(one.id).group}"
+        return f"{name} stays taken for 14 days: free it by `az ml workspace delete {place} --permanently-delete`"
+    if stack.settings.purge_protection:
+        back = f"`az keyvault recover --name {name}` brings it back, and `forestay infra import` takes it over"
+        return f"{name} stays taken for {VAULT_KEPT_DAYS} days, protected against purging: {back}"
+    purge = f"az keyvault purge --name {name} --location {stack.settings.location}"
+    return f"{name} stays taken for {VAULT_KEPT_DAYS} days: free it by `{purge}`"
 
 
 def refuse_protected(held: Iterable[Held], env: str) -> None:
@@ -286,18 +226,25 @@ def refuse_renamed(held: Iterable[Held], plan: Plan, env: str) -> None:
     """Refuse to make a second estate beside the first because a stem or name changed.
 
     A resource that keeps its place in the program and gets another id in Azure would be deleted and made anew, with
-    what it holds. Raises InputError.
+    what it holds. A container group behind a front has another name with each state, and holds nothing: only where it
+    lies tells whether it is another one's. Raises InputError.
     """
     planned = {one.urn: one.id for one in plan.resources if not one.external}
     for one in held:
         new = planned.get(one.urn, "")
-        if one.type in LOSSES and new and one.id and new.lower() != one.id.lower():
+        other = _place(one.type, new) != _place(one.type, one.id)
+        if one.type in LOSSES and new and one.id and other:
             old_name, new_name = one.id.rpartition("/")[2], new.rpartition("/")[2]
             raise InputError(
                 f"{one.name} is {old_name} and would become {new_name}: {LOSSES[one.type]} would be lost",
                 where=env,
                 fix="put back forestay:stem, forestay:names, subscription and group, or make a new environment",
             )
+
+
+def _place(type_: str, id_: str) -> str:
+    """What of an id stays while a resource is the same one."""
+    return (id_.rpartition("/")[0] if type_ == GROUP else id_).lower()
 
 
 def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None], *, create: bool) -> Outcome:
@@ -391,18 +338,3 @@ def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = Non
 
 def _outputs(found: Mapping[str, Any], *, secrets: bool = False) -> dict[str, Any]:
     return {key: one.value if secrets or not one.secret else "[secret]" for key, one in sorted(found.items())}
-
-
-def _step(metadata: Any) -> Step:
-    """The engine tells of a replacement three times: the new one, the change, the old one."""
-    op = _op(metadata)
-    diffs = tuple(sorted(metadata.detailed_diff or metadata.diffs or ()))
-    return Step(metadata.urn, metadata.type, "replace" if "replace" in op else op, diffs)
-
-
-def _op(metadata: Any) -> str:
-    return str(getattr(metadata.op, "value", metadata.op))
-
-
-def _short(metadata: Any) -> str:
-    return f"{metadata.type.removeprefix('azure-native:')} {metadata.urn.rpartition('::')[2]}"

@@ -24,6 +24,7 @@ KEY_VARIABLES = {"primary": "FORESTAY_KEY_PRIMARY", "secondary": "FORESTAY_KEY_S
 AUTH_VARIABLE, NO_AUTH = "FORESTAY_AUTH", "none"
 SECRET_VARIABLE = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY)$", re.IGNORECASE)
 OURS = (*KEY_VARIABLES.values(), AUTH_VARIABLE)
+FRONTS = ("none", "dns", "traffic_manager", "application_gateway")
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
 
 
@@ -71,13 +72,13 @@ class Service(Section):
     image: by digest: a tag may point to something else tomorrow.
     cpu, memory_gb: of one copy. port: where the server in the image listens.
     auth: `keys`, checked by the image (see KEY_VARIABLES), or `anonymous`.
-    front: on ACI, what callers reach, so that a new group can be made beside the old one: `traffic_manager` for public
-        groups, `application_gateway`, which ends TLS, for private ones.
+    front: on ACI, what callers reach, so that a new group can be made beside the old one: `dns`, a record in the zone
+        existing.servingZone; `traffic_manager` for public groups; `application_gateway`, which ends TLS, in a network.
     tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer.
     gateway_class: of the gateway, as the cluster's controller calls it.
     host: the name that callers use. certificate: the name of its certificate in the environment's key vault.
-    address: of an application gateway in its subnet.
-    public: whether it has a public address.
+    address: of an application gateway in its subnet; none where it answers in public.
+    public: whether it has a public address. On ACI without a network there is no other kind, and it has one anyway.
     model, version: what is served, as tags and labels.
     """
 
@@ -92,7 +93,7 @@ class Service(Section):
     auth: Annotated[str, BeforeValidator(one_of("keys", "anonymous"))] = "keys"
     keys: Keys | None = None
     replicas: Replicas = Replicas()
-    front: Annotated[str, BeforeValidator(one_of("none", "traffic_manager", "application_gateway"))] = "none"
+    front: Annotated[str, BeforeValidator(one_of(*FRONTS))] = "none"
     tls: Annotated[str, BeforeValidator(one_of("none", "gateway"))] = "none"
     gateway_class: Annotated[Name, AfterValidator(matching(CLASS, "a gateway class", "azure-alb-external"))] = (
         "azure-alb-external"
@@ -101,6 +102,11 @@ class Service(Section):
     certificate: Annotated[Name, AfterValidator(matching(CERTIFICATE, "a certificate's name", "scoring"))] | None = None
     address: Annotated[Name, AfterValidator(one_address)] | None = None
     environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
+
+    @property
+    def ends_tls(self) -> bool:
+        """Whether callers speak TLS with what they reach."""
+        return self.tls == "gateway" or self.front == "application_gateway"
 
     @property
     def plain_environment(self) -> dict[str, str]:
@@ -129,17 +135,19 @@ class Service(Section):
             raise refuse("has a front, which only ACI needs", "remove front: AKS rolls without downtime")
         if self.target == "aci" and self.tls != "none":
             raise refuse("has tls, which is for AKS", "remove tls; write front: application_gateway to end TLS")
-        ends_tls = self.tls == "gateway" or self.front == "application_gateway"
-        if ends_tls and (self.host is None or self.certificate is None):
+        if self.ends_tls and (self.host is None or self.certificate is None):
             lacking = "host name" if self.host is None else "certificate"
             fix = "write host: scoring.contoso.com and certificate: NAME, one of the environment's key vault"
             raise refuse(f"ends TLS and has no {lacking}", fix)
-        if self.front == "application_gateway" and self.address is None:
+        if self.front == "application_gateway" and self.address is None and not self.public:
             raise refuse("has an application gateway without an address", "write address: 10.20.3.10, of its subnet")
+        if self.front == "application_gateway" and self.address is not None and self.public:
+            raise refuse("has an address, and its gateway answers in public", "remove address, or public")
         if self.front == "traffic_manager" and not self.public:
             raise refuse("has a traffic manager, which only leads to public addresses", "write public: true")
-        if self.front == "application_gateway" and self.public:
-            raise refuse("is public behind an application gateway", "remove public: callers reach the gateway")
+        if self.front == "dns" and self.host is None:
+            fix = "write host: scoring.contoso.com, a name in the zone of existing.servingZone"
+            raise refuse("is behind a DNS record and has no host name", fix)
         return self
 
 

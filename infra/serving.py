@@ -77,11 +77,19 @@ def _keys(name: str, service: Service) -> dict[str, pulumi.Output[str]]:
 
 def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
     from infra.components.aci import ContainerGroup, ContainerGroupArgs
-    from infra.components.front import ApplicationGateway, ApplicationGatewayArgs, TrafficManager, TrafficManagerArgs
+    from infra.components.front import (
+        ApplicationGateway,
+        ApplicationGatewayArgs,
+        DnsRecord,
+        DnsRecordArgs,
+        TrafficManager,
+        TrafficManagerArgs,
+    )
 
     identity = stack.addresses.of("endpointIdentity").id
     private = stack.settings.network.private
-    subnet = stack.addresses.subnet("aci") if private else None
+    gated = service.front == "application_gateway"
+    subnet = stack.addresses.subnet("aci") if private or gated else None
     keys = _keys(name, service)
     group = ContainerGroup(
         name, ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=keys)
@@ -89,7 +97,12 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
     if service.front == "traffic_manager":
         front = TrafficManager(f"{name}-front", TrafficManagerArgs(stack.common, name, service, group.host))
         return front.url
-    if service.front == "application_gateway":
+    if service.front == "dns" and stack.addresses.serving_zone:
+        zone = stack.addresses.serving_zone
+        target = group.address if private else group.host
+        there = stack.provider(f"{name}-zone-subscription", zone)
+        return DnsRecord(f"{name}-front", DnsRecordArgs(service, zone, target, there)).url
+    if gated:
         vault = stack.addresses.of("keyVault").name
         gateway = ApplicationGateway(
             f"{name}-front",
@@ -109,7 +122,8 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
 
 
 def _on_aks(stack: _Stack, services: Mapping[str, Service]) -> dict[str, pulumi.Output[str]]:
-    from infra.components.aks_service import AksService, AksServiceArgs, Home, HomeArgs
+    from infra.components.aks_home import Home, HomeArgs
+    from infra.components.aks_service import AksService, AksServiceArgs
 
     addresses = stack.addresses
     place, vault = addresses.of("aks"), addresses.of("keyVault")
@@ -135,7 +149,7 @@ def _watch(stack: _Stack, alerts: Alerts, urls: Mapping[str, pulumi.Output[str]]
 
     insights, logs = stack.addresses.of("applicationInsights").id, stack.addresses.of("logAnalytics").id
     for name, service in stack.settings.services.items():
-        if service.public:
-            alerts.unreachable(name, urls[name], service.tls == "gateway", insights, logs)
+        if service.public or (service.target == "aci" and not stack.settings.network.private):
+            alerts.unreachable(name, urls[name], service.ends_tls, insights, logs)
         if service.target == "aks":
             alerts.restarting(name, NAMESPACE, logs)

@@ -11,13 +11,12 @@ import re
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic.alias_generators import to_camel
 
 from forestay.documents.names import refuse
 from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, one_of
+from infra.existing import PRIVATE_ZONE, Existing, check_existing
 from infra.services import Service, check_name
 from infra.values import (
-    RESOURCE_ID,
     Guid,
     Mails,
     Range,
@@ -142,6 +141,9 @@ class Network(Section):
         links it, which needs no rights on the zones.
     outbound: of the workspace's managed network: `internet`, or `approved` destinations only.
     approved_hosts: host names that approved-only training may reach; each makes a billed firewall necessary.
+    provision: make the managed network with the workspace, not with the first compute.
+    gateways: whether deployers may put application gateways before container groups, for which Azure has no narrower
+        role than Network Contributor on the resource group.
     """
 
     access: Annotated[str, BeforeValidator(one_of("public", "private"))] = "public"
@@ -152,6 +154,7 @@ class Network(Section):
     outbound: Annotated[str, BeforeValidator(one_of("internet", "approved"))] = "internet"
     approved_hosts: Annotated[tuple[Name, ...], AsList] = ()
     provision: Flag = True
+    gateways: Flag = False
 
     @property
     def private(self) -> bool:
@@ -262,33 +265,6 @@ class Principals(Section):
     deployers: Annotated[tuple[Principal, ...], AsList] = ()
 
 
-SubnetId = Annotated[Name, arm_id("Microsoft.Network/virtualNetworks/subnets")]
-
-
-class ExistingSubnets(Section):
-    """Subnets of a network that others own: its owner delegates the one for ACI and gives them a way out."""
-
-    endpoints: SubnetId | None = None
-    aci: SubnetId | None = None
-    gateway: SubnetId | None = None
-    aks: SubnetId | None = None
-
-
-class Existing(Section):
-    """Resources that others own: referenced and granted on, never created, changed or destroyed."""
-
-    resource_group: Annotated[Name, arm_id("Microsoft.Resources")] | None = None
-    virtual_network: Annotated[Name, arm_id("Microsoft.Network/virtualNetworks")] | None = None
-    subnets: ExistingSubnets = ExistingSubnets()
-    dns_zones: Annotated[Name, arm_id("Microsoft.Resources")] | None = None
-    log_analytics: Annotated[Name, arm_id("Microsoft.OperationalInsights/workspaces")] | None = None
-    container_registry: Annotated[Name, arm_id("Microsoft.ContainerRegistry/registries")] | None = None
-    aks: Annotated[Name, arm_id("Microsoft.ContainerService/managedClusters")] | None = None
-    storage_account: Annotated[Name, arm_id("Microsoft.Storage/storageAccounts")] | None = None
-    key_vault: Annotated[Name, arm_id("Microsoft.KeyVault/vaults")] | None = None
-    workspace: Annotated[Name, arm_id("Microsoft.MachineLearningServices/workspaces")] | None = None
-
-
 ServiceName = Annotated[str, AfterValidator(check_name)]
 
 
@@ -354,7 +330,7 @@ class StackSettings(Section):
                 "write forestay:registry: {sku: premium}, or remove encryption.registry",
                 ("encryption", "registry"),
             )
-        _check_existing(self)
+        check_existing(self)
         if self.layer == ESTATE and self.services:
             fix = "move forestay:services to the services stack"
             raise refuse("declares services in the estate's stack", fix, ("services",))
@@ -372,13 +348,17 @@ def _check_reach(settings: StackSettings, name: str, service: Service) -> None:
     """Whether a service's addresses fit the network. Raises the error of one value."""
     if service.public and settings.network.private:
         raise refuse("is public in a private network", "remove public: true", ("services", name))
-    if service.front == "application_gateway":
-        if not settings.network.private:
+    theirs = settings.existing.subnets
+    if service.front == "dns":
+        _check_zone(settings, name, service)
+    if service.front == "application_gateway" and not settings.network.private:
+        if not (theirs.gateway and theirs.aci):
             raise refuse(
                 "is behind an application gateway, and there is no network for it",
-                "write forestay:network: private, or front: traffic_manager and public: true",
+                "write forestay:network: private, or existing.subnets.gateway and .aci, or front: traffic_manager",
                 ("services", name),
             )
+    elif service.front == "application_gateway":
         subnet = ipaddress.IPv4Network(settings.network.subnets.gateway)
         if not settings.existing.virtual_network and ipaddress.IPv4Address(service.address or "") not in subnet:
             raise refuse(
@@ -388,32 +368,31 @@ def _check_reach(settings: StackSettings, name: str, service: Service) -> None:
             )
 
 
-def _check_existing(settings: StackSettings) -> None:
-    """What others own must be there as a whole, since nothing is added to it. Raises the error of one value."""
-    existing = settings.existing
-    group = existing.resource_group
-    if group and RESOURCE_ID.fullmatch(group)["subscription"].lower() != settings.subscription_id.lower():  # type: ignore[index]
+def _check_zone(settings: StackSettings, name: str, service: Service) -> None:
+    """Whether a service's name can be a record of the zone that others gave. Raises the error of one value."""
+    zone = settings.existing.serving_zone
+    if zone is None:
         raise refuse(
-            "lies in another subscription than azure-native:subscriptionId",
-            "everything is made in the group: write its subscription there",
-            ("existing", "resourceGroup"),
+            "is behind a DNS record, and no zone is named for it",
+            f"write forestay:existing: {{servingZone: ...}}, the id of a DNS zone, or front: {_other_front(settings)}",
+            ("services", name, "front"),
         )
-    if existing.workspace:
-        lacking = [
-            name for name in ("storage_account", "key_vault", "container_registry") if not getattr(existing, name)
-        ]
-        if lacking:
-            raise refuse(
-                f"is named without existing.{to_camel(lacking[0])}, on which roles are granted",
-                "name the storage account, key vault and registry that the workspace uses",
-                ("existing", "workspace"),
-            )
-    if existing.virtual_network and settings.network.private:
-        needed = {"endpoints": True, "aci": settings.aci, "aks": settings.aks is not None and existing.aks is None}
-        lacking = [name for name, needs in needed.items() if needs and not getattr(existing.subnets, name)]
-        if lacking:
-            raise refuse(
-                f"is named without existing.subnets.{lacking[0]}",
-                "subnets of a network of others are theirs to make: write the id of one",
-                ("existing", "virtualNetwork"),
-            )
+    suffix = f".{zone.rpartition('/')[2].lower()}"
+    if not (service.host or "").lower().endswith(suffix):
+        raise refuse(
+            f"is not a name in the zone {suffix[1:]}: {service.host}",
+            f"write {name}{suffix}",
+            ("services", name, "host"),
+        )
+    inside = f"/{PRIVATE_ZONE}/".lower() in zone.lower()
+    if inside != settings.network.private:
+        reach, kind = ("private", "privateDnsZones") if settings.network.private else ("public", "dnsZones")
+        raise refuse(
+            f"has a {reach} address, and the zone is of the other kind",
+            f"write the id of one of {kind} as existing.servingZone",
+            ("services", name, "front"),
+        )
+
+
+def _other_front(settings: StackSettings) -> str:
+    return "application_gateway" if settings.network.private else "traffic_manager"

@@ -52,8 +52,8 @@ def between(least: int, most: int) -> Callable[[Any], int]:
     return check
 
 
-def resource_of(arm_type: str) -> Callable[[str], str]:
-    """A check for the ARM id of one type of resource, such as Microsoft.Storage/storageAccounts."""
+def resource_of(arm_type: str, *others: str) -> Callable[[str], str]:
+    """A check for the ARM id of one type of resource, such as Microsoft.Storage/storageAccounts, or of others."""
     namespace, *kinds = arm_type.split("/")
     path = "".join(f"/{kind}/NAME" for kind in kinds)
     provider = f"/providers/{namespace}{path}" if kinds else ""
@@ -63,9 +63,11 @@ def resource_of(arm_type: str) -> Callable[[str], str]:
         match = RESOURCE_ID.fullmatch(value)
         if not match or not GUID.fullmatch(match["subscription"]):
             raise refuse(f"must be a resource id, not {shown(value)!r}", f"write it like {example}")
-        found = [match["namespace"] or "", *(match["path"] or "").split("/")[1::2]]
-        if [part.lower() for part in found if part] != [part.lower() for part in (namespace, *kinds) if kinds]:
-            raise refuse(f"is the id of another type of resource than {arm_type}", f"write it like {example}")
+        found = "/".join([match["namespace"] or "", *(match["path"] or "").split("/")[1::2]])
+        allowed = [one if "/" in one else "" for one in (arm_type, *others)]  # a resource group has no provider
+        if found.lower() not in [one.lower() for one in allowed]:
+            told = " or ".join((arm_type, *others))
+            raise refuse(f"is the id of another type of resource than {told}", f"write it like {example}")
         return value
 
     return check
@@ -111,9 +113,9 @@ Ranges = Annotated[tuple[Range, ...], AsList]
 Tags = Annotated[dict[str, Text], AsMapping]
 
 
-def arm_id(arm_type: str) -> AfterValidator:
-    """The id of a resource of one type, as part of an annotation."""
-    return AfterValidator(resource_of(arm_type))
+def arm_id(arm_type: str, *others: str) -> AfterValidator:
+    """The id of a resource of one type, or of others, as part of an annotation."""
+    return AfterValidator(resource_of(arm_type, *others))
 
 
 class Section(BaseModel):

@@ -134,8 +134,10 @@ def destroy(context: click.Context, env: str, yes: bool) -> None:
     if not yes:
         agree(context, f"Destroy the stack {env}?")
     found = operate.destroy(stack, declare, console(context).note)
-    document = {**found.as_dict(), "lost": [one.as_dict() for one in held if one.loss]}
-    console(context).emit(document, lambda: _outcome_view(found, ""))
+    kept = operate.names_kept(held, stack)
+    lost = [one.as_dict() for one in held if one.loss]
+    document = {**found.as_dict(), "lost": lost, "names_kept": list(kept)}
+    console(context).emit(document, lambda: iter((*_outcome_view(found, ""), *kept)))
 
 
 def _stack(env: str) -> Stack:

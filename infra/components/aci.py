@@ -1,8 +1,9 @@
 """A served model as a container group of Azure Container Instances, and what callers reach in front of it.
 
 A change restarts a group's container in place, and some changes need a new group. Behind a front, each state of a
-service is a group of its own: the new one is made and probed, the front is moved, the old one goes. Without a front
-there is an outage while the image is pulled and the model is loaded.
+service is a group of its own: the new one is made and asked until it answers, the front is moved, and the old one goes
+when nobody is led to it any more (see handover.py). Without a front there is an outage while the image is pulled and
+the model is loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,23 @@ FIXED = (
     "sku",
     "zones",
 )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """When the container is asked whether it serves; times in seconds."""
+
+    initial: int
+    period: int
+    failures: int
+
+    @property
+    def seconds(self) -> int:
+        """From the start until it is given up."""
+        return self.initial + self.period * self.failures
+
+
+READINESS, LIVENESS = Probe(initial=5, period=10, failures=30), Probe(initial=120, period=30, failures=5)
 
 
 @dataclass(frozen=True)
@@ -115,19 +133,19 @@ class ContainerGroup(Component):
                 requests=aci.ResourceRequestsArgs(cpu=settings.cpu, memory_in_gb=settings.memory_gb)
             ),
             environment_variables=[*plain, *keys],
-            readiness_probe=_probe(settings.port, initial=5, period=10, failures=30),
-            liveness_probe=_probe(settings.port, initial=120, period=30, failures=5),
+            readiness_probe=_probe(settings.port, READINESS),
+            liveness_probe=_probe(settings.port, LIVENESS),
             security_context=aci.SecurityContextDefinitionArgs(allow_privilege_escalation=False, privileged=False),
         )
 
 
-def _probe(port: int, *, initial: int, period: int, failures: int) -> aci.ContainerProbeArgs:
+def _probe(port: int, probe: Probe) -> aci.ContainerProbeArgs:
     return aci.ContainerProbeArgs(
         http_get=aci.ContainerHttpGetArgs(path="/", port=port, scheme=aci.Scheme.HTTP),
-        initial_delay_seconds=initial,
-        period_seconds=period,
+        initial_delay_seconds=probe.initial,
+        period_seconds=probe.period,
         timeout_seconds=5,
-        failure_threshold=failures,
+        failure_threshold=probe.failures,
     )
 
 

@@ -2,134 +2,27 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 import yaml
-from pulumi_azure_native import containerservice, keyvault
+from pulumi_azure_native import keyvault
 from pulumi_kubernetes import apiextensions, apps, autoscaling, core, networking, policy
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.addresses import Address
 from infra.components.aks import ACCOUNT, NAMESPACE
-from infra.components.base import Component
+from infra.components.aks_home import Home
+from infra.components.base import Component, Text
 from infra.components.identities import IdentityFacts
 from infra.services import KEY_VARIABLES, Service
 
 KEYS_FOLDER = "/mnt/forestay-keys"
 USER = 1001  # of the image
-# The application of AKS in every directory, which kubelogin asks a token for.
-AKS_SERVER_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
 CSI_DRIVER = "secrets-store.csi.k8s.io"
-
-
-def kubeconfig(credentials: str | None) -> str:
-    """The way into the cluster: kubelogin asks for a token with the login of the az command.
-
-    In a pipeline with a federated token `AAD_LOGIN_METHOD=workloadidentity` in the environment overrules that, since
-    kubelogin's variables go before its flags: the same cluster has the same configuration everywhere, and no difference
-    shows where nothing changed. infra.operate sets it; a pipeline that runs `pulumi up` itself sets it too.
-
-    Parameters
-    ----------
-    credentials: what Azure gives for the cluster's user, in base64; None where nobody was asked, as in a plan. Then
-        the answer leads nowhere, rather than to whatever cluster the machine knows.
-    """
-    nowhere = {
-        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:9"}}],
-        "contexts": [],
-        "users": [],
-    }
-    found: dict[str, Any] = yaml.safe_load(base64.b64decode(credentials)) if credentials else {**nowhere}
-    for user in found["users"]:
-        user["user"] = {
-            "exec": {
-                "apiVersion": "client.authentication.k8s.io/v1beta1",
-                "command": "kubelogin",
-                "args": ["get-token", "--login", "azurecli", "--server-id", AKS_SERVER_ID],
-                "interactiveMode": "Never",
-                "provideClusterInfo": False,
-            }
-        }
-    return yaml.safe_dump(found)
-
-
-@dataclass(frozen=True)
-class HomeArgs:
-    """Where served models run on the cluster.
-
-    Attributes
-    ----------
-    cluster: its address. identity: what pods act as. provider: azure-native of the cluster's subscription, if another.
-    labels: of everything.
-    """
-
-    cluster: Address
-    identity: IdentityFacts
-    labels: Mapping[str, str]
-    provider: pulumi.ProviderResource | None = None
-
-
-class Home(Component):
-    """The namespace of the served models, closed by default, and the account that their pods run as.
-
-    Attributes
-    ----------
-    provider: of Kubernetes, for the cluster. ready: what a service waits for.
-    """
-
-    provider: k8s.Provider
-    ready: list[pulumi.Resource]
-
-    def __init__(self, name: str, args: HomeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("Home", name, opts)
-        found = containerservice.list_managed_cluster_user_credentials_output(
-            resource_group_name=args.cluster.group,
-            resource_name=args.cluster.name,
-            opts=pulumi.InvokeOptions(parent=self, provider=args.provider),
-        )
-        config = found.kubeconfigs.apply(lambda configs: kubeconfig(configs[0].value if configs else None))
-        self.provider = k8s.Provider(
-            f"{name}-cluster",
-            kubeconfig=pulumi.Output.secret(config),
-            cluster_identifier=args.cluster.id,
-            enable_server_side_apply=True,
-            opts=self.options(),
-        )
-        space = core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=ObjectMetaArgs(
-                name=NAMESPACE,
-                # Pods that want more than a served model needs are refused by the cluster itself.
-                labels={**args.labels, "pod-security.kubernetes.io/enforce": "restricted"},
-            ),
-            opts=self.options(provider=self.provider),
-        )
-        account = core.v1.ServiceAccount(
-            f"{name}-account",
-            metadata=ObjectMetaArgs(
-                name=ACCOUNT,
-                namespace=NAMESPACE,
-                labels=args.labels,
-                annotations={"azure.workload.identity/client-id": args.identity.client_id},
-            ),
-            automount_service_account_token=False,
-            opts=self.options(provider=self.provider, after=[space]),
-        )
-        closed = networking.v1.NetworkPolicy(
-            f"{name}-closed",
-            metadata=ObjectMetaArgs(name="closed", namespace=NAMESPACE, labels=args.labels),
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
-            ),
-            opts=self.options(provider=self.provider, after=[space]),
-        )
-        self.ready = [space, account, closed]
-        self.register_outputs({})
 
 
 @dataclass(frozen=True)
@@ -167,6 +60,7 @@ class AksService(Component):
         super().__init__("AksService", name, opts)
         self._args, self._name = args, name
         self._own = {"app.kubernetes.io/name": args.service}
+        self._of_keys = _mark(args.service, args.keys)
         secrets = self._secrets()
         deployment = apps.v1.Deployment(
             name, metadata=self._meta(), spec=self._deployment(), opts=self._options(secrets)
@@ -184,7 +78,7 @@ class AksService(Component):
             self.url = service.status.apply(lambda status: f"http://{_ingress(status)}:{settings.port}")
         self.register_outputs({"url": self.url})
 
-    def _meta(self, annotations: Mapping[str, str] | None = None, name: str | None = None) -> ObjectMetaArgs:
+    def _meta(self, annotations: Mapping[str, str] | None = None, name: Text | None = None) -> ObjectMetaArgs:
         labels = {**self._args.labels, **self._own, "forestay/model": _label(self._args.settings.model)}
         return ObjectMetaArgs(
             name=name or self._args.service,
@@ -217,7 +111,7 @@ class AksService(Component):
         copies: list[dict[str, Any]] = []
         if objects:
             data = [{"key": which, "objectName": f"{args.service}-key-{which}"} for which in args.keys]
-            copies.append({"secretName": f"{args.service}-keys", "type": "Opaque", "data": data})
+            copies.append({"secretName": self._of_keys, "type": "Opaque", "data": data})
         certificate = args.settings.certificate
         if args.settings.tls == "gateway" and certificate:
             objects.append({"objectName": certificate, "objectType": "secret"})
@@ -229,7 +123,7 @@ class AksService(Component):
             f"{self._name}-secrets",
             api_version="secrets-store.csi.x-k8s.io/v1",
             kind="SecretProviderClass",
-            metadata=self._meta(),
+            metadata=self._meta(name=self._of_keys),
             spec={
                 "provider": "azure",
                 "parameters": {
@@ -272,7 +166,7 @@ class AksService(Component):
         mounts = [core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own
         if self._mounts:
             source = core.v1.CSIVolumeSourceArgs(
-                driver=CSI_DRIVER, read_only=True, volume_attributes={"secretProviderClass": self._args.service}
+                driver=CSI_DRIVER, read_only=True, volume_attributes={"secretProviderClass": self._of_keys}
             )
             volumes.append(core.v1.VolumeArgs(name="keys", csi=source))
             mounts.append(core.v1.VolumeMountArgs(name="keys", mount_path=KEYS_FOLDER, read_only=True))
@@ -330,7 +224,7 @@ class AksService(Component):
             core.v1.EnvVarArgs(
                 name=KEY_VARIABLES[which],
                 value_from=core.v1.EnvVarSourceArgs(
-                    secret_key_ref=core.v1.SecretKeySelectorArgs(name=f"{self._args.service}-keys", key=which)
+                    secret_key_ref=core.v1.SecretKeySelectorArgs(name=self._of_keys, key=which)
                 ),
             )
             for which in self._args.keys
@@ -434,6 +328,19 @@ class AksService(Component):
             spec=route,
             opts=self._options([gateway]),
         )
+
+
+def _mark(service: str, keys: Mapping[str, pulumi.Output[str]]) -> Text:
+    """What the keys' object in the cluster is called: with other keys otherwise, so that pods that hold the old ones
+    are rolled. Eight letters of a hash give nothing of a key away."""
+    if not keys:
+        return f"{service}-keys"
+
+    def name(found: Mapping[str, str]) -> str:
+        text = "\n".join(f"{which}={key}" for which, key in sorted(found.items()))
+        return f"{service}-keys-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    return pulumi.Output.unsecret(pulumi.Output.all(**keys).apply(name))
 
 
 def _probe(*, period: int, failures: int) -> core.v1.ProbeArgs:

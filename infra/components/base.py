@@ -63,6 +63,7 @@ class Component(pulumi.ComponentResource):
         provider: pulumi.ProviderResource | None = None,
         timeouts: pulumi.CustomTimeouts | None = None,
         fresh_grants: str = "",
+        hooks: pulumi.ResourceHookBinding | None = None,
     ) -> pulumi.ResourceOptions:
         """The options of a child.
 
@@ -73,6 +74,7 @@ class Component(pulumi.ComponentResource):
         delete_first: the old one goes before the new one comes, since both would have one name.
         ignore: inputs that Azure changes by itself.
         fresh_grants: the resource's name, where it needs rights that were given a moment ago (see fresh_grants.py).
+        hooks: other hooks, for a resource that needs no fresh grants.
         """
         given: dict[str, Any] = {
             "protect": protect or None,
@@ -82,6 +84,6 @@ class Component(pulumi.ComponentResource):
             "ignore_changes": list(ignore) or None,
             "provider": provider,
             "custom_timeouts": timeouts,
-            "hooks": retrying(fresh_grants) if fresh_grants else None,
+            "hooks": retrying(fresh_grants) if fresh_grants else hooks,
         }
         return pulumi.ResourceOptions(parent=self, **{key: value for key, value in given.items() if value is not None})

@@ -2,16 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_azure_native import network as net
 from pulumi_azure_native import trafficmanager
 
+from infra.addresses import Address
 from infra.components.base import Common, Component, Text
+from infra.components.handover import Inputs, moving
+from infra.existing import PRIVATE_ZONE
 from infra.services import Service
 
 TTL_SECONDS = 30  # how long callers remember where the old group was
+PUBLIC, PRIVATE = "public", "private"
+DRAIN_SECONDS = 60  # how long a gateway lets requests to the old group end
+
+
+@dataclass(frozen=True)
+class DnsRecordArgs:
+    """`zone` is others'; `target` is the address of the group in a private zone, its host name in a public one.
+
+    `provider` is azure-native of the zone's subscription, where that is another.
+    """
+
+    settings: Service
+    zone: Address
+    target: Text
+    provider: pulumi.ProviderResource | None = None
+
+
+class DnsRecord(Component):
+    """A name in a zone that leads to the group; it ends no TLS.
+
+    Attributes
+    ----------
+    url: where callers ask.
+    """
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: DnsRecordArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("DnsRecord", name, opts)
+        from pulumi_azure_native import dns, privatedns
+
+        settings, zone = args.settings, args.zone
+        port = settings.port
+        record = (settings.host or "")[: -len(zone.name) - 1]
+        if f"/{PRIVATE_ZONE}/".lower() in zone.id.lower():
+            made: pulumi.CustomResource = privatedns.PrivateRecordSet(
+                name,
+                relative_record_set_name=record,
+                record_type="A",
+                private_zone_name=zone.name,
+                resource_group_name=zone.group,
+                ttl=TTL_SECONDS,
+                a_records=[privatedns.ARecordArgs(ipv4_address=args.target)],
+                opts=self.options(provider=args.provider, hooks=moving(name, _address_of(port), TTL_SECONDS)),
+            )
+        else:
+            made = dns.RecordSet(
+                name,
+                relative_record_set_name=record,
+                record_type="CNAME",
+                zone_name=zone.name,
+                resource_group_name=zone.group,
+                ttl=TTL_SECONDS,
+                cname_record=dns.CnameRecordArgs(cname=args.target),
+                opts=self.options(provider=args.provider, hooks=moving(name, _alias_of(port), TTL_SECONDS)),
+            )
+        self.url = made.id.apply(lambda _: f"http://{settings.host}:{port}")  # what asks it waits for the record
+        self.register_outputs({"url": self.url})
 
 
 @dataclass(frozen=True)
@@ -63,7 +126,7 @@ class TrafficManager(Component):
                 )
             ],
             tags=args.common.tags,
-            opts=self.options(),
+            opts=self.options(hooks=moving(name, _target_of(args.settings.port), TTL_SECONDS)),
         )
         self.url = profile.dns_config.apply(
             lambda found: f"http://{(found and found.fqdn) or own + '.trafficmanager.net'}:{args.settings.port}"
@@ -78,6 +141,7 @@ class ApplicationGatewayArgs:
     Attributes
     ----------
     group_id: the resource group's ARM id. subnet: the gateway's own. target: the address of the group that serves.
+    settings: a service that is public is asked at the gateway's public address, any other at the one in the subnet.
     identity_id: what reads the certificate. certificate: the secret identifier of it in the key vault, no version.
     """
 
@@ -92,7 +156,8 @@ class ApplicationGatewayArgs:
 
 
 class ApplicationGateway(Component):
-    """A gateway in the network that ends TLS. Azure wants a public address on it; nothing listens there.
+    """A gateway in the network that ends TLS. Azure wants a public address on it; nothing listens there, but for a
+    service that is public.
 
     Attributes
     ----------
@@ -118,9 +183,28 @@ class ApplicationGateway(Component):
             location=common.location,
             sku=net.PublicIPAddressSkuArgs(name=net.PublicIPAddressSkuName.STANDARD),
             public_ip_allocation_method=net.IPAllocationMethod.STATIC,
+            # What the callers' host name can be an alias of.
+            dns_settings=(
+                net.PublicIPAddressDnsSettingsArgs(domain_name_label=common.names.of("dnsLabel", args.service))
+                if settings.public
+                else None
+            ),
             tags=common.tags,
             opts=self.options(),
         )
+        frontends = [
+            net.ApplicationGatewayFrontendIPConfigurationArgs(
+                name=PUBLIC, public_ip_address=net.SubResourceArgs(id=address.id)
+            )
+        ]
+        if not settings.public:
+            inside = net.ApplicationGatewayFrontendIPConfigurationArgs(
+                name=PRIVATE,
+                subnet=net.SubResourceArgs(id=args.subnet),
+                private_ip_allocation_method=net.IPAllocationMethod.STATIC,
+                private_ip_address=settings.address,
+            )
+            frontends.append(inside)
         net.ApplicationGateway(
             name,
             application_gateway_name=own,
@@ -136,17 +220,7 @@ class ApplicationGateway(Component):
             gateway_ip_configurations=[
                 net.ApplicationGatewayIPConfigurationArgs(name="subnet", subnet=net.SubResourceArgs(id=args.subnet))
             ],
-            frontend_ip_configurations=[
-                net.ApplicationGatewayFrontendIPConfigurationArgs(
-                    name="public", public_ip_address=net.SubResourceArgs(id=address.id)
-                ),
-                net.ApplicationGatewayFrontendIPConfigurationArgs(
-                    name="private",
-                    subnet=net.SubResourceArgs(id=args.subnet),
-                    private_ip_allocation_method=net.IPAllocationMethod.STATIC,
-                    private_ip_address=settings.address,
-                ),
-            ],
+            frontend_ip_configurations=frontends,
             frontend_ports=[net.ApplicationGatewayFrontendPortArgs(name="https", port=443)],
             ssl_certificates=[
                 net.ApplicationGatewaySslCertificateArgs(name="host", key_vault_secret_id=args.certificate)
@@ -158,7 +232,7 @@ class ApplicationGateway(Component):
             http_listeners=[
                 net.ApplicationGatewayHttpListenerArgs(
                     name="https",
-                    frontend_ip_configuration=part("frontendIPConfigurations", "private"),
+                    frontend_ip_configuration=part("frontendIPConfigurations", PUBLIC if settings.public else PRIVATE),
                     frontend_port=part("frontendPorts", "https"),
                     protocol=net.ApplicationGatewayProtocol.HTTPS,
                     ssl_certificate=part("sslCertificates", "host"),
@@ -190,7 +264,7 @@ class ApplicationGateway(Component):
                     request_timeout=60,
                     probe=part("probes", "alive"),
                     connection_draining=net.ApplicationGatewayConnectionDrainingArgs(
-                        enabled=True, drain_timeout_in_sec=60
+                        enabled=True, drain_timeout_in_sec=DRAIN_SECONDS
                     ),
                 )
             ],
@@ -205,7 +279,34 @@ class ApplicationGateway(Component):
                 )
             ],
             tags=common.tags,
-            opts=self.options(),
+            opts=self.options(hooks=moving(name, _backend_of(settings.port), DRAIN_SECONDS)),
         )
         self.url = pulumi.Output.from_input(f"https://{settings.host}")
         self.register_outputs({"url": self.url})
+
+
+def _address_of(port: int) -> Callable[[Inputs], str]:
+    return lambda inputs: _url(inputs, port, "aRecords", 0, "ipv4Address")
+
+
+def _alias_of(port: int) -> Callable[[Inputs], str]:
+    return lambda inputs: _url(inputs, port, "cnameRecord", "cname")
+
+
+def _target_of(port: int) -> Callable[[Inputs], str]:
+    return lambda inputs: _url(inputs, port, "endpoints", 0, "target")
+
+
+def _backend_of(port: int) -> Callable[[Inputs], str]:
+    return lambda inputs: _url(inputs, port, "backendAddressPools", 0, "backendAddresses", 0, "ipAddress")
+
+
+def _url(inputs: Inputs, port: int, *path: str | int) -> str:
+    """The group that a front leads to, from one of the front's inputs; empty where it leads nowhere yet."""
+    found: Any = inputs
+    for step in path:
+        try:
+            found = found[step]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return f"http://{found}:{port}/"

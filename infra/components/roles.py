@@ -16,6 +16,7 @@ from pulumi_azure_native import authorization
 
 from infra.addresses import Addresses, address
 from infra.components.base import Component, Text
+from infra.existing import PRIVATE_ZONE, PUBLIC_ZONE
 from infra.settings import Principal, StackSettings
 
 # Azure's built-in roles that are used here. Their ids are the same in every directory.
@@ -37,6 +38,7 @@ DEFINITIONS = {
     "Azure AI Enterprise Network Connection Approver": "b556d68e-0be0-4f35-a333-ad7ee1ce17ea",
     "Managed Identity Operator": "f1a07417-d97a-45cb-824c-7a7467783830",
     "Network Contributor": "4d97b98b-1d4f-4787-a291-c67834d212e7",
+    "DNS Zone Contributor": "befefa01-2a29-4197-83a8-272ff33ce314",
     "Private DNS Zone Contributor": "b12aa53e-6015-4669-85d0-8515ebb3ae7f",
     "Azure Kubernetes Service RBAC Cluster Admin": "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b",
     "Azure Kubernetes Service Cluster User Role": "4abbcc35-e782-43d8-92c5-2d3f1bd2253f",
@@ -65,6 +67,11 @@ def owns_workspace(settings: StackSettings) -> bool:
     return settings.existing.workspace is None
 
 
+def has_logs(settings: StackSettings) -> bool:
+    """Whether there is a Log Analytics workspace, of ours or of others, that alerts can ask."""
+    return owns_workspace(settings) or settings.existing.log_analytics is not None
+
+
 def has_cluster(settings: StackSettings) -> bool:
     return settings.aks is not None or settings.existing.aks is not None
 
@@ -89,6 +96,24 @@ def extension(settings: StackSettings) -> bool:
 
 def on_aci(settings: StackSettings) -> bool:
     return settings.aci
+
+
+def joins(subnet: str) -> Condition:
+    """Whether container groups, or gateways before them, get addresses in a subnet."""
+
+    def check(settings: StackSettings) -> bool:
+        return settings.aci and (private(settings) or getattr(settings.existing.subnets, subnet) is not None)
+
+    return check
+
+
+def gateways(settings: StackSettings) -> bool:
+    return settings.aci and settings.network.gateways
+
+
+def zone_is(kind: str) -> Condition:
+    """Whether served models get names in a zone of this ARM type."""
+    return lambda settings: f"/{kind}/".lower() in (settings.existing.serving_zone or "").lower()
 
 
 def both(*conditions: Condition) -> Condition:
@@ -167,6 +192,15 @@ RULES: tuple[Rule, ...] = (
     Rule("deployers", "Managed Identity Operator", "identity workspace", "attaches it to the workspace", OWN),
     Rule("deployers", "Azure Container Instances Contributor Role", "group", "makes container groups", on_aci),
     Rule("deployers", "Traffic Manager Contributor", "group", "moves the front of a container group", on_aci),
+    Rule("deployers", "Network Contributor", "subnet aci", "gives container groups an address in it", joins("aci")),
+    Rule(
+        "deployers", "Network Contributor", "subnet gateway", "puts gateways into it", both(gateways, joins("gateway"))
+    ),
+    Rule("deployers", "Network Contributor", "group", "makes gateways and their addresses", gateways),
+    Rule("deployers", "DNS Zone Contributor", "serving zone", "moves the names of models", zone_is(PUBLIC_ZONE)),
+    Rule(
+        "deployers", "Private DNS Zone Contributor", "serving zone", "moves the names of models", zone_is(PRIVATE_ZONE)
+    ),
     Rule("deployers", "Monitoring Contributor", "group", "makes the alerts of served models"),
     Rule("deployers", "Azure Kubernetes Service Cluster User Role", "cluster", "gets the way in", has_cluster),
     Rule(
@@ -283,4 +317,10 @@ def scope_ids(settings: StackSettings) -> dict[str, str]:
     found = {"group": addresses.group.id}
     if settings.encryption:
         found["encryption vault"] = address(settings.encryption.key_vault).id
+    if settings.existing.serving_zone:
+        found["serving zone"] = settings.existing.serving_zone
+    for use in ("aci", "gateway"):
+        theirs = getattr(settings.existing.subnets, use)
+        if theirs:
+            found[f"subnet {use}"] = theirs
     return found

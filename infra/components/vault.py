@@ -8,8 +8,7 @@ import pulumi
 from pulumi_azure_native import keyvault
 
 from infra.components.base import Common, Component, Reference, Text
-
-SOFT_DELETE_DAYS = 90
+from infra.naming import VAULT_KEPT_DAYS
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Vault(Component):
                 sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
-                soft_delete_retention_in_days=SOFT_DELETE_DAYS,
+                soft_delete_retention_in_days=VAULT_KEPT_DAYS,
                 # Azure refuses False: the vault either says True or doesn't say.
                 enable_purge_protection=args.purge_protection or None,
                 public_network_access="Disabled" if args.private else "Enabled",

@@ -81,6 +81,9 @@ _IN_GROUP = {
     "network:Subnet": ("Microsoft.Network/virtualNetworks/subnets", "virtualNetworkName", "subnetName"),
     "network:VirtualNetwork": ("Microsoft.Network/virtualNetworks", "virtualNetworkName"),
     "operationalinsights:Workspace": ("Microsoft.OperationalInsights/workspaces", "workspaceName"),
+    # Records of the one kind that the program makes in each.
+    "dns:RecordSet": ("Microsoft.Network/dnsZones/CNAME", "zoneName", "relativeRecordSetName"),
+    "privatedns:PrivateRecordSet": ("Microsoft.Network/privateDnsZones/A", "privateZoneName", "relativeRecordSetName"),
     "privatedns:PrivateZone": ("Microsoft.Network/privateDnsZones", "privateZoneName"),
     "privatedns:VirtualNetworkLink": (
         "Microsoft.Network/privateDnsZones/virtualNetworkLinks",
@@ -103,11 +106,6 @@ _IN_GROUP = {
     ),
     "storage:ManagementPolicy": ("Microsoft.Storage/storageAccounts/managementPolicies", "accountName", "=default"),
     "storage:StorageAccount": ("Microsoft.Storage/storageAccounts", "accountName"),
-    "trafficmanager:Endpoint": (
-        "Microsoft.Network/trafficManagerProfiles/externalEndpoints",
-        "profileName",
-        "endpointName",
-    ),
     "trafficmanager:Profile": ("Microsoft.Network/trafficManagerProfiles", "profileName"),
 }
 _PROVIDERS = {"privatedns": "Network", "monitor": "Insights", "applicationinsights": "Insights"}

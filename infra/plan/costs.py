@@ -120,6 +120,14 @@ def _gateway(inputs: Inputs) -> Iterable[Standing]:
     yield Standing("an application gateway bills by the hour", kind)
 
 
+def _traffic_manager(inputs: Inputs) -> Iterable[Standing]:
+    endpoints = len(inputs.get("endpoints") or ())
+    if endpoints:
+        yield Standing(
+            f"health checks of {endpoints} endpoint(s) bill by the month", "trafficManagerEndpoint", endpoints
+        )
+
+
 def _web_test(inputs: Inputs) -> Iterable[Standing]:
     places = len(inputs.get("locations") or ())
     share = 300 / float(inputs.get("frequency") or 300)
@@ -160,7 +168,7 @@ _METERS: dict[str, Callable[[Inputs], Iterable[Standing]]] = {
     "network:AzureFirewall": _each("a firewall bills by the hour", "firewall"),
     "network:LoadBalancer": _each("a load balancer bills by the hour", "loadBalancer"),
     "privatedns:PrivateZone": _each("a private zone bills by the month", "privateDnsZone"),
-    "trafficmanager:Endpoint": _each("an endpoint's health checks bill by the month", "trafficManagerEndpoint"),
+    "trafficmanager:Profile": _traffic_manager,
     "applicationinsights:WebTest": _web_test,
     "monitor:MetricAlert": _each("a metric alert bills by the month", "metricAlert"),
     "monitor:ScheduledQueryRule": _log_alert,

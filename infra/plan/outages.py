@@ -32,7 +32,7 @@ def _outage(one: PlannedResource) -> Outage:
         f"{START_SECONDS[0]} to {START_SECONDS[1]} s to pull the image and start, {soonest} to {latest} s until the "
         "model is loaded and the readiness probe holds)"
     )
-    fix = "write front: traffic_manager (public) or application_gateway (private), or target: aks"
+    fix = "write front: dns, traffic_manager (public) or application_gateway (in a network), or target: aks"
     return Outage(one.urn, least, most, reason, fix)
 
 

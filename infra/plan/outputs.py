@@ -37,16 +37,20 @@ class MadeUp(mocks.Mocks):
         self.tenant = guid("tenant")
         # Made-up principal -> the program's name of the resource that it belongs to.
         self.principals: dict[str, str] = {}
+        self._elsewhere: dict[str, str] = {}  # id of a provider -> its subscription
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """The id of a resource, and the outputs that are not among its inputs."""
         if args.typ.startswith("kubernetes:"):
             return _kubernetes(args)
         if args.typ.startswith("pulumi:providers:"):
-            return guid(args.typ, args.name), {}
+            own = guid(args.typ, args.name)
+            if "subscriptionId" in args.inputs:
+                self._elsewhere[own] = str(args.inputs["subscriptionId"])
+            return own, {}
         if not args.typ.startswith(AZURE):
             return guid(args.typ, args.name), {}
-        found = identify(args.typ, args.name, args.inputs, self.subscription)
+        found = identify(args.typ, args.name, args.inputs, self._subscription(args.provider))
         identity = Identity(args.resource_id, found.name, found.type) if args.resource_id else found
         return identity.id, self._outputs(args, identity)
 
@@ -64,9 +68,14 @@ class MadeUp(mocks.Mocks):
         if args.token.startswith(_CREDENTIALS):
             return {"kubeconfigs": [{"name": "clusterUser", "value": base64.b64encode(_KUBECONFIG).decode()}]}
         kind = args.token.replace(":get", ":", 1)
-        found = identify(kind, str(args.args.get("name", "existing")), args.args, self.subscription)
+        subscription = self._subscription(args.provider)
+        found = identify(kind, str(args.args.get("name", "existing")), args.args, subscription)
         resource = mocks.MockResourceArgs(kind, found.name, args.args, resource_id=found.id)
         return {**args.args, "id": found.id, **self._outputs(resource, found)}
+
+    def _subscription(self, provider: str | None) -> str:
+        """The subscription of a provider, given as `URN::ID`; the stack's where none was made for another."""
+        return self._elsewhere.get((provider or "").rpartition("::")[2], self.subscription)
 
     def _outputs(self, args: mocks.MockResourceArgs, identity: Identity) -> dict[str, Any]:
         made: dict[str, Any] = {"name": identity.name, "type": identity.type}

@@ -20,6 +20,7 @@ CLUSTER = "Microsoft.ContainerService/managedClusters"
 NETWORK = "Microsoft.Network/virtualNetworks"
 SUBNET = "Microsoft.Network/virtualNetworks/subnets"
 ZONE = "Microsoft.Network/privateDnsZones"
+PUBLIC_ZONE = "Microsoft.Network/dnsZones"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ ROLES = {
         "Azure AI Enterprise Network Connection Approver", (STORAGE, VAULT, REGISTRY)
     ),
     "f1a07417-d97a-45cb-824c-7a7467783830": Role("Managed Identity Operator", (IDENTITY,)),
-    "4d97b98b-1d4f-4787-a291-c67834d212e7": Role("Network Contributor", (NETWORK, SUBNET)),
+    "4d97b98b-1d4f-4787-a291-c67834d212e7": Role("Network Contributor", (NETWORK, SUBNET, GROUP)),
     "b12aa53e-6015-4669-85d0-8515ebb3ae7f": Role("Private DNS Zone Contributor", (ZONE,)),
+    "befefa01-2a29-4197-83a8-272ff33ce314": Role("DNS Zone Contributor", (PUBLIC_ZONE,)),
     "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b": Role("Azure Kubernetes Service RBAC Cluster Admin", (CLUSTER,)),
     "a7ffa36f-339b-4b5c-8bdf-e2c188b2c0eb": Role("Azure Kubernetes Service RBAC Writer", (CLUSTER,)),
     "4abbcc35-e782-43d8-92c5-2d3f1bd2253f": Role("Azure Kubernetes Service Cluster User Role", (CLUSTER,)),

@@ -22,6 +22,8 @@ GROUP = f"{AZURE}containerinstance:ContainerGroup"
 GATEWAY = f"{AZURE}network:ApplicationGateway"
 ASSIGNMENT = f"{AZURE}authorization:RoleAssignment"
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+# Azure's own sets of protocols and ciphers that begin below TLS 1.2 ("Application Gateway TLS policy overview").
+OLD_TLS = ("AppGwSslPolicy20150501", "AppGwSslPolicy20170401")
 # Tags cost nothing to carry on these; what has no tags in Azure (grants, locks, settings of a parent) is not here.
 TAGGED = frozenset(
     AZURE + kind
@@ -45,7 +47,9 @@ TAGGED = frozenset(
         "network:ApplicationGateway",
         "privatedns:PrivateZone",
         "monitor:ActionGroup",
-        "monitor:MetricAlert",
+        "monitor:PrivateLinkScope",
+        "monitor:ScheduledQueryRule",
+        "applicationinsights:WebTest",
         "trafficmanager:Profile",
     )
 )
@@ -76,13 +80,18 @@ def identity_instead_of_keys(one: Subject, _: Facts) -> Iterable[str]:
         yield "has access policies instead of roles"
     if one.type == CLUSTER and one.at("disableLocalAccounts") is not True:
         yield "has local accounts, which pass by Entra"
-    if one.type == COMPUTE and one.at("properties.disableLocalAuth") is not True:
+    nodes_of_others = one.at("properties.computeType") == "Kubernetes"  # an attached cluster
+    if one.type == COMPUTE and not nodes_of_others and one.at("properties.disableLocalAuth") is not True:
         yield "has nodes that take SSH keys"
+    if one.type == GROUP and any(held.get("password") for held in one.at("imageRegistryCredentials") or ()):
+        yield "pulls its image with a password"
 
 
 def no_shared_keys(one: Subject, _: Facts) -> Iterable[str]:
     if one.type == STORAGE and one.at("allowSharedKeyAccess") is not False:
         yield "can be read with an account key, which no role limits"
+    if one.type == WORKSPACE and str(one.at("systemDatastoresAuthMode", "AccessKey")).lower() == "accesskey":
+        yield "reads its datastores with the account's key"
 
 
 def tls_floor(one: Subject, _: Facts) -> Iterable[str]:
@@ -92,6 +101,8 @@ def tls_floor(one: Subject, _: Facts) -> Iterable[str]:
         yield "takes HTTP without TLS"
     if one.type == GATEWAY and one.at("sslPolicy.minProtocolVersion", "TLSv1_2") not in ("TLSv1_2", "TLSv1_3"):
         yield f"takes TLS below 1.2: minProtocolVersion is {one.at('sslPolicy.minProtocolVersion')}"
+    if one.type == GATEWAY and one.at("sslPolicy.policyName") in OLD_TLS:
+        yield f"takes TLS below 1.2: policyName is {one.at('sslPolicy.policyName')}"
 
 
 def pinned_digests(one: Subject, _: Facts) -> Iterable[str]:
@@ -208,7 +219,8 @@ RULES: tuple[Rule, ...] = (
         "identity-instead-of-keys",
         MANDATORY,
         "Where an identity works, there is no key.",
-        "set enableRbacAuthorization on the vault, disableLocalAccounts on the cluster, disableLocalAuth on computes",
+        "set enableRbacAuthorization on the vault, disableLocalAccounts on the cluster, disableLocalAuth on computes,"
+        " an identity in imageRegistryCredentials",
         identity_instead_of_keys,
     ),
     Rule(

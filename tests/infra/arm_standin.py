@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from azure.core.credentials import AccessToken
 
 from infra.arm import Arm
+from infra.plan import arm
 from tests.infra.recording import arm_check
 
 TENANT = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
@@ -95,19 +96,11 @@ class StandIn:
         return "; ".join(one for one in errors if not one.startswith("name: "))
 
 
-KINDS = (
-    "storageAccounts",
-    "storageAccounts/blobServices",
-    "storageAccounts/fileServices",
-    "storageAccounts/managementPolicies",
-    "vaults",
-    "registries",
-    "workspaces",
-    "workspaces/computes",
-    "components",
-    "userAssignedIdentities",
-    "diagnosticSettings",
-    "budgets",
+# Every type that the program declares, without its provider.
+KINDS = sorted(
+    {entry[0].partition("/")[2] for entry in arm._IN_GROUP.values()}
+    | {entry[1].partition("/")[2] for entry in arm._ON_SCOPE.values()}
+    | {"extensions"}
 )
 
 

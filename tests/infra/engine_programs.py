@@ -8,6 +8,7 @@ prints the outcome as JSON; what is refused ends as the commands end.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from unittest import mock
@@ -18,8 +19,14 @@ from pulumi_azure_native import resources, storage
 
 from forestay.errors import ForestayError
 from infra import estate, operate, stackfile
+from infra.addresses import Addresses, names_of
+from infra.components import front, handover
+from infra.components.aci import ContainerGroup, ContainerGroupArgs
+from infra.components.base import Common
+from infra.components.group import Group, GroupArgs
 from infra.components.identities import Identities, IdentitiesArgs
 from infra.program import declare
+from infra.services import Service
 from infra.settings import StackSettings
 
 
@@ -66,7 +73,32 @@ def pair(settings: StackSettings) -> None:
     )
 
 
-PROGRAMS = {program.__name__: program for program in (renamed, wrong_store, wrong_map, pair)}
+def fronted(settings: StackSettings) -> None:
+    """A model behind a Traffic Manager: its image's digest, and how its group answers, are of the environment."""
+    digest, answer = os.environ["FORESTAY_DIGEST"], os.environ["FORESTAY_ANSWER"]
+    # The engine calls the hooks after the program has ended: these stay as they are for the whole process.
+    handover.ask = lambda url: answer
+    handover.READY_SECONDS, handover.PAUSE_SECONDS, front.TTL_SECONDS = 0.5, 0.1, 1
+    place = names_of(settings).of("resourceGroup")
+    group = Group("group", GroupArgs(place, settings.location, settings.tags))
+    common = Common(names_of(settings), settings.location, group.name, settings.tags)
+    service = Service.model_validate(
+        {
+            "target": "aci",
+            "image": f"contoso.azurecr.io/churn@sha256:{digest}",
+            "model": "churn",
+            "version": "1",
+            "auth": "anonymous",
+            "public": True,
+            "front": "traffic_manager",
+        }
+    )
+    identity = Addresses(settings).of("endpointIdentity").id
+    made = ContainerGroup("api", ContainerGroupArgs(common, "api", service, identity, None, {}))
+    front.TrafficManager("api-front", front.TrafficManagerArgs(common, "api", service, made.host))
+
+
+PROGRAMS = {program.__name__: program for program in (renamed, wrong_store, wrong_map, pair, fronted)}
 
 
 def _say(text: str) -> None:

@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[2]
 # The checker lies beside the repository, and beside every work tree of it.
 ARM_CHECK = "shared/tools/arm_check.py"
 AZURE = "azure-native:"
-__all__ = ["SECRET", "Recorded", "Resource", "arm_check", "record", "run_program"]
+# The SDK's names in it, and ARM's.
+ENCRYPTION_IDENTITY = {
+    "encryptionUserAssignedIdentity": "userAssignedIdentity",
+    "encryptionFederatedIdentityClientId": "federatedIdentityClientId",
+}
+__all__ = ["SECRET", "Recorded", "Resource", "arm_check", "arm_errors", "record", "run_program"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,23 @@ def run_program(found: StackSettings, config: Mapping[str, str]) -> Recorded:
     keeper = Keeper(found)
     execute(found, declare, keeper, config, list(config))
     return Recorded(tuple(keeper.found), keeper.sent)
+
+
+def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> list[str] | None:
+    """What ARM's published schema says of a resource's inputs; None where the checker has no schema of its type.
+
+    The SDK calls the identity of a storage account's encryption otherwise than ARM does, which the checker doesn't
+    know: it is checked under ARM's name.
+    """
+    found = checker.pulumi_to_arm(token, checker._plain(dict(inputs)))
+    if found is None:
+        return None
+    kind, version, body = found
+    encryption = body.get("properties", {}).get("encryption", {})
+    if kind == "Microsoft.Storage/storageAccounts" and "encryptionIdentity" in encryption:
+        given = dict(encryption.pop("encryptionIdentity"))
+        encryption["identity"] = {ENCRYPTION_IDENTITY[key]: value for key, value in given.items()}
+    return [one for one in checker.check_arm(kind, version, body) if not one.startswith("name: ")]
 
 
 def arm_check() -> ModuleType | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra import adopt, arm, operate, stackfile
+from infra.components.roles import DEFINITIONS, assignment_name
 from infra.plan.build import plan
 from infra.plan.model import Plan
 from infra.plan.prices import load
@@ -18,6 +19,7 @@ from tests.infra.recording import ROOT
 from tests.infra.test_operate import HISTORY, Pulumi, pulumi, run
 
 __all__ = ["pulumi"]
+PRINCIPAL = "77777777-7777-4777-8777-777777777777"
 GROUP = "rg-categorize-dev-jlmja"
 IN_GROUP = f"/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/{GROUP}"
 ACCOUNT = f"{IN_GROUP}/providers/Microsoft.Storage/storageAccounts"
@@ -52,6 +54,25 @@ def test_what_is_there_is_taken_over_with_its_components(
     assert code == 0, err
     assert "2 taken over" in out
     assert [call for call in pulumi.calls if call.startswith("import")]
+
+
+def test_a_grant_is_found_by_the_principal_of_its_identity(
+    azure: StandIn, planned: Plan, pulumi: Pulumi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its GUID comes from a principal that only Azure knows; one that somebody else made has another."""
+    by_name = {one.name: one for one in planned.resources}
+    identity, pull = by_name["identities-compute"], by_name["compute-acrpull-on-registry"]
+    azure.there[identity.id.lower()] = {"id": identity.id, "properties": {"principalId": PRINCIPAL}}
+    scope = str(pull.inputs["scope"])
+    own = assignment_name(scope, PRINCIPAL, DEFINITIONS["AcrPull"])
+    given = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{own}"
+    azure.there[given.lower()] = {"id": given}
+    azure.there[by_name["compute-storage-blob-data-contributor-on-storage"].id.lower()] = {"id": "of a plan"}
+    pulumi.put("stack history", out=HISTORY)
+    code, out, err = run(capsys, "import", "--env", "dev", "--plan", "-o", "json")
+    assert code == 0, err
+    adopted = {one["name"]: one["id"] for one in json.loads(out)["adopted"]}
+    assert adopted == {identity.name: identity.id, pull.name: given}
 
 
 def test_the_file_for_pulumi_names_parents_before_children(planned: Plan) -> None:

@@ -48,3 +48,18 @@ def test_what_was_being_replaced_is_the_old_one() -> None:
 def test_what_no_plan_knows_is_forgotten() -> None:
     assert not cutoff.settled({"pending_operations": [pending("creating")]}, {})["resources"]
     assert cutoff.doing({}) == []
+
+
+def test_what_was_to_be_replaced_and_is_wanted_again_counts_again() -> None:
+    """A new group was made, its front was not moved, and the old lines were put back."""
+    old = {"urn": URN, "id": "/groups/a", "delete": True}
+    new = {"urn": URN, "id": "/groups/b"}
+    before = {"manifest": {}, "resources": [new, {"urn": "urn:front", "id": "/front"}, old]}
+    assert cutoff.replaced(before)
+    after = cutoff.put_back(before, {URN: "/Groups/A"})
+    assert after["resources"] == [{**new, "delete": True}, before["resources"][1], {"urn": URN, "id": "/groups/a"}]
+    assert before["resources"][2] == old
+    # Where the new one is still wanted, or a third, all stays as it was.
+    assert cutoff.put_back(before, {URN: "/groups/b"}) == before
+    assert cutoff.put_back(before, {URN: "/groups/c"}) == before
+    assert not cutoff.replaced({"resources": [new]})

@@ -6,6 +6,7 @@ One lab serves the whole file, and everything lies in one subscription. The stac
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from infra import arm
+from tests.infra.arm_standin import serve
 from tests.infra.engine import Ended, Lab, binary, lab
 from tests.infra.providers import schemas
+from tests.infra.test_operate import run
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -285,6 +289,70 @@ def test_ctrl_c_lets_end_what_is_under_way(scratch: Lab) -> None:
     assert ids(scratch, "dev") == {one for one in in_cloud(scratch) if one.endswith("/first")}
 
 
+def test_a_front_is_moved_when_the_new_group_answers(scratch: Lab) -> None:
+    """A new group that does not answer leaves callers with the old one, and the old lines bring all of it back."""
+
+    def up(digest: str, answer: str) -> Ended:
+        scratch.cloud.forget()
+        return program(scratch, "up", "fronted", "dev", FORESTAY_DIGEST=digest, FORESTAY_ANSWER=answer)
+
+    def groups() -> set[str]:
+        there = scratch.cloud.resources.values()
+        return {one["inputs"]["containers"][0]["image"][-1] for one in there if one["type"].endswith(":ContainerGroup")}
+
+    def led_to() -> str:
+        there = scratch.cloud.resources.values()
+        (profile,) = [one["inputs"] for one in there if one["type"].endswith(":Profile")]
+        return str(profile["endpoints"][0]["target"])
+
+    assert up(DIGEST, "ready").code == 0
+    first = led_to()
+    failed = up(OTHER, "not yet")
+    assert failed.code == 1
+    assert "does not answer" in failed.err
+    assert (groups(), led_to()) == ({"a", "b"}, first)
+    back = up(DIGEST, "ready")
+    assert back.code == 0, back.err
+    assert scratch.cloud.journal == ["delete containerinstance:ContainerGroup api"]
+    assert (groups(), led_to()) == ({"a"}, first)
+    moved = up(OTHER, "ready")
+    assert moved.code == 0, moved.err
+    assert scratch.cloud.journal == [
+        "create containerinstance:ContainerGroup api",
+        "update trafficmanager:Profile api-front",
+        "delete containerinstance:ContainerGroup api",
+    ]
+    assert groups() == {"b"}
+    assert led_to() != first
+    assert "the old group stays for 1 s more" in moved.err
+
+
+def test_an_estate_whose_state_was_lost_is_taken_over_as_it_is(
+    estate: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`infra import` through the engine: all of it, grants too, is found by its id; nothing is made a second time."""
+    before = ids(estate, "test")
+    assert estate.pulumi("stack", "rm", "--yes", "--force", "--preserve-config", "--stack", "test").code == 0
+    estate.cloud.forget()
+    for key, value in estate.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(estate.folder)
+    with serve() as azure:
+        for key, one in estate.cloud.resources.items():
+            azure.there[key] = {"id": one["id"], "properties": one["outputs"]}
+        monkeypatch.setattr(arm, "connect", lambda env: azure.connect(env))
+        code, out, err = run(capsys, "import", "--env", "test", "--yes", "-o", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["absent"] == []
+    assert {one["id"].lower() for one in document["adopted"]} == before == ids(estate, "test")
+    found = estate.infra("preview", "--env", "test")
+    assert found.code == 0, found.err
+    assert found.document["changes"] == {}
+    assert estate.infra("up", "--env", "test", "--yes").code == 0
+    assert not estate.cloud.journal
+
+
 def test_destroy_empties(services: tuple[Lab, Ended]) -> None:
     """The last of the file: what the other tests share goes here."""
     lab, _ = services
@@ -298,8 +366,8 @@ def test_destroy_empties(services: tuple[Lab, Ended]) -> None:
     assert {key for key in in_cloud(lab) if "-prod-" in key} == before
 
 
-def program(lab: Lab, command: str, name: str, stack: str) -> Ended:
-    return lab.run(sys.executable, "-m", "tests.infra.engine_programs", command, name, stack)
+def program(lab: Lab, command: str, name: str, stack: str, **more: str) -> Ended:
+    return lab.run(sys.executable, "-m", "tests.infra.engine_programs", command, name, stack, **more)
 
 
 def stopped(lab: Lab, number: signal.Signals) -> Ended:

@@ -210,6 +210,42 @@ def test_a_workspace_of_others_keeps_what_it_stands_on(changed: Changed) -> None
     assert {one.inputs["resourceName"] for one in found.of("managedidentity:UserAssignedIdentity")}
 
 
+def test_failures_of_models_are_told_with_a_workspace_of_others(changed: Changed) -> None:
+    """Alerts ask the logs of others, and Application Insights on them is ours."""
+    theirs = {**THEIRS, "workspace": existing_id("Microsoft.MachineLearningServices/workspaces", "theirspace")}
+    found = record(changed("test", existing=theirs))
+    assert not found.of("operationalinsights:Workspace")
+    assert found.one("applicationinsights:Component").inputs["workspaceResourceId"] == THEIRS["logAnalytics"]
+    assert found.one("monitor:ScheduledQueryRule").inputs["scopes"] == [THEIRS["logAnalytics"]]
+    addon = found.one("containerservice:ManagedCluster").inputs["addonProfiles"]["omsagent"]
+    assert addon["config"]["logAnalyticsWorkspaceResourceID"] == THEIRS["logAnalytics"]
+    without = {key: id_ for key, id_ in theirs.items() if key != "logAnalytics"}
+    with pytest.raises(ValidationError, match=r"existing\.logAnalytics, which forestay:alertMails needs"):
+        changed("test", existing=without)
+
+
+def test_who_deploys_may_reach_what_a_front_needs(changed: Changed) -> None:
+    """Joining subnets in a network, gateways where the settings say so, records in a zone of others."""
+
+    def given(name: str, **sections: object) -> set[tuple[str, str]]:
+        found = grants(changed(name, principals=PRINCIPALS, **sections))
+        return {(one.role, one.scope) for one in found if one.principal.startswith("deployers")}
+
+    joined = ("Network Contributor", "subnet aci")
+    gateways = {("Network Contributor", "subnet gateway"), ("Network Contributor", "group")}
+    plain, private = given("dev"), given("prod")
+    assert joined not in plain
+    assert joined in private
+    assert not gateways & private
+    assert gateways <= given("prod", network={"access": "private", "gateways": True})
+    inside = {"servingZone": existing_id("Microsoft.Network/privateDnsZones", "a.contoso.com")}
+    public = {"servingZone": existing_id("Microsoft.Network/dnsZones", "a.contoso.com")}
+    assert ("Private DNS Zone Contributor", "serving zone") in given("prod", existing=inside)
+    assert ("DNS Zone Contributor", "serving zone") in given("dev", existing=public)
+    made = record(changed("dev", principals=PRINCIPALS, existing=public))
+    assert public["servingZone"] in {one.inputs["scope"] for one in _of(made)}
+
+
 def test_a_customer_key_encrypts_what_holds_data(changed: Changed) -> None:
     vault = existing_id("Microsoft.KeyVault/vaults", "keys")
     found = record(

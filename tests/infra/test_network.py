@@ -126,6 +126,16 @@ def test_what_others_own_gets_no_endpoint_of_ours(changed: Changed) -> None:
             {"existing": {"resourceGroup": "/subscriptions/99999999-9999-4999-8999-999999999999/resourceGroups/g"}},
             "in another subscription",
         ),
+        (
+            {
+                "existing": {
+                    **THEIR_NETWORK,
+                    "subnets": {key: id_ for key, id_ in THEIR_NETWORK["subnets"].items() if key != "gateway"},
+                },
+                "network": {"access": "private", "gateways": True},
+            },
+            "without existing.subnets.gateway",
+        ),
         ({"principals": {"submitters": ["someone"]}}, "must be a GUID"),
         ({"registry": {"sku": "standard", "zoneRedundant": True}}, "is zoneRedundant and standard"),
         ({"encryption": {"keyVault": THEIRS["keyVault"], "key": "k", "version": "new"}}, "a key's version"),

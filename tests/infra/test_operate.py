@@ -173,6 +173,21 @@ def test_destroy_refuses_what_is_protected_and_says_what_is_lost(
     assert [one["urn"] for one in json.loads(out)["lost"]] == [URN]
 
 
+def test_how_names_that_azure_keeps_are_freed() -> None:
+    def deleted(type_: str, kind: str, env: str) -> str:
+        own = f"/subscriptions/s/resourceGroups/rg/providers/{kind}/one"
+        (told,) = operate.names_kept([operate.Held("urn", type_, own, False, False)], stackfile.load(ROOT, env))
+        return told
+
+    vault = ("azure-native:keyvault:Vault", "Microsoft.KeyVault/vaults")
+    assert "`az keyvault purge --name one --location westeurope`" in deleted(*vault, "dev")
+    assert "purge --" not in deleted(*vault, "prod")  # protected against it
+    assert "`az keyvault recover --name one`" in deleted(*vault, "prod")
+    space = ("azure-native:machinelearningservices:Workspace", "Microsoft.MachineLearningServices/workspaces")
+    assert "--resource-group rg --permanently-delete" in deleted(*space, "dev")
+    assert not operate.names_kept([operate.Held("urn", STORE, "/x", False, False)], stackfile.load(ROOT, "dev"))
+
+
 def test_a_changed_stem_on_a_live_stack_is_refused(pulumi: Pulumi, capsys: pytest.CaptureFixture[str]) -> None:
     pulumi.holds(stored())
     stack = Path("stacks/Pulumi.dev.yaml")

@@ -10,7 +10,7 @@ import pytest
 
 from forestay.errors import InputError
 from infra.plan import changes, graph, prices, sizes
-from infra.plan.costs import idle_costs
+from infra.plan.costs import idle_costs, standing_of
 from infra.plan.model import Plan, PlannedResource
 from infra.plan.outages import outages_of
 from infra.plan.quota import quota_of
@@ -157,7 +157,13 @@ def test_a_group_without_a_front_is_away_while_it_changes() -> None:
     assert outage.resource == groups[0].urn
     assert (outage.at_least, outage.at_most) == (35, 425)
     assert "35 s to 8 minutes (estimated" in outage.reason
-    assert "front: traffic_manager" in outage.fix
+    assert "front: dns, traffic_manager" in outage.fix
+
+
+def test_an_endpoint_of_a_traffic_manager_is_checked_all_the_time() -> None:
+    (standing,) = standing_of("azure-native:trafficmanager:Profile", {"endpoints": [{"name": "api"}]})
+    assert (standing.meter, standing.count) == ("trafficManagerEndpoint", 1)
+    assert not standing_of("azure-native:trafficmanager:Profile", {})
 
 
 def test_quota_is_summed_by_provider_and_family() -> None:

@@ -14,10 +14,12 @@ from pydantic import ValidationError
 
 from forestay.errors import InputError
 from infra import stackfile
-from infra.components.aks_service import kubeconfig
+from infra.components.aks_home import kubeconfig
+from infra.existing import PRIVATE_ZONE, PUBLIC_ZONE
 from infra.settings import StackSettings
 from tests.infra.conftest import Changed
 from tests.infra.recording import ROOT, SECRET, Recorded, Resource, record
+from tests.infra.test_estate import existing_id
 
 IMAGE = "contoso.azurecr.io/churn@sha256:" + "a" * 64
 OTHER = "contoso.azurecr.io/churn@sha256:" + "b" * 64
@@ -48,9 +50,9 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 
 
-def with_services(stack: str, services: Mapping[str, Any]) -> StackSettings:
+def with_services(stack: str, services: Mapping[str, Any], existing: Mapping[str, Any] | None = None) -> StackSettings:
     data = stackfile.load(ROOT, stack).settings.model_dump(by_alias=True, exclude_none=True)
-    return StackSettings.model_validate({**data, "services": services})
+    return StackSettings.model_validate({**data, "services": services, "existing": dict(existing or {})})
 
 
 @cache
@@ -160,6 +162,45 @@ def test_an_application_gateway_ends_tls_with_the_vaults_certificate() -> None:
     assert recorded_services("prod-services").exports["services"]["fronted"] == "https://a.contoso.com"
 
 
+@pytest.mark.parametrize(
+    ("stack", "kind", "inside"), [("test-services", PUBLIC_ZONE, False), ("prod-services", PRIVATE_ZONE, True)]
+)
+def test_a_record_in_a_zone_of_others_leads_to_the_group(stack: str, kind: str, inside: bool) -> None:
+    zone = existing_id(kind, "ml.contoso.com")
+    service = {**PLAIN, "target": "aci", "auth": "anonymous", "front": "dns", "host": "churn.api.ml.contoso.com"}
+    found = record(with_services(stack, {"api": {**service, "public": not inside}}, {"servingZone": zone}))
+    (record_set,) = found.of("privatedns:PrivateRecordSet" if inside else "dns:RecordSet")
+    given = record_set.inputs
+    assert (given["relativeRecordSetName"], given["ttl"]) == ("churn.api", 30)
+    assert given["resourceGroupName"] == "theirs"
+    if inside:
+        assert given["aRecords"] == [{"ipv4Address": "10.20.2.4"}]
+    else:
+        assert given["cnameRecord"]["cname"].endswith(".azurecontainer.io")
+    assert "api-zone-subscription" in record_set.options.provider
+    assert "api" in record_set.depends_on
+    assert found.exports["services"]["api"] == "http://churn.api.ml.contoso.com:5001"
+    assert not found.one("containerinstance:ContainerGroup").options.deleteBeforeReplace
+
+
+def test_a_public_gateway_ends_tls_before_a_group_inside() -> None:
+    """An estate that answers in public, with subnets that others gave for its models."""
+    subnets = {
+        use: existing_id("Microsoft.Network/virtualNetworks", "hub") + f"/subnets/{use}" for use in ("aci", "gateway")
+    }
+    service = {**PLAIN, "target": "aci", "auth": "anonymous", "front": "application_gateway", "public": True, **TLS}
+    found = record(with_services("test-services", {"api": service}, {"subnets": subnets}))
+    group = found.one("containerinstance:ContainerGroup").inputs
+    assert (group["ipAddress"]["type"], group["subnetIds"]) == ("Private", [{"id": subnets["aci"]}])
+    gateway = found.one("network:ApplicationGateway").inputs
+    assert [one["name"] for one in gateway["frontendIPConfigurations"]] == ["public"]
+    assert gateway["httpListeners"][0]["frontendIPConfiguration"]["id"].endswith("/public")
+    assert found.one("network:PublicIPAddress").inputs["dnsSettings"]["domainNameLabel"]
+    test = found.one("applicationinsights:WebTest").inputs
+    assert test["request"]["requestUrl"] == "https://a.contoso.com"
+    assert test["validationRules"]["sSLCheck"] is True
+
+
 def test_a_deployment_rolls_without_an_outage() -> None:
     found = recorded_services("test-services")
     deployment = spec(found, "apps/v1:Deployment", "kube")
@@ -200,8 +241,29 @@ def test_keys_reach_a_pod_by_the_secrets_driver() -> None:
     pod = spec(found, "apps/v1:Deployment", "kube")["template"]["spec"]
     assert any(one.get("csi", {}).get("driver") == "secrets-store.csi.k8s.io" for one in pod["volumes"])
     references = [one["valueFrom"]["secretKeyRef"] for one in pod["containers"][0]["env"] if "valueFrom" in one]
-    assert references == [{"name": "kube-keys", "key": "primary"}, {"name": "kube-keys", "key": "secondary"}]
+    (kept,) = given["secretObjects"]
+    assert references == [{"name": kept["secretName"], "key": which} for which in ("primary", "secondary")]
+    (volume,) = [one for one in pod["volumes"] if "csi" in one]
+    provider = found.one("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass", "kube-secrets").inputs
+    assert volume["csi"]["volumeAttributes"] == {"secretProviderClass": provider["metadata"]["name"]}
     assert "kube-secrets" in found.one("kubernetes:apps/v1:Deployment", "kube").depends_on
+
+
+def test_pods_are_rolled_when_their_keys_change() -> None:
+    """A container keeps the variables that it was started with: another key is another Secret."""
+    named = set()
+    for key in ("a first key", "another key"):
+        clear = {"kube": {**PLAIN, "target": "aks", "keys": {**CLEAR, "primary": key}}}
+        services = {"kube": {**PLAIN, "target": "aks", "keys": HIDDEN}}
+        found = record(with_services("test-services", services), {"forestay:services": json.dumps(clear)})
+        pod = spec(found, "apps/v1:Deployment", "kube")["template"]["spec"]
+        (reference, _) = [
+            one["valueFrom"]["secretKeyRef"]["name"] for one in pod["containers"][0]["env"] if "valueFrom" in one
+        ]
+        assert not secrets_in(pod)  # the name is a hash, and readable
+        assert key not in json.dumps(pod)
+        named.add(reference)
+    assert len(named) == 2
 
 
 def test_the_namespace_is_closed_but_for_what_is_let_in() -> None:
@@ -280,11 +342,31 @@ def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
             {"target": "aci", "front": "application_gateway", "address": "10.20.3.10", **TLS},
             "there is no network for it",
         ),
+        ("test-services", {"target": "aci", "front": "dns", "public": True}, "has no host name"),
+        ("test-services", {"target": "aci", "front": "dns", "host": "a.contoso.com"}, "no zone is named for it"),
+        (
+            "test-services",
+            {"target": "aci", "front": "application_gateway", "public": True, "address": "10.20.3.10", **TLS},
+            "its gateway answers in public",
+        ),
     ],
 )
 def test_a_service_that_fits_no_network_is_refused(stack: str, service: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         with_services(stack, {"api": {**PLAIN, "auth": "anonymous", **service}})
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "told"),
+    [
+        ("a.contoso.net", PUBLIC_ZONE, "is not a name in the zone contoso.com"),
+        ("a.contoso.com", PRIVATE_ZONE, "the zone is of the other kind"),
+    ],
+)
+def test_a_name_that_the_zone_can_not_hold_is_refused(host: str, kind: str, told: str) -> None:
+    service = {**PLAIN, "target": "aci", "auth": "anonymous", "front": "dns", "host": host, "public": True}
+    with pytest.raises(ValidationError, match=told):
+        with_services("test-services", {"api": service}, {"servingZone": existing_id(kind, "contoso.com")})
 
 
 def test_a_stack_of_services_knows_the_cluster_by_name(changed: Changed) -> None:

@@ -12,12 +12,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from tests.infra.recording import arm_check
+from tests.infra.recording import arm_check, arm_errors
 
 # The version that AKS serves by default; its fields are the oldest that all of our clusters know.
 KUBERNETES = "v1.33.0-local-strict"
-# What the SDK names otherwise than ARM, without the checker knowing: the body has `identity` there.
-RENAMED = "properties.encryption.encryptionIdentity: unknown property"
 
 
 @functools.cache
@@ -29,8 +27,7 @@ def arm() -> ModuleType | None:
 def arm_problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
     """What Azure would not take of a body; nothing where no schema is at hand."""
     checker = arm()
-    found = checker.check_pulumi(token, dict(inputs)) if checker else None
-    return [one for one in found or () if one != RENAMED]
+    return (arm_errors(checker, token, inputs) if checker else None) or []
 
 
 def kubernetes_problems(body: Mapping[str, Any]) -> list[str]:
