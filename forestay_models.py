@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 
-from forestay_reading import FEW_ROWS
+from forestay_quick import probabilities_of, values_of
 
 
 class LogTarget(RegressorMixin, BaseEstimator):
@@ -37,7 +37,7 @@ class LogTarget(RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         # Beyond e^700 there is no double; no target comes near.
-        return np.expm1(np.clip(np.asarray(self.estimator.predict(X), dtype="float64"), None, 700.0))
+        return np.expm1(np.clip(np.asarray(values_of(self.estimator, X), dtype="float64"), None, 700.0))
 
 
 class _Decides(ClassifierMixin):
@@ -148,20 +148,16 @@ def calibrated(probabilities: np.ndarray, calibration: Mapping[str, Any] | None)
 def full_probabilities(estimator: Any, X: Any, count: int, positions: Sequence[int]) -> np.ndarray:
     """Probabilities (n, count) of a classifier whose classes are `positions` among 0..count-1."""
     full = np.zeros((X.shape[0], count))
-    full[:, list(positions)] = _probabilities(estimator, X)
+    full[:, list(positions)] = probabilities_of(estimator, X)
     # Averaged and single-precision probabilities don't sum to one exactly.
     total = full.sum(axis=1, keepdims=True)
     return np.divide(full, total, out=np.full_like(full, 1.0 / count), where=total > 0)
 
 
-def _probabilities(estimator: Any, X: Any) -> np.ndarray:
-    """An estimator's probabilities; LightGBM's by its booster itself, since the wrapper costs half as much again."""
-    own = type(estimator).__name__ == "LGBMClassifier" and not callable(estimator.objective)
-    if not own or not isinstance(X, np.ndarray):
-        return np.asarray(estimator.predict_proba(X))
-    threads = 1 if len(X) <= FEW_ROWS else estimator.n_jobs or 0
-    found = np.asarray(estimator.booster_.predict(X, num_threads=threads))
-    return found if found.ndim > 1 else np.column_stack([1.0 - found, found])
+def _told(model: Any, answer: str, rows: Any) -> np.ndarray:
+    """What one of several models says: a regressor's values, or a classifier's probabilities."""
+    told = values_of(model, rows) if answer == "predict" else model.predict_proba(rows)
+    return np.asarray(told, dtype="float64")
 
 
 class _Blocks(BaseEstimator):
@@ -199,7 +195,7 @@ class Blend(_Blocks):
         for transformer, models in self.blocks:
             rows = transformer.transform(X)
             for model, weight in models:
-                total = total + weight * np.asarray(getattr(model, answer)(rows), dtype="float64")
+                total = total + weight * _told(model, answer, rows)
         return np.asarray(total)
 
 
@@ -253,8 +249,7 @@ class _Stack(_Blocks):
         for transformer, models in self.blocks:
             rows = transformer.transform(X)
             for model, member, weight in models:
-                told = weight * np.asarray(getattr(model, answer)(rows), dtype="float64")
-                members[member] = members.get(member, 0.0) + told
+                members[member] = members.get(member, 0.0) + weight * _told(model, answer, rows)
         return stack_features([members[member] for member in sorted(members)])
 
 

@@ -15,30 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, hstack, issparse
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from threadpoolctl import ThreadpoolController
 
+from forestay_quick import STEPS, values_of
 from forestay_reading import FEW_ROWS, Cells, row_count
-
-
-def _imputed(imputer: SimpleImputer, values: np.ndarray) -> np.ndarray:
-    """What an imputer of NaN that keeps empty columns makes of (n, k)."""
-    missing = values != values
-    filled = np.where(missing, imputer.statistics_, values)
-    indicator = imputer.indicator_
-    if indicator is None or not len(indicator.features_):
-        return filled
-    return np.hstack([filled, missing[:, indicator.features_].astype(values.dtype)])
-
-
-def _scaled(scaler: StandardScaler, values: np.ndarray) -> np.ndarray:
-    return np.asarray((values - scaler.mean_) / scaler.scale_)
-
-
-_QUICK = {SimpleImputer: _imputed, StandardScaler: _scaled}
 
 
 class Columns(ColumnTransformer):
@@ -67,8 +49,8 @@ def _passed(part: Any, cells: Cells, names: str | Sequence[str]) -> Any:
         if isinstance(step, str):  # passthrough
             continue
         plain = isinstance(values, np.ndarray)
-        if plain and type(step) in _QUICK:
-            values = _QUICK[type(step)](step, values)
+        if plain and type(step) in STEPS:
+            values = STEPS[type(step)](step, values)
         elif plain and values.dtype == object and hasattr(step, "transform_words"):
             values = step.transform_words(values)
         elif plain and values.dtype.kind == "M" and hasattr(step, "transform_dates"):
@@ -116,11 +98,12 @@ class ServedPipeline(Pipeline):
 
     def _quickly(self, X: Any, answer: str) -> Any:
         rows = self.features(X)
-        model_answer = getattr(self.steps[-1][1], answer)
+        model = self.steps[-1][1]
+        told = functools.partial(values_of, model) if answer == "predict" else getattr(model, answer)
         if row_count(X) > FEW_ROWS:
-            return model_answer(rows)
+            return told(rows)
         with _threads().limit(limits=1, user_api="openmp"):
-            return model_answer(rows)
+            return told(rows)
 
     def _quick(self, X: Any) -> bool:
         return isinstance(X, dict) or (isinstance(X, pd.DataFrame) and 0 < len(X) <= FEW_ROWS and X.columns.is_unique)

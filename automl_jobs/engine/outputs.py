@@ -20,6 +20,7 @@ import pandas as pd
 import forestay_encoders
 import forestay_labels
 import forestay_models
+import forestay_quick
 import forestay_reading
 import forestay_serving
 import forestay_transformers
@@ -37,6 +38,7 @@ MODULES = (
     forestay_transformers,
     forestay_reading,
     forestay_encoders,
+    forestay_quick,
     forestay_serving,
     forestay_models,
     forestay_labels,

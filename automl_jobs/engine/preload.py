@@ -22,6 +22,10 @@ from typing import Any
 from unittest import mock
 
 
+# Mako, of which MLflow's migrations are made, can do without what would colour its error pages: 5 MB.
+COLOURS = "mako.ext.pygmentplugin"
+
+
 @contextlib.contextmanager
 def _without_plugins() -> Iterator[None]:
     """MLflow imports every plugin that is installed. That of Azure ML takes 30 MB; a store in a file needs none."""
@@ -32,8 +36,14 @@ def _without_plugins() -> Iterator[None]:
             return importlib.metadata.EntryPoints()
         return found(**wanted)
 
-    with mock.patch("importlib.metadata.entry_points", others):
-        yield
+    # A module that is None can't be imported.
+    unwanted = COLOURS not in sys.modules and sys.modules.setdefault(COLOURS, None) is None  # type: ignore[arg-type]
+    try:
+        with mock.patch("importlib.metadata.entry_points", others):
+            yield
+    finally:
+        if unwanted:
+            del sys.modules[COLOURS]
 
 
 def _load() -> None:

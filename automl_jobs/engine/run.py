@@ -19,7 +19,7 @@ from automl_jobs.engine.ensemble import STACK, VOTING
 from automl_jobs.engine.loop import Listener, Loop
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.records import TrialRecord
-from automl_jobs.engine.worker import Failure, TestScore, Worker
+from automl_jobs.engine.worker import Failure, TestScore, Worker, give_back
 from automl_jobs.prepare.profile import profile
 from automl_jobs.runs import JobStart, RunStore
 from automl_jobs.runs.choice import SCORE
@@ -169,6 +169,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                     loop.restore([TrialRecord.of(one) for one in earlier.trials])
                 _guard(engine.guardrails(prepared, problem), writer, listener)
                 prepared.release()
+                give_back()
                 writer.status("Running")
                 loop.run()
                 end = search.started + seconds
