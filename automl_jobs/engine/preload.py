@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-
 # Mako, of which MLflow's migrations are made, can do without what would colour its error pages: 5 MB.
 COLOURS = "mako.ext.pygmentplugin"
 
