@@ -113,8 +113,8 @@ def run_program(found: StackSettings, config: Mapping[str, str]) -> Recorded:
 def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> list[str] | None:
     """What ARM's published schema says of a resource's inputs; None where the checker has no schema of its type.
 
-    The SDK calls the identity of a storage account's encryption otherwise than ARM does, which the checker doesn't
-    know: it is checked under ARM's name.
+    Two things of the SDK that the checker doesn't know are put as ARM has them: the identity of a storage account's
+    encryption has another name there, and the type of a record stands in the resource's path.
     """
     found = checker.pulumi_to_arm(token, checker._plain(dict(inputs)))
     if found is None:
@@ -124,6 +124,8 @@ def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> li
     if kind == "Microsoft.Storage/storageAccounts" and "encryptionIdentity" in encryption:
         given = dict(encryption.pop("encryptionIdentity"))
         encryption["identity"] = {ENCRYPTION_IDENTITY[key]: value for key, value in given.items()}
+    if kind.startswith("Microsoft.Network/privateDnsZones/"):
+        assert body["properties"].pop("recordType") == kind.rpartition("/")[2]
     return [one for one in checker.check_arm(kind, version, body) if not one.startswith("name: ")]
 
 
