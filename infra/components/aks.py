@@ -140,9 +140,9 @@ class Cluster(Component):
                 )
             ],
             tags=common.tags,
-            # The autoscaler counts, and the channel upgrades: neither is a change of ours. The place is told, not `[*]`:
-            # Azure lists all pools here, and the engine refuses `[*]` where the lists are of different lengths. One
-            # that the list lacks stays as it is.
+            # The autoscaler counts, and the channel upgrades: neither is a change of ours. The place is told, not
+            # `[*]`: Azure lists all pools here, and the engine refuses `[*]` where the lists are of different lengths.
+            # A pool that the list lacks stays as it is.
             opts=self.options(
                 protect=common.protect,
                 after=args.after,
