@@ -39,8 +39,8 @@ class Secret(Section):
         if not isinstance(value, dict):
             raise refuse(
                 "is a secret in clear",
-                "remove it from git, change it, and let `forestay endpoint deploy` make another; by hand: `pulumi config set"
-                " --secret --path forestay:services.NAME.keys.primary`",
+                "remove it from git, change it, and let `forestay endpoint deploy` make another; by hand:"
+                " `pulumi config set --secret --path forestay:services.NAME.keys.primary`",
             )
         return value
 
