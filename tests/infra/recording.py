@@ -124,7 +124,7 @@ def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> li
     if kind == "Microsoft.Storage/storageAccounts" and "encryptionIdentity" in encryption:
         given = dict(encryption.pop("encryptionIdentity"))
         encryption["identity"] = {ENCRYPTION_IDENTITY[key]: value for key, value in given.items()}
-    if kind.startswith("Microsoft.Network/privateDnsZones/"):
+    if "recordType" in body.get("properties", {}):
         assert body["properties"].pop("recordType") == kind.rpartition("/")[2]
     return [one for one in checker.check_arm(kind, version, body) if not one.startswith("name: ")]
 
