@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from infra.plan.model import COMPONENT_ROOT
+from infra.plan.model import COMPONENT_ROOT, PlannedResource
 from infra.plan.monitor import SECRET, Recorder
 from infra.plan.outputs import MadeUp
 from infra.plan.run import execute
@@ -78,10 +78,11 @@ class Keeper(Recorder):
 
 @dataclass(frozen=True)
 class Recorded:
-    """Everything that a stack declares."""
+    """Everything that a stack declares; `planned` is the same as a plan keeps it."""
 
     resources: tuple[Resource, ...]
     exports: Mapping[str, Any]
+    planned: tuple[PlannedResource, ...] = ()
 
     def of(self, kind: str) -> list[Resource]:
         """Resources by the end of their type, `storage:StorageAccount`."""
@@ -107,7 +108,7 @@ def record(found: StackSettings, config: Mapping[str, str] | None = None) -> Rec
 def run_program(found: StackSettings, config: Mapping[str, str]) -> Recorded:
     keeper = Keeper(found)
     execute(found, declare, keeper, config, list(config))
-    return Recorded(tuple(keeper.found), keeper.sent)
+    return Recorded(tuple(keeper.found), keeper.sent, tuple(keeper.recorded.values()))
 
 
 def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> list[str] | None:
