@@ -58,15 +58,14 @@ def put_back(deployment: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str,
     deployment: as exported; left as it is. ids: the id of each resource by its URN, as planned.
     """
     resources = [dict(one) for one in deployment.get("resources") or ()]
-    for old in resources:
+    counting = {one["urn"]: place for place, one in enumerate(resources) if not one.get("delete")}
+    for place, old in enumerate(resources):
         wanted = str(ids.get(old["urn"], "")).lower()
-        if not old.get("delete") or not wanted or str(old.get("id", "")).lower() != wanted:
-            continue
-        for new in resources:
-            if new["urn"] == old["urn"] and not new.get("delete"):
-                new["delete"] = True
-                del old["delete"]
-                break
+        new = counting.get(old["urn"])
+        if old.get("delete") and wanted and str(old.get("id", "")).lower() == wanted and new is not None:
+            # They change places, too: what counts stands before what needs it, and before what is to be deleted.
+            resources[place] = {**resources[new], "delete": True}
+            resources[new] = {key: value for key, value in old.items() if key != "delete"}
     return {**deployment, "resources": resources}
 
 

@@ -38,7 +38,9 @@ class Secret(Section):
     def _encrypted(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise refuse(
-                "is a secret in clear", "remove it from git, and write it with `pulumi config set --secret --path`"
+                "is a secret in clear",
+                "remove it from git, change it, and let `forestay endpoint deploy` make another; by hand:"
+                " `pulumi config set --secret --path forestay:services.NAME.keys.primary`",
             )
         return value
 

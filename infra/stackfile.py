@@ -105,8 +105,42 @@ def load(root: Path, name: str) -> Stack:
         known = f"; there is {', '.join(there)}" if there else ""
         fix = f"did you mean {near[0]}?{known}" if near else f"make it with `forestay init`{known}"
         raise InputError(f"no stack {shown(name)!r}", where=f"--env {shown(name)}", fix=fix)
-    text = read_text(path, STACK_FILE)
-    return check(parse(text, str(path), STACK_FILE), name, path)
+    found = check(parse(read_text(path, STACK_FILE), str(path), STACK_FILE), name, path)
+    if name.endswith(SUFFIX):
+        _refuse_other_estate(found, root)
+    return found
+
+
+def _refuse_other_estate(services: Stack, root: Path) -> None:
+    """Refuse a services stack that would look for the estate under other names than the estate's file gives.
+
+    Where that file is not there, or is wrong itself, nothing is said here. Raises InputError.
+    """
+    name = services.name.removesuffix(SUFFIX)
+    path = stack_path(root, name)
+    try:
+        estate = check(parse(read_text(path, STACK_FILE), str(path), STACK_FILE), name, path).settings
+    except InputError:
+        return
+    own = services.settings
+    pairs: dict[str, tuple[Any, Any]] = {
+        "stem": (own.stem, estate.stem),
+        "location": (own.location, estate.location),
+        "subscriptionId": (own.subscription_id.lower(), estate.subscription_id.lower()),
+        "names": (own.names, estate.names),
+        "network": (own.network.access, estate.network.access),
+    }
+    problems = [
+        Problem(
+            services.where(key),
+            f"`{key}` is {shown(str(mine))}, and {shown(str(theirs))} in {path.name}: its resources would not be found",
+            "write the same in both files",
+        )
+        for key, (mine, theirs) in pairs.items()
+        if mine != theirs
+    ]
+    if problems:
+        raise InputError.of(in_order(problems))
 
 
 def check(file: Document, name: str, path: Path) -> Stack:

@@ -8,5 +8,6 @@ monitoring, storage, vault, registry, workspace, compute   the Azure Machine Lea
 network      of a private estate: subnets, private endpoints, names
 aks          the cluster that serves models, and Azure ML's extension on it
 spending, alerts   who hears of money, and of models that fail
-aci, front, aks_service   one served model: a container group and what stands before it, or a deployment
+aci, front, handover   a served model as a container group, what stands before it, and how that is moved to the next
+aks_home, aks_service  where served models run on the cluster, and one of them
 """

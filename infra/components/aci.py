@@ -19,11 +19,13 @@ from pulumi_azure_native import containerinstance as aci
 from infra.components.base import Common, Component, Text
 from infra.services import KEY_VARIABLES, Service
 
-# Azure changes none of these in a group that exists.
+# Azure changes none of these in a group that exists. Its address it changes by itself, when the group restarts.
 FIXED = (
     "osType",
     "restartPolicy",
-    "ipAddress",
+    "ipAddress.type",
+    "ipAddress.ports",
+    "ipAddress.dnsNameLabel",
     "subnetIds",
     "containers[*].resources",
     "containers[*].ports",

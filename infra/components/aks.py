@@ -140,12 +140,14 @@ class Cluster(Component):
                 )
             ],
             tags=common.tags,
-            # The autoscaler counts, and the channel upgrades: neither is a change of ours.
+            # The autoscaler counts, and the channel upgrades: neither is a change of ours. The place is told, not
+            # `[*]`: Azure lists all pools here, and the engine refuses `[*]` where the lists are of different lengths.
+            # A pool that the list lacks stays as it is.
             opts=self.options(
                 protect=common.protect,
                 after=args.after,
                 fresh_grants=name,
-                ignore=["agentPoolProfiles[*].count", "agentPoolProfiles[*].orchestratorVersion", "kubernetesVersion"],
+                ignore=["agentPoolProfiles[0].count", "agentPoolProfiles[0].orchestratorVersion", "kubernetesVersion"],
             ),
         )
         self.reference = Reference(made.id, made.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from infra.plan.model import COMPONENT_ROOT
+from infra.plan.model import COMPONENT_ROOT, PlannedResource
 from infra.plan.monitor import SECRET, Recorder
 from infra.plan.outputs import MadeUp
 from infra.plan.run import execute
@@ -78,10 +78,11 @@ class Keeper(Recorder):
 
 @dataclass(frozen=True)
 class Recorded:
-    """Everything that a stack declares."""
+    """Everything that a stack declares; `planned` is the same as a plan keeps it."""
 
     resources: tuple[Resource, ...]
     exports: Mapping[str, Any]
+    planned: tuple[PlannedResource, ...] = ()
 
     def of(self, kind: str) -> list[Resource]:
         """Resources by the end of their type, `storage:StorageAccount`."""
@@ -107,14 +108,14 @@ def record(found: StackSettings, config: Mapping[str, str] | None = None) -> Rec
 def run_program(found: StackSettings, config: Mapping[str, str]) -> Recorded:
     keeper = Keeper(found)
     execute(found, declare, keeper, config, list(config))
-    return Recorded(tuple(keeper.found), keeper.sent)
+    return Recorded(tuple(keeper.found), keeper.sent, tuple(keeper.recorded.values()))
 
 
 def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> list[str] | None:
     """What ARM's published schema says of a resource's inputs; None where the checker has no schema of its type.
 
-    The SDK calls the identity of a storage account's encryption otherwise than ARM does, which the checker doesn't
-    know: it is checked under ARM's name.
+    Two things of the SDK that the checker doesn't know are put as ARM has them: the identity of a storage account's
+    encryption has another name there, and the type of a record stands in the resource's path.
     """
     found = checker.pulumi_to_arm(token, checker._plain(dict(inputs)))
     if found is None:
@@ -124,6 +125,8 @@ def arm_errors(checker: ModuleType, token: str, inputs: Mapping[str, Any]) -> li
     if kind == "Microsoft.Storage/storageAccounts" and "encryptionIdentity" in encryption:
         given = dict(encryption.pop("encryptionIdentity"))
         encryption["identity"] = {ENCRYPTION_IDENTITY[key]: value for key, value in given.items()}
+    if "recordType" in body.get("properties", {}):
+        assert body["properties"].pop("recordType") == kind.rpartition("/")[2]
     return [one for one in checker.check_arm(kind, version, body) if not one.startswith("name: ")]
 
 

@@ -57,7 +57,8 @@ def test_what_was_to_be_replaced_and_is_wanted_again_counts_again() -> None:
     before = {"manifest": {}, "resources": [new, {"urn": "urn:front", "id": "/front"}, old]}
     assert cutoff.replaced(before)
     after = cutoff.put_back(before, {URN: "/Groups/A"})
-    assert after["resources"] == [{**new, "delete": True}, before["resources"][1], {"urn": URN, "id": "/groups/a"}]
+    # What counts stands first: the engine takes no other order.
+    assert after["resources"] == [{"urn": URN, "id": "/groups/a"}, before["resources"][1], {**new, "delete": True}]
     assert before["resources"][2] == old
     # Where the new one is still wanted, or a third, all stays as it was.
     assert cutoff.put_back(before, {URN: "/groups/b"}) == before

@@ -183,10 +183,25 @@ def test_what_others_changed_is_told_and_put_back(estate: Lab) -> None:
         there.pop(next(key for key, one in there.items() if one["type"].endswith(":Budget")))
     found = estate.infra("refresh", "--env", "test", "--yes")
     assert found.code == 0, found.err
-    assert {one["name"]: one["op"] for one in found.document["resources"]} == {"storage": "update", "budget": "delete"}
+    steps = {one["name"]: one for one in found.document["resources"]}
+    assert {name: one["op"] for name, one in steps.items()} == {
+        "storage": "update",
+        "budget": "delete",
+        "aks": "update",
+    }
+    # Azure lists the further pool in the cluster, too: nobody's change, and nothing that ends a preview.
+    assert {one["owner"] for one in steps["aks"]["differences"]} == {"azure"}
+    before = estate.infra("preview", "--env", "test")
+    assert before.code == 0, before.err
+    (listed,) = [one["differences"] for one in before.document["resources"] if one["name"] == "aks"]
+    assert {one["owner"] for one in listed} == {"azure"}
     estate.cloud.forget()
     assert estate.infra("up", "--env", "test", "--yes").code == 0
-    assert sorted(estate.cloud.journal) == ["create consumption:Budget budget", "update storage:StorageAccount storage"]
+    assert sorted(estate.cloud.journal) == [
+        "create consumption:Budget budget",
+        "update containerservice:ManagedCluster aks",
+        "update storage:StorageAccount storage",
+    ]
 
 
 def test_secrets_are_nowhere_in_clear(services: tuple[Lab, Ended]) -> None:

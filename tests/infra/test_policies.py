@@ -15,6 +15,9 @@ from infra.policies.estate import STACK_RULES
 from infra.policies.model import Facts
 from infra.policies.roles import ROLES
 from infra.policies.rules import RULES, TAGGED
+from tests.infra.conftest import Changed
+from tests.infra.recording import record
+from tests.infra.test_arm import COMBINATIONS
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIPTION = "/subscriptions/11111111-1111-4111-8111-111111111111"
@@ -276,6 +279,14 @@ def test_no_lock_lies_on_a_group() -> None:
         assert [one.rule for one in check([group, lock], ANY)] == ["narrow-locks"]
     fine = made("authorization:ManagementLockByScope", {"scope": STORE, "level": "CanNotDelete"})
     assert not check([group, fine], ANY)
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_what_the_program_declares_violates_no_mandatory_rule(changed: Changed, name: str) -> None:
+    stack, sections = COMBINATIONS[name]
+    settings = changed(stack, **sections)
+    found = [one for one in check(record(settings).planned, Facts.of(settings)) if one.level == "mandatory"]
+    assert found == []
 
 
 def test_what_others_own_is_not_judged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,28 @@ def test_a_file_that_is_no_stack_file_is_refused(tmp_path: Path, text: str) -> N
 def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
     text = HEAD.replace("westeurope", "West Europe").replace(GUID, "none") + "  forestay:locks: true\n"
     assert [line for line, _ in problems(tmp_path, text)] == ["2", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("stem: categorize", "stem: category", "`stem` is category, and categorize in Pulumi.dev.yaml"),
+        (
+            "network: public",
+            "network: private\n  forestay:registry: {sku: premium}",
+            "`network` is private, and public",
+        ),
+    ],
+)
+def test_both_stacks_of_an_environment_name_the_same_estate(tmp_path: Path, old: str, new: str, told: str) -> None:
+    shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
+    path = tmp_path / "stacks" / "Pulumi.dev-services.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        stackfile.load(tmp_path, "dev-services")
+    (problem,) = error.value.problems
+    assert told in problem.message
+    assert problem.where.startswith(f"{path}:")
+    (tmp_path / "stacks" / "Pulumi.dev.yaml").unlink()
+    assert stackfile.load(tmp_path, "dev-services").settings.layer == "services"

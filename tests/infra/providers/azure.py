@@ -80,6 +80,18 @@ class Azure(Provider):
             made["properties"].pop("value", None)
         return {**made, "azureApiVersion": "test"}
 
+    def shown(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """A cluster lists all of its pools, those too that are resources of their own."""
+        given = dict(found["inputs"])
+        if found["type"].endswith(":ManagedCluster"):
+            below = f"{found['id'].lower()}/agentpools/"
+            pools = [one["inputs"] for key, one in self.cloud.resources.items() if key.startswith(below)]
+            given["agentPoolProfiles"] = [
+                *given["agentPoolProfiles"],
+                *({"name": one["agentPoolName"], "mode": one["mode"], "vmSize": one["vmSize"]} for one in pools),
+            ]
+        return given
+
     def permit(self, request: Request, given: Given, content: dict[str, Any]) -> None:
         there, key = content["resources"], request.id.lower()
         if request.op != "delete" or not request.type.partition(":")[2].startswith(LOCK):

@@ -86,6 +86,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """The inputs as the cloud shows them."""
         raise NotImplementedError
 
+    def shown(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs of something that is there, as the cloud shows them to who looks again."""
+        return dict(found["inputs"])
+
     def permit(self, request: Request, given: Given, content: dict[str, Any]) -> None:
         """Raises Refused for what the cloud does not let happen."""
 
@@ -184,7 +188,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if found is None:
             return provider_pb2.ReadResponse()
         old, held = unpack(request.inputs), unpack(request.properties)
-        shown = found["inputs"] if not old else _drifted(old, found["inputs"])
+        there = self.shown(found)
+        shown = there if not old else _drifted(old, there)
         given = Given(request.type, request.name, shown, self._config(context))
         state = {**_marked(found["outputs"], held), INPUTS: secret(shown)} if old or held else found["outputs"]
         return provider_pb2.ReadResponse(id=found["id"], properties=pack(state), inputs=pack(given.inputs))
