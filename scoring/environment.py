@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 import templates
 from forestay import project
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import process
+from scoring import process, serving_packages
 from scoring.schema import ModelSchema
 
 Say = Callable[[str], None]
@@ -84,7 +84,8 @@ class Environment:
 
 
 def conda_env(schema: ModelSchema) -> str:
-    """The text of conda_env.yaml for a model."""
+    """The text of conda_env.yaml for a model. Raises OutsideError for a Python that the server is not made for."""
+    serving_packages.check_python(schema.python)
     return templates.render("scoring/conda_env.yaml.j2", python=schema.python, packages=schema.packages)
 
 
