@@ -41,10 +41,11 @@ _UNREACHABLE = re.compile(
 )
 
 
-# Asked of a clean environment's Python: what is installed in it, and whether it could import forestay.
+# Asked of a clean environment's Python, from 3.8 on: what is installed in it, and whether it could import forestay.
 QUESTION = (
     "import importlib.metadata as m, importlib.util as u, json;"
-    "print(json.dumps([[(d.name, d.version) for d in m.distributions()], u.find_spec('forestay') is not None]))"
+    "found = [(d.metadata['Name'], d.version) for d in m.distributions()];"
+    "print(json.dumps([found, u.find_spec('forestay') is not None]))"
 )
 
 

@@ -66,7 +66,6 @@ def generate(
     to = to.absolute()
     check_target(to)
     schema = check_model(source.path)
-    frame = styles.of(style, schema)
     golden = read_golden(source.path)
     document = json.loads((source.path / SCHEMA).read_bytes())
     if conda_file is None and schema.elsewhere:
@@ -74,6 +73,7 @@ def generate(
     if conda_file is not None:
         schema = _with_conda(schema, conda_file, say)
         document |= {"python": schema.python, "packages": schema.packages}
+    frame = styles.of(style, schema)
     converted = _convert(frame, source.path, schema, home, say)
     document = converted.into(document)
     schema = ModelSchema.model_validate_json(json_text(document), strict=True)

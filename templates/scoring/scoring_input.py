@@ -66,7 +66,7 @@ def plain_document(body: bytes) -> dict[str, Any] | None:
     """
     try:
         document = msgspec.json.decode(body)
-    except (ValueError, RecursionError):  # its DecodeError is a ValueError, as is Unicode's
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: text that is not UTF-8
         return None
     if not isinstance(document, dict) or not document.keys() <= KEYS:
         return None
