@@ -25,7 +25,7 @@ from scoring.serving_packages import gunicorn_options
 
 HOST = "127.0.0.1"
 HEALTH = ("/", b"Healthy")
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # a large model on a busy machine; one that ends is noticed at once
 ANSWER_SECONDS = 60.0
 # What the README of a scoring folder tells to set; nothing else of our environment reaches a server.
 SETTINGS = ("SCORING_MAX_BODY_BYTES", "SCORING_TIMEOUT_MS")
