@@ -20,7 +20,7 @@ from scoring.serving_packages import PARSER, gunicorn_options
 from tests import scoring_models
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("foreign_classification.py", "foreign_regression.py", "foreign_labels_only.py", "simple_frame.py")
+SCRIPTS = ("foreign_classification.py", "foreign_regression.py", "foreign_labels_only.py", "score_forecasting_azure.py", "simple_frame.py")
 
 
 def schema(python: str) -> ModelSchema:
@@ -85,6 +85,7 @@ def test_gunicorn_is_told_what_its_version_knows(lock: str, options: tuple[str, 
         *(f"tests/golden/files/scoring/{name}" for name in SCRIPTS),
         "scoring/batch/worker.py",
         "scoring/cells.py",
+        "forestay_azure_forecasts.py",
     ],
 )
 def test_what_runs_there_is_written_for_python_3_8(path: str) -> None:
