@@ -70,9 +70,22 @@ WORKERS ?= 2
 test: lint engine debian ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-fuzz: setup-dev ## 5,000 requests made from the OpenAPI and thousands of mutated ones at the real server (minutes)
-	FORESTAY_FUZZ_EXAMPLES=3000 FORESTAY_FUZZ_REQUESTS=5000 $(BIN)/pytest --timeout 0 -s -k "not forty" \
-		tests/unit/test_scoring_fuzz.py tests/e2e/test_scoring_fuzz_http.py
+# A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.
+FUZZ := $(foreach kind,bank regression forecasting multilabel,in-process-$(kind)) \
+	$(foreach kind,bank forecasting,bodies-$(kind) openapi-$(kind))
+FUZZED := $(wildcard templates/scoring/* scoring/*.py tests/scoring_*.py forestay_*.py)
+
+fuzz: $(FUZZ:%=build/fuzz/%.passed) ## 5,000 requests made from the OpenAPI and thousands of mutated ones (ten minutes)
+	@cat $^
+
+build/fuzz/in-process-%.passed: tests/unit/test_scoring_fuzz.py $(FUZZED) | $(VENV)/.dev
+	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k $*
+
+build/fuzz/bodies-%.passed: tests/e2e/test_scoring_fuzz_http.py $(FUZZED) | $(VENV)/.dev
+	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k "any_body and $*"
+
+build/fuzz/openapi-%.passed: tests/e2e/test_scoring_fuzz_http.py $(FUZZED) | $(VENV)/.dev
+	FORESTAY_FUZZ_REQUESTS=2500 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k "schemathesis and $*"
 
 bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

@@ -95,19 +95,19 @@ class Served:
 
     def _keys(self, rows: pd.DataFrame) -> list[Key]:
         texts = [[text(value) for value in rows[name]] for name in self.ids]
-        return [tuple(key) for key in zip(*texts, strict=True)] or [()] * len(rows)
+        return [tuple(key) for key in zip(*texts)] or [()] * len(rows)
 
     def _places(self, answer: Any) -> list[tuple[Key, pd.Timestamp]]:
         """Series and time of each line of an answer, which stand in its index."""
         index = answer.index
         times = pd.DatetimeIndex(index.get_level_values(self.time))
         ids = [[text(value) for value in index.get_level_values(name)] for name in self.ids]
-        keys = list(zip(*ids, strict=True)) or [()] * len(times)
-        return list(zip(keys, times, strict=True))
+        keys = list(zip(*ids)) or [()] * len(times)
+        return list(zip(keys, times))
 
     @staticmethod
     def _by_place(places: list[tuple[Key, pd.Timestamp]], values: np.ndarray) -> dict[tuple[Key, pd.Timestamp], float]:
-        return dict(zip(places, values.tolist(), strict=True))
+        return dict(zip(places, values.tolist()))
 
     def _asked(self, rows: pd.DataFrame, keys: list[Key], target: np.ndarray) -> tuple[pd.DataFrame | None, np.ndarray]:
         """X_pred and y_pred: each series from the period after training to the last one asked for."""
@@ -150,7 +150,7 @@ class Served:
         repeated = times.duplicated()
         newest = int(at[given].max()) if given.any() and at[given].max() > 0 else 0
         details: list[Detail] = []
-        for row, place, has, again, time in zip(own, at, given, repeated, times, strict=True):
+        for row, place, has, again, time in zip(own, at, given, repeated, times):
             if again:
                 details.append((int(row), self.time, "stands twice for one series"))
             elif place < 0 and time > last:

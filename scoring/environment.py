@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 import templates
 from forestay import project
 from forestay.errors import InputError, OutsideError, RunFailed
-from scoring import process
+from scoring import process, serving_packages
 from scoring.schema import ModelSchema
 
 Say = Callable[[str], None]
@@ -41,10 +41,11 @@ _UNREACHABLE = re.compile(
 )
 
 
-# Asked of a clean environment's Python: what is installed in it, and whether it could import forestay.
+# Asked of a clean environment's Python, from 3.8 on: what is installed in it, and whether it could import forestay.
 QUESTION = (
     "import importlib.metadata as m, importlib.util as u, json;"
-    "print(json.dumps([[(d.name, d.version) for d in m.distributions()], u.find_spec('forestay') is not None]))"
+    "found = [(d.metadata['Name'], d.version) for d in m.distributions()];"
+    "print(json.dumps([found, u.find_spec('forestay') is not None]))"
 )
 
 
@@ -84,7 +85,8 @@ class Environment:
 
 
 def conda_env(schema: ModelSchema) -> str:
-    """The text of conda_env.yaml for a model."""
+    """The text of conda_env.yaml for a model. Raises OutsideError for a Python that the server is not made for."""
+    serving_packages.check_python(schema.python)
     return templates.render("scoring/conda_env.yaml.j2", python=schema.python, packages=schema.packages)
 
 

@@ -16,6 +16,7 @@ from scoring import conda, environment, imports, openapi_styles, requests, safe,
 from scoring.folder import RECORD, ScoringFolder, is_ours, open_folder, present_files
 from scoring.safe import Converted
 from scoring.schema import GOLDEN, MODEL, SCHEMA, Golden, ModelSchema, ModelSource, read_golden, read_schema
+from scoring.serving_packages import gunicorn_options
 from scoring.styles import Style, json_text
 
 CONDA = "conda_env_v_1_0_0.yml"  # what a trial of another trainer's was trained with
@@ -65,7 +66,6 @@ def generate(
     to = to.absolute()
     check_target(to)
     schema = check_model(source.path)
-    frame = styles.of(style, schema)
     golden = read_golden(source.path)
     document = json.loads((source.path / SCHEMA).read_bytes())
     if conda_file is None and schema.elsewhere:
@@ -73,6 +73,7 @@ def generate(
     if conda_file is not None:
         schema = _with_conda(schema, conda_file, say)
         document |= {"python": schema.python, "packages": schema.packages}
+    frame = styles.of(style, schema)
     converted = _convert(frame, source.path, schema, home, say)
     document = converted.into(document)
     schema = ModelSchema.model_validate_json(json_text(document), strict=True)
@@ -88,7 +89,11 @@ def generate(
     pins = environment.read_pins(conda_env, "conda_env.yaml")
     lock = environment.lock(pins, home, say)
     say("writing the scoring folder")
-    texts = {**_texts(source, schema, golden, frame, conda_env), "conda_env.yaml": conda_env, "requirements.lock": lock}
+    texts = {
+        **_texts(source, schema, golden, frame, conda_env, lock),
+        "conda_env.yaml": conda_env,
+        "requirements.lock": lock,
+    }
     with project.new_folder(to) as scratch:
         (scratch / "model").mkdir()
         for name in schema.files:
@@ -186,12 +191,18 @@ def _code(source: ModelSource, schema: ModelSchema, style: Style, conda_env: str
     }
 
 
-def _texts(source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str) -> dict[str, str]:
+def _texts(
+    source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str, lock: str
+) -> dict[str, str]:
     history = {requests.SAMPLE_HISTORY: json_text(requests.history_request(golden))} if schema.forecasts else {}
     return {
         **_code(source, schema, style, conda_env),
         "Dockerfile": templates.render(
-            "scoring/Dockerfile.j2", python=schema.python, packages=schema.packages, modules=style.modules
+            "scoring/Dockerfile.j2",
+            python=schema.python,
+            packages=schema.packages,
+            modules=style.modules,
+            gunicorn_options=gunicorn_options(lock),
         ),
         "README.md": templates.render(
             "scoring/README.md.j2",

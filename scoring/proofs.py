@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class Proof:
         document = asdict(self)
         document["checks"] = [asdict(check) for check in self.checks]
         return document
+
+    def having(self, *checks: Check) -> Proof:
+        """The proof with these checks after those that it has."""
+        return replace(self, checks=(*self.checks, *checks))
 
     @property
     def failed(self) -> tuple[Check, ...]:

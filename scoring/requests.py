@@ -11,7 +11,7 @@ from typing import Any
 
 from scoring.schema import ColumnSchema, Golden, ModelSchema
 
-# As in templates/scoring/scoring_input.py, which imports nothing of ours.
+# As in scoring_input.py and scoring_cells.py of templates/scoring, which import nothing of ours.
 MAX_ROWS = 10_000
 MAX_PROBLEMS = 100
 MAX_QUANTILES = 20

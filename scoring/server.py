@@ -21,10 +21,11 @@ from typing import Any
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
+from scoring.serving_packages import gunicorn_options
 
 HOST = "127.0.0.1"
 HEALTH = ("/", b"Healthy")
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # a large model on a busy machine; one that ends is noticed at once
 ANSWER_SECONDS = 60.0
 # What the README of a scoring folder tells to set; nothing else of our environment reaches a server.
 SETTINGS = ("SCORING_MAX_BODY_BYTES", "SCORING_TIMEOUT_MS")
@@ -122,9 +123,15 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
     return [
         str(python), "-I", "-B", "-c", _GUNICORN, str(folder), "gunicorn",
         *(word for fd in fds for word in ("--bind", f"fd://{fd}")),
-        "--no-control-socket", "--workers", "1", "--timeout", "300", "--graceful-timeout", "120",
+        *_gunicorn_options(folder), "--workers", "1", "--timeout", "300", "--graceful-timeout", "120",
         "--name", tag, application,
     ]  # fmt: skip
+
+
+def _gunicorn_options(folder: Path) -> tuple[str, ...]:
+    """What the gunicorn of the folder's lock needs to be told."""
+    lock = folder / "requirements.lock"
+    return gunicorn_options(lock.read_text(encoding="utf-8") if lock.is_file() else "")
 
 
 def variables(folder: Path, keys: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -7,7 +7,6 @@ mlflow    a model in MLflow's format, which managed endpoints take without a scr
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from forestay.errors import InputError
 from scoring import mlflow_model, requests
 from scoring.requests import BadRequest
 from scoring.schema import Golden, ModelSchema
+from scoring.serving_packages import PARSER, minor, parser_version
 
 AZUREML, MLFLOW, SIMPLE = "azureml", "mlflow", "simple"
 NAMES = (AZUREML, MLFLOW, SIMPLE)
-PARSER = "msgspec"  # of scoring_input.py
+MLFLOW_PYTHON = (3, 10)  # the oldest that the mlflow-skinny of here runs on
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Style:
 def of(name: str, schema: ModelSchema) -> Style:
     """The style of a scoring folder of a model. Raises InputError where a style can't serve such a model."""
     if name == AZUREML:
-        return Style(name, requests.FORMS, schema.methods, ("scoring_input.py", "wsgi.py"))
+        return Style(name, requests.FORMS, schema.methods, ("scoring_input.py", "scoring_cells.py", "wsgi.py"))
     if name not in NAMES:
         raise InputError(f"there is no style {name!r}", where="--style", fix=f"choose one of {', '.join(NAMES)}")
     if schema.forecasts:
@@ -55,6 +55,12 @@ def of(name: str, schema: ModelSchema) -> Style:
             fix=f"choose --style {AZUREML}",
         )
     if name == MLFLOW:
+        if minor(schema.python) < MLFLOW_PYTHON:
+            raise InputError(
+                f"MLflow is not made for Python {schema.python}, which trained this model",
+                where="--style",
+                fix=f"choose --style {AZUREML}",
+            )
         return Style(name, (requests.NO_CODE,), schema.methods)
     return Style(name, (requests.ARRAY if schema.numbers_only else "data",), ("predict",))
 
@@ -64,7 +70,7 @@ def needs(style: Style, schema: ModelSchema) -> ModelSchema:
     if style.name == MLFLOW:
         return mlflow_model.needs(schema)
     if style.name == AZUREML and PARSER not in schema.packages:  # where another trainer's packages were not traced
-        return schema.model_copy(update={"packages": {**schema.packages, PARSER: importlib.metadata.version(PARSER)}})
+        return schema.model_copy(update={"packages": {**schema.packages, PARSER: parser_version(schema.python)}})
     return schema
 
 

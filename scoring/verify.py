@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,186 +63,195 @@ def verify(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             duration_seconds=0.0,
         )
-        proof = _prove(folder, proof, home, say, registered, real)
+        say("checking files and hashes")
+        proof = proof.having(_files(folder), _registered(folder, registered))
+        try:
+            case = _read(folder, real, say)
+        except InputError as error:
+            proof = proof.having(Check("readable", False, "; ".join(error.lines())))
+        else:
+            proof = _prove(case, proof, home)
     if open_folder(original.path).hash() != folder_hash:
         changed = Check("unchanged", False, "files in the folder changed while it was being verified; run this again")
-        return replace(proof, verified=False, checks=(*proof.checks, changed))
+        return proof.having(changed)
     proof = replace(proof, verified=not proof.failed, duration_seconds=round(time.monotonic() - started, 3))
     proofs.keep(proof, home)
     original.write_proof(proof.as_dict())
     return proof
 
 
-def _prove(
-    folder: ScoringFolder,
-    proof: Proof,
-    home: Path,
-    say: Say,
-    registered: ModelSource | None,
-    real: Golden | None,
-) -> Proof:
-    """The checks, in order. A check that fails ends them only where the next can't run without it."""
-    say("checking files and hashes")
-    done = [_files(folder), _registered(folder, registered)]
+@dataclass(frozen=True)
+class _Case:
+    """What is proven: a copy of a scoring folder, what was read from it, and rows to replay.
+
+    Attributes
+    ----------
+    real: rows that are kept nowhere; None for none. say: told of each stage.
+    """
+
+    folder: ScoringFolder
+    schema: ModelSchema
+    style: Style
+    pins: environment.Pins
+    lock: str
+    golden: Golden
+    real: Golden | None
+    say: Say
+
+    @property
+    def work(self) -> Path:
+        """An empty folder beside the copy, for what a server writes."""
+        return self.folder.path.parent / "work"
+
+    @property
+    def log(self) -> Path:
+        return self.folder.path.parent / "server.log"
+
+    @property
+    def model(self) -> Path:
+        return self.folder.path / "model"
+
+
+def _read(folder: ScoringFolder, real: Golden | None, say: Say) -> _Case:
+    """What there is to prove. Raises InputError for a file that is not what it should be."""
+    schema = read_schema(folder.path / "model")
+    return _Case(
+        folder=folder,
+        schema=schema,
+        style=styles.of(folder.style, schema),
+        pins=environment.read_pins(_text(folder, "conda_env.yaml"), "conda_env.yaml"),
+        lock=_text(folder, "requirements.lock"),
+        golden=read_golden(folder.path),
+        real=real,
+        say=say,
+    )
+
+
+def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
+    """The checks, in order. One that fails ends them only where the next can't run without it."""
+    proof = proof.having(_lock(case.schema, case.pins, case.lock))
+    if not proof.checks[-1].passed:
+        return proof
+    case.work.mkdir()
     try:
-        schema, golden = read_schema(folder.path / "model"), read_golden(folder.path)
-        style = styles.of(folder.style, schema)
-        pins = environment.read_pins(_text(folder, "conda_env.yaml"), "conda_env.yaml")
-        lock = _text(folder, "requirements.lock")
-    except InputError as error:
-        return replace(proof, checks=(*done, Check("readable", False, "; ".join(error.lines()))))
-    done.append(_lock(schema, pins, lock))
-    if not done[-1].passed:
-        return replace(proof, checks=tuple(done))
-    work = folder.path.parent / "work"
-    work.mkdir()
-    log = folder.path.parent / "server.log"
-    try:
-        made = environment.ensure(lock, pins.python, home, say)
+        made = environment.ensure(case.lock, case.pins.python, home, case.say)
     except environment.NoPython as missing:
-        return _prove_in_container(folder, proof, done, schema, style, golden, real, missing, say)
-    done.append(_environment(made, lock))
-    if not done[-1].passed:
-        return replace(proof, checks=tuple(done))
-    if golden.pending:
-        say("asking the model itself what it predicts")
-        inside = folder.path / "model"
-        golden, check = reference.answered(schema, golden, str(inside / MODEL), reference.here(made.python, inside))
-        done.append(check)
-        if not check.passed:
-            return replace(proof, checks=tuple(done))
-    say("starting the Azure ML inference server")
-    running = server.start(made.python, folder.path, server.listen(), log=log, work=work, tag="forestay:verify")
-    proof = _serve(folder, running, proof, done, schema, style, golden, real, say)
-    if style.name == styles.MLFLOW and proof.startup_seconds is not None:
-        more = _ask_mlflow(folder, made.python, log, schema, golden, say)
-        proof = replace(proof, checks=(*proof.checks, *more))
+        return _prove_in_container(case, proof, missing)
+    proof = proof.having(_environment(made, case.lock))
+    if not proof.checks[-1].passed:
+        return proof
+    case, proof = _with_predictions(case, proof, str(case.model / MODEL), reference.here(made.python, case.model))
+    if case.golden.pending:
+        return proof
+    case.say("starting the Azure ML inference server")
+    running = server.start(
+        made.python, case.folder.path, server.listen(), log=case.log, work=case.work, tag="forestay:verify"
+    )
+    proof = _serve(case, running, proof)
+    if case.style.name == styles.MLFLOW and proof.startup_seconds is not None:
+        proof = proof.having(*_ask_mlflow(case, made.python))
     return proof
 
 
-def _prove_in_container(
-    folder: ScoringFolder,
-    proof: Proof,
-    done: list[Check],
-    schema: ModelSchema,
-    style: styles.Style,
-    golden: Golden,
-    real: Golden | None,
-    missing: environment.NoPython,
-    say: Say,
-) -> Proof:
+def _prove_in_container(case: _Case, proof: Proof, missing: environment.NoPython) -> Proof:
     """The same checks of the folder's image, where its Python is not on this machine.
 
     Raises OutsideError when there is no container engine either, saying what both ways lack.
     """
+    python = case.pins.python
     try:
         engine = container.find_engine()
     except OutsideError as error:
         raise OutsideError(
-            f"Python {schema.python} is neither on this machine nor in a container: "
+            f"Python {python} is neither on this machine nor in a container: "
             f"{missing.problems[0].message}; {error.problems[0].message}",
-            fix=f"install Python {schema.python} (uv python install {schema.python}), or docker, podman or buildah",
+            fix=f"install Python {python} (uv python install {python}), or docker, podman or buildah",
         ) from error
-    say(f"Python {schema.python} is not on this machine; the proof runs in a container")
-    image = container.build(engine, folder.path, proof.folder_hash, say)
+    case.say(f"Python {python} is not on this machine; the proof runs in a container")
+    image = container.build(engine, case.folder.path, proof.folder_hash, case.say)
     try:
         installed, has_forestay = container.installed_versions(image)
-        lock = _text(folder, "requirements.lock")
         kind = f"in a container of {engine.name}"
-        done.append(_installed(installed, has_forestay, lock, kind, "build the image again"))
-        if not done[-1].passed:
-            return replace(proof, checks=tuple(done))
-        if golden.pending:
-            say("asking the model itself what it predicts")
-            ask = container.asking(image)
-            golden, check = reference.answered(schema, golden, container.MODEL_FOLDER + MODEL, ask)
-            done.append(check)
-            if not check.passed:
-                return replace(proof, checks=tuple(done))
-        say("starting the image")
-        work, log = folder.path.parent / "work", folder.path.parent / "server.log"
-        return _serve(folder, container.start(image, log=log, work=work), proof, done, schema, style, golden, real, say)
+        proof = proof.having(_installed(installed, has_forestay, case.lock, kind, "build the image again"))
+        if not proof.checks[-1].passed:
+            return proof
+        case, proof = _with_predictions(case, proof, container.MODEL_FOLDER + MODEL, container.asking(image))
+        if case.golden.pending:
+            return proof
+        case.say("starting the image")
+        return _serve(case, container.start(image, log=case.log, work=case.work), proof)
     finally:
         container.remove(image)
 
 
-def _serve(
-    folder: ScoringFolder,
-    running: server.Server,
-    proof: Proof,
-    done: list[Check],
-    schema: ModelSchema,
-    style: styles.Style,
-    golden: Golden,
-    real: Golden | None,
-    say: Say,
-) -> Proof:
+def _with_predictions(case: _Case, proof: Proof, model: str, ask: reference.Ask) -> tuple[_Case, Proof]:
+    """The case with golden predictions: where nobody has made them, the model at `model` itself is asked.
+
+    They are still pending where that failed.
+    """
+    if not case.golden.pending:
+        return case, proof
+    case.say("asking the model itself what it predicts")
+    golden, check = reference.answered(case.schema, case.golden, model, ask)
+    return replace(case, golden=golden), proof.having(check)
+
+
+def _serve(case: _Case, running: server.Server, proof: Proof) -> Proof:
     """Wait for the server, ask it, and stop it."""
     try:
         try:
             server.wait_healthy(running)
         except RunFailed as error:
-            problem = error.problems[0]
-            return replace(proof, checks=(*done, Check("start", False, f"{problem.message}; {problem.fix}")))
+            return proof.having(_not_started("start", error))
         seconds = running.start_seconds
-        done.append(Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
-        proof = replace(proof, startup_seconds=round(seconds, 3))
-        return _ask(folder, running, proof, done, schema, style, golden, real, say)
+        started = Check("start", True, f"the model loads and predicts; {seconds:.1f} s")
+        return _ask(case, running, replace(proof.having(started), startup_seconds=round(seconds, 3)))
     finally:
         running.stop()
 
 
-def _ask_mlflow(
-    folder: ScoringFolder, python: Path, log: Path, schema: ModelSchema, golden: Golden, say: Say
-) -> list[Check]:
+def _ask_mlflow(case: _Case, python: Path) -> list[Check]:
     """MLflow's own server answers as well: what works with a no-code deployment works with `mlflow models serve`."""
-    say("starting MLflow's own scoring server")
-    running = server.start_mlflow(
-        python, folder.path / "model", server.listen(), log=log, work=folder.path.parent / "work"
-    )
+    case.say("starting MLflow's own scoring server")
+    running = server.start_mlflow(python, case.model, server.listen(), log=case.log, work=case.work)
     try:
         try:
             server.wait_healthy(running)
         except RunFailed as error:
-            problem = error.problems[0]
-            return [Check("mlflow_start", False, f"{problem.message}; {problem.fix}")]
+            return [_not_started("mlflow_start", error)]
         url = running.url
-        found = [checks.ping(url), *(checks.golden(url, form, golden) for form in requests.MLFLOW)]
-        return [*found, checks.mlflow_refusals(url, schema)]
+        found = [checks.ping(url), *(checks.golden(url, form, case.golden) for form in requests.MLFLOW)]
+        return [*found, checks.mlflow_refusals(url, case.schema)]
     finally:
         running.stop()
 
 
-def _ask(
-    folder: ScoringFolder,
-    running: server.Server,
-    proof: Proof,
-    done: list[Check],
-    schema: ModelSchema,
-    style: Style,
-    golden: Golden,
-    real: Golden | None,
-    say: Say,
-) -> Proof:
-    url = running.url
-    done += [checks.health(url), checks.openapi(url, schema, style, folder.path)]
-    done += [checks.sample_request(url, path, style) for path in sorted(folder.path.glob(requests.SAMPLES))]
-    done.append(checks.readme_curl(url, folder.path, style))
-    say(f"replaying {len(golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
-    golden = styles.golden(style, golden)
+def _not_started(name: str, error: RunFailed) -> Check:
+    problem = error.problems[0]
+    return Check(name, False, f"{problem.message}; {problem.fix}")
+
+
+def _ask(case: _Case, running: server.Server, proof: Proof) -> Proof:
+    """All that is asked of a server that runs."""
+    url, path, style = running.url, case.folder.path, case.style
+    done = [checks.health(url), checks.openapi(url, case.schema, style, path)]
+    done += [checks.sample_request(url, sample, style) for sample in sorted(path.glob(requests.SAMPLES))]
+    done.append(checks.readme_curl(url, path, style))
+    case.say(f"replaying {len(case.golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
+    golden = styles.golden(style, case.golden)
     done += [checks.golden(url, form, golden) for form in style.forms]
-    if real is not None:
-        say(f"replaying {len(real.rows)} real rows")
-        real = styles.golden(style, real)
+    if case.real is not None:
+        case.say(f"replaying {len(case.real.rows)} real rows")
+        real = styles.golden(style, case.real)
         done += [checks.golden(url, form, real, real=True) for form in style.forms]
-    say("sending requests that must be refused")
-    done.append(checks.bad_requests(url, styles.bad_requests(style, schema)))
+    case.say("sending requests that must be refused")
+    done.append(checks.bad_requests(url, styles.bad_requests(style, case.schema)))
     p50, p99 = checks.latency(url, style.forms[0], golden)
     if isinstance(running, container.ContainerServer):
         memory = container.memory_mb(running)
     else:
         memory = _memory(running.process.pid)
-    return replace(proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
+    return replace(proof.having(*done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
 
 
 def _files(folder: ScoringFolder) -> Check:

@@ -10,6 +10,7 @@ import copy
 import datetime as dt
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ from scoring.checks import same
 from scoring.schema import ColumnSchema, read_golden, read_schema
 
 KEYS = ("data", "Inputs", "GlobalParameters", "input_data", "ids")
+
+
+class Progress:
+    """Tells of a long run how far it is; nothing of a short one, which is one of many tests."""
+
+    def __init__(self, what: str, most: int) -> None:
+        self.what, self.most, self.done, self.begun = what, most, 0, time.monotonic()
+
+    def one(self) -> None:
+        self.done += 1
+        if self.most >= 1000 and self.done % (self.most // 10) == 0:
+            took = time.monotonic() - self.begun
+            print(f"{self.what}: {self.done:,} of {self.most:,} requests, {took:.0f} s", flush=True)
 
 
 class Oracle:

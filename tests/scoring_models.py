@@ -368,7 +368,8 @@ def load_score(model_folder: Path, style: str = "azureml", version: str = "1") -
     source = texts["score.py"]
     path = model_folder / "score_under_test.py"
     path.write_text(source, encoding="utf-8")
-    shutil.copyfile(templates.FOLDER / "scoring" / "scoring_input.py", model_folder / "scoring_input.py")
+    for module in ("scoring_input.py", "scoring_cells.py"):
+        shutil.copyfile(templates.FOLDER / "scoring" / module, model_folder / module)
     _write_json(model_folder / "service.json", {"model": "Bank", "version": version})
     spec = importlib.util.spec_from_file_location("score_under_test", path)
     assert spec is not None

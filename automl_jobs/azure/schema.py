@@ -75,7 +75,7 @@ def write(outputs: Path, table: Table, seen: Seen, row: TrialRow) -> None:
 
 def column(series: Any, name: str) -> dict[str, Any]:
     """A column of the schema: its type and extremes, or its categories."""
-    from scoring.foreign_worker import column as described
+    from scoring.foreign_columns import column as described
 
     return described(series, name)
 

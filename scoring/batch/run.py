@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forestay import project
+from forestay.documents.names import closest
 from forestay.errors import InputError, RunFailed
 from scoring import environment, proofs, requests, styles
 from scoring.batch.pool import Pool, Scored
@@ -206,14 +207,25 @@ def _check(table: Table, schema: ModelSchema, source: Path, output: Path, reject
         )
     if len({source.resolve(), output.resolve(), rejects.resolve()}) < 3:
         raise InputError("is a file that is named twice", where="--output", fix="give each its own name")
-    missing = [column.name for column in schema.used if column.name not in table.columns]
+    needed = [column.name for column in schema.used]
+    missing = [name for name in needed if name not in table.columns]
     if missing:
         raise InputError(
-            f"lacks what the model needs: {', '.join(map(repr, missing))}", where=f"{source}:1", fix="add the columns"
+            f"lacks what the model needs: {', '.join(map(repr, missing))}",
+            where=f"{source}:1",
+            fix=_how_to_add(missing, [name for name in table.columns if name not in needed]),
         )
     taken = [name for name in names if name in table.columns]
     if taken:
         raise InputError(f"has a column {taken[0]!r} already", where=f"{source}:1", fix="give it another name")
+
+
+def _how_to_add(missing: Sequence[str], others: Sequence[str]) -> str:
+    """What to do about missing columns, where the file has others that may be meant."""
+    pairs = [(found[0], name) for name in missing if (found := closest(name, others, count=1))]
+    if not pairs:
+        return "add the columns"
+    return "rename " + ", ".join(f"{there!r} to {name!r}" for there, name in pairs) + ", if that is what they hold"
 
 
 def _form(proven: ScoringFolder, schema: ModelSchema) -> str:

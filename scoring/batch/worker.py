@@ -8,7 +8,7 @@ with "name" and "type". A message is its length in 8 bytes and then that much JS
 {"results": [...], "rejects": [[position, reason], ...]}. A result, for each row that is not rejected, is a list: the
 prediction, then the probabilities that were asked for. The first message out is {"ready": true}.
 
-Needs nothing but the folder's environment: no module of ours is imported, but the one that is named.
+Needs nothing but the folder's environment, of any Python from 3.8 on: no module of ours is imported, but the named one.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Block:
         while rows:
             results, details, reason = self.call([row for _, row in rows])
             if results is not None:
-                self.results.update(zip((number for number, _ in rows), results, strict=True))
+                self.results.update(zip((number for number, _ in rows), results))
                 return
             if len(rows) > TOGETHER or (not details and len(rows) > 1):
                 middle = len(rows) // 2
@@ -124,7 +124,7 @@ class Block:
         found, details, reason = self.run(rows, "predict_proba")
         if found is None:
             return None, details, reason
-        return [[one, *map(row.get, names)] for one, row in zip(predictions, found, strict=True)], {}, ""
+        return [[one, *map(row.get, names)] for one, row in zip(predictions, found)], {}, ""
 
     def run(self, rows: list[dict[str, Any]], method: str) -> tuple[list[Any] | None, dict[int, list[str]], str]:
         try:

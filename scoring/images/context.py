@@ -16,6 +16,7 @@ from forestay.errors import RunFailed
 from scoring import requests, styles
 from scoring.folder import RECORD, ScoringFolder, present_files, snapshot
 from scoring.schema import GOLDEN, read_schema
+from scoring.serving_packages import gunicorn_options
 
 Say = Callable[[str], None]
 
@@ -59,9 +60,14 @@ def context(proven: ScoringFolder, folder_hash: str, base: str, home: Path, say:
             raise RunFailed("the folder changed while it was copied", where=str(proven.path), fix=fix)
         if base != SLIM:
             schema = read_schema(copy.path / "model")
-            modules = styles.of(copy.style, schema).modules
-            values = {"python": schema.python, "packages": schema.packages, "modules": modules, "base": base}
-            text = templates.render("scoring/Dockerfile.j2", **values)
+            text = templates.render(
+                "scoring/Dockerfile.j2",
+                python=schema.python,
+                packages=schema.packages,
+                modules=styles.of(copy.style, schema).modules,
+                gunicorn_options=gunicorn_options((copy.path / "requirements.lock").read_text(encoding="utf-8")),
+                base=base,
+            )
             (copy.path / "Dockerfile").write_text(text, encoding="utf-8")
         for name in LEFT_OUT:
             (copy.path / name).unlink(missing_ok=True)

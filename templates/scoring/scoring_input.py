@@ -1,48 +1,43 @@
 """From the body of a request to the columns that the model was trained on; score.py beside this file uses it.
 
-Values are converted here and not by the server: it would turn "false" into true, 3.7 into 3 and a renamed column into
-a wrong answer without a word. What does not fit is a BadRequest, which lists every problem with its row and column.
-All names come from `model_schema.json`, none stands in code.
+What does not fit is a BadRequest, which lists every problem with its row and column. All names come from
+`model_schema.json`, none stands in code. scoring_cells.py reads the values.
 
-Everything is tried the quick way first: a plain body by a quick parser, a column's values all at once. What that does
-not take, faulty or only unusual, is looked at again piece by piece, which tells what is wrong.
+A plain body is read by a quick parser. What that does not take, faulty or only unusual, is looked at again piece by
+piece, which tells what is wrong.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
+from scoring_cells import (
+    MAX_PROBLEMS,
+    BadRequest,
+    bad_rows,
+    is_known,
+    kind,
+    problem,
+    read_column,
+    sample_value,
+    shown,
+    to_array,
+)
 
 MAX_ROWS = 10_000
-MAX_PROBLEMS = 100  # how many are listed in one answer
-MAX_TEXT = 100_000  # characters in one value
 MAX_ID = 200  # characters in a row's id, and of an unknown column's name in an answer
-MAX_NUMBER = 1e30  # squares and single precision must hold what is made of it
 MAX_QUANTILES = 20
 MAX_TRIED = 50  # values that are tried one by one after the model failed
 
-# Before pandas 3 a null in an array of "str" becomes the text "None".
-TEXTS = "str" if int(pd.__version__.partition(".")[0]) >= 3 else "object"
-
 KEYS = frozenset({"data", "Inputs", "GlobalParameters", "input_data", "ids"})
-
-
-class BadRequest(Exception):
-    """A request that can't be answered: all that is wrong with it."""
-
-    def __init__(self, code: str, message: str, details: list[dict[str, Any]] | None = None) -> None:
-        super().__init__(message)
-        self.document = {"error": {"code": code, "message": message, "details": details or []}}
 
 
 def find_model_folder(script: Path) -> Path:
@@ -71,7 +66,7 @@ def plain_document(body: bytes) -> dict[str, Any] | None:
     """
     try:
         document = msgspec.json.decode(body)
-    except (ValueError, RecursionError):  # its DecodeError is a ValueError, as is Unicode's
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: text that is not UTF-8
         return None
     if not isinstance(document, dict) or not document.keys() <= KEYS:
         return None
@@ -195,6 +190,7 @@ class RequestReader:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.target = schema["target"]
+        self.elsewhere = schema.get("elsewhere", False)
         self.forecasts = schema["task"] == "forecasting"
         self.columns: list[dict[str, Any]] = [column for column in schema["columns"] if column["used"]]
         self.ignored = frozenset(column["name"] for column in schema["columns"] if not column["used"])
@@ -238,17 +234,13 @@ class RequestReader:
         """
         details: list[dict[str, Any]] = []
         found: dict[str, Any] = {}
-        for column, values in zip(self.columns, self.taken_apart(rows), strict=True):
-            quick: Callable[..., Any] = QUICK.get(column["type"], quick_texts)
-            cells = quick(values, column)
-            if cells is None:
-                cells = read_cells(values, column, details)
-            found[column["name"]] = cells
+        for column, values in zip(self.columns, self.taken_apart(rows)):
+            found[column["name"]] = read_column(values, column, details)
         if details:
             raise bad_rows(details)
         if self.takes_columns:
             return found
-        arrays = {column["name"]: to_array(found[column["name"]], column) for column in self.columns}
+        arrays = {column["name"]: to_array(found[column["name"]], column, self.elsewhere) for column in self.columns}
         return pd.DataFrame(arrays, copy=False)
 
     def taken_apart(self, rows: list[Any]) -> list[list[Any]]:
@@ -329,7 +321,7 @@ def split_rows(split: Any) -> tuple[list[Any], Any]:
                 break
     if details:
         raise bad_rows(details)
-    return [dict(zip(columns, row, strict=True)) for row in data], split.get("index")
+    return [dict(zip(columns, row)) for row in data], split.get("index")
 
 
 def check_ids(ids: Any, rows: int) -> None:
@@ -342,217 +334,3 @@ def check_ids(ids: Any, rows: int) -> None:
             what = f"{kind(name)} is none" if not isinstance(name, str) else "this is longer"
             details = [problem(number, None, f"an id is a number, or text of at most {MAX_ID} characters; {what}")]
             raise BadRequest("bad_ids", "an id can't be taken", details)
-
-
-# ---- from a JSON value to a cell ----
-
-
-def read_cells(values: list[Any], column: dict[str, Any], details: list[dict[str, Any]]) -> list[Any]:
-    """A column's values, each looked at by itself; what does not fit is added to `details`.
-
-    Raises BadRequest when these are as many as an answer lists.
-    """
-    read: Callable[..., Any] = READERS.get(column["type"], read_text)
-    cells = []
-    for number, value in enumerate(values):
-        try:
-            if value is not None:
-                value = read(value, column)
-            elif not column.get("nulls", True):  # else the model fills gaps as it did in training
-                raise ValueError("must not be null: the model takes no missing values")
-        except ValueError as error:
-            details.append(problem(number, column["name"], str(error)))
-            if len(details) == MAX_PROBLEMS:
-                raise bad_rows(details) from None
-        cells.append(value)
-    return cells
-
-
-def to_array(cells: Any, column: dict[str, Any]) -> Any:
-    """A column of a frame: the type that a column of such values had in training."""
-    if isinstance(cells, np.ndarray):
-        return cells
-    if column["type"] == "numeric":
-        whole = column.get("integer") and None not in cells
-        return np.array(cells, dtype=np.int64 if whole else np.float64)  # null becomes NaN
-    if column["type"] == "datetime":
-        return np.array(cells, dtype="datetime64[us]")
-    return pd.array(cells, dtype="boolean" if column["type"] == "boolean" else TEXTS)
-
-
-def sample_value(column: dict[str, Any]) -> Any:
-    """A value that the column could hold: the schema's own sample, or one made from it."""
-    if column.get("sample") is not None:
-        return column["sample"]
-    low, high = column.get("minimum"), column.get("maximum")
-    if column["type"] == "numeric":
-        middle = 0.0 if low is None or high is None else low / 2 + high / 2
-        return round(middle) if column.get("integer") else float(middle)
-    if column["type"] == "boolean":
-        return True
-    if column["type"] == "datetime":
-        return low or "2024-01-31T00:00:00"
-    return (column.get("values") or ["example"])[0]
-
-
-def is_known(value: Any, column: dict[str, Any]) -> bool:
-    """Whether training showed such a value: a category, a number within the range."""
-    if column["type"] == "numeric" and value is not None:
-        low, high = column.get("minimum"), column.get("maximum")
-        return low is not None and high is not None and bool(low <= value <= high)
-    return value in (column.get("values") or ())
-
-
-def read_number(value: Any, column: dict[str, Any]) -> int | float:
-    if type(value) not in (int, float):
-        raise ValueError(f"must be a number, not {kind(value)}")
-    if isinstance(value, float):
-        if not math.isfinite(value):  # NaN, Infinity and 1e400 all arrive as floats
-            raise ValueError("must be a finite number")
-        if abs(value) > MAX_NUMBER and not is_known(value, column):
-            raise ValueError(f"is a number too large to calculate with: at most {MAX_NUMBER:g}")
-        if not column.get("integer"):
-            return value
-        if not value.is_integer():
-            raise ValueError(f"must be a whole number, not {shown(value)}")
-        value = int(value)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError("is a whole number too large for 64 bits")
-    return value
-
-
-def read_boolean(value: Any, _: dict[str, Any]) -> bool:
-    if type(value) is not bool:
-        raise ValueError(f"must be true or false, not {kind(value)}")
-    return value
-
-
-ISO_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
-)
-
-
-def read_time(value: Any, _: dict[str, Any]) -> dt.datetime:
-    """ISO 8601 text -> a time without a zone; one with an offset is turned into UTC, as in training."""
-    if not isinstance(value, str):
-        raise ValueError(f'must be a date as text such as "2024-01-31T08:00:00", not {kind(value)}')
-    match = ISO_TIME.fullmatch(value)
-    if match is None:
-        raise ValueError('must be a date such as "2024-01-31" or "2024-01-31T08:00:00"')
-    day, minute, second, fraction, zone = match.groups()
-    try:
-        time = dt.datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}")
-        if zone not in (None, "Z"):
-            time = time - dt.datetime.strptime(zone, "%z").utcoffset()  # type: ignore[operator]
-    except (ValueError, OverflowError):
-        raise ValueError("is not a date of the calendar") from None
-    return time.replace(microsecond=int((fraction or ".0")[1:7].ljust(6, "0")))
-
-
-def read_text(value: Any, _: dict[str, Any]) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be text, not {kind(value)}")
-    if len(value) > MAX_TEXT:
-        raise ValueError(f"is longer than {MAX_TEXT} characters")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds half of a surrogate pair, which is not text") from None
-    return value
-
-
-READERS: Mapping[str, Callable[..., Any]] = {
-    "numeric": read_number,
-    "boolean": read_boolean,
-    "datetime": read_time,
-}
-
-
-# ---- a whole column at once: None where a value needs a look of its own, and perhaps a message ----
-
-
-def quick_numbers(values: list[Any], column: dict[str, Any]) -> Any:
-    kinds = set(map(type, values))
-    if column.get("integer"):
-        if kinds != {int}:
-            return None
-        try:
-            return np.array(values, dtype=np.int64)
-        except OverflowError:
-            return None
-    if not kinds <= known_kinds({float, int}, column):
-        return None
-    try:
-        numbers = np.array(values, dtype=np.float64)  # null becomes NaN
-    except OverflowError:
-        return None
-    # Whole numbers beyond this are not all of them doubles. NaN is not below anything, and may have been sent as such.
-    sent = numbers if type(None) not in kinds else numbers[[value is not None for value in values]]
-    most = EXACT if int in kinds else MAX_NUMBER
-    return numbers if (np.abs(sent) <= most).all() else None
-
-
-def quick_booleans(values: list[Any], column: dict[str, Any]) -> Any:
-    return values if set(map(type, values)) <= known_kinds({bool}, column) else None
-
-
-def quick_times(values: list[Any], _: dict[str, Any]) -> Any:
-    """Times without a zone; numpy reads the same calendar."""
-    if set(map(type, values)) != {str} or not all(map(PLAIN_TIME.fullmatch, values)):
-        return None
-    try:
-        times = np.array(values, dtype="datetime64[us]")
-    except ValueError:  # as 30 February
-        return None
-    return times if times.min() >= FIRST_DAY else None
-
-
-def quick_texts(values: list[Any], column: dict[str, Any]) -> Any:
-    if not set(map(type, values)) <= known_kinds({str}, column):
-        return None
-    try:
-        for value in set(values) - {None}:  # a category stands in many rows and is looked at once
-            read_text(value, column)
-    except ValueError:
-        return None
-    return values
-
-
-def known_kinds(kinds: set[type], column: dict[str, Any]) -> set[type]:
-    """The types that a column's values may have; null's is one of them where the model takes it."""
-    return {*kinds, type(None)} if column.get("nulls", True) else kinds
-
-
-EXACT = 2.0**53
-PLAIN_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)?", re.ASCII)
-FIRST_DAY = np.datetime64("0001-01-01")  # of Python's calendar
-QUICK: Mapping[str, Callable[..., Any]] = {
-    "numeric": quick_numbers,
-    "boolean": quick_booleans,
-    "datetime": quick_times,
-}
-
-
-# ---- words ----
-
-
-def problem(row: int, column: str | None, text: str) -> dict[str, Any]:
-    return {"row": row, "column": column, "problem": text}
-
-
-def bad_rows(details: list[dict[str, Any]]) -> BadRequest:
-    count = f"the first {MAX_PROBLEMS} problems" if len(details) == MAX_PROBLEMS else f"{len(details)} problem(s)"
-    return BadRequest("bad_rows", f"{count} in the rows sent; details name row and column", details)
-
-
-def kind(value: Any) -> str:
-    """A JSON value's type in words."""
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    return names.get(type(value), "null")
-
-
-def shown(value: Any) -> str:
-    """A value inside a message: short, and quoted as JSON."""
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

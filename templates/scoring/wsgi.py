@@ -31,7 +31,7 @@ import uuid
 from collections.abc import Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gunicorn.util
 from azureml_inference_server_http.server.entry import app as inference_server
@@ -61,7 +61,8 @@ CODES = {
 BRACKETS = bytes.maketrans(b"{}", b"[]")
 NO_BRACKETS = bytes(sign for sign in range(256) if sign not in b"[]{}")
 
-Headers = list[tuple[str, str]]
+if TYPE_CHECKING:
+    Headers = list[tuple[str, str]]  # which Python 3.8 can't evaluate
 logger = logging.getLogger("azmlinfsrv.wsgi")
 
 

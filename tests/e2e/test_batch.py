@@ -124,6 +124,11 @@ def test_wrong_input_leaves_no_file(score: Score, golden_csv: tuple[Path, list[A
     there = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(InputError, match="lacks what the model needs: 'balance'"):
         score(lacking, "out.csv")
+    (tmp_path / "typo.csv").write_text(source.read_text().replace("balance", "Balanse", 1))
+    with pytest.raises(InputError, match="lacks what the model needs: 'balance'") as told:
+        score(tmp_path / "typo.csv", "out.csv")
+    assert told.value.problems[0].fix == "rename 'Balanse' to 'balance', if that is what they hold"
+    (tmp_path / "typo.csv").unlink()
     with pytest.raises(InputError, match="of the input's kind"):
         score(source, "out.parquet")
     with pytest.raises(InputError, match="named twice"):

@@ -21,7 +21,7 @@ from scoring.generate import generate
 from scoring.schema import read_schema
 from tests import scoring_fuzz, scoring_models
 from tests.conftest import command
-from tests.scoring_fuzz import Oracle
+from tests.scoring_fuzz import Oracle, Progress
 
 EXAMPLES = int(os.environ.get("FORESTAY_FUZZ_EXAMPLES", "50"))
 # How long schemathesis may take; a number of requests instead where one is set (`make fuzz`).
@@ -65,10 +65,18 @@ def served(
         yield Oracle(source.path), url, folder
 
 
+@pytest.fixture
+def progress(request: pytest.FixtureRequest) -> Progress:
+    return Progress(request.node.name, EXAMPLES)
+
+
 @pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
-def test_any_body_is_refused_or_rightly_answered(served: tuple[Oracle, str, Path], data: st.DataObject) -> None:
+def test_any_body_is_refused_or_rightly_answered(
+    served: tuple[Oracle, str, Path], progress: Progress, data: st.DataObject
+) -> None:
+    progress.one()
     oracle, url, _ = served
     body = data.draw(scoring_fuzz.bodies(oracle))
     answer = server.ask(url, "POST", "/score", body, headers={"Content-Type": "application/json"})
@@ -84,21 +92,26 @@ def test_schemathesis_finds_no_server_error(served: tuple[Oracle, str, Path], tm
     """Requests made from the folder's OpenAPI document, those that fit it and those that do not."""
     _, url, folder = served
     bound = ["--max-examples", REQUESTS] if REQUESTS else ["--max-examples", "100000", "--max-time", str(SECONDS)]
+    report = tmp_path / "report.json"
     done = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("schemathesis")), "run", str(folder / "openapi.json"), "--url", url),
             *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--mode", "all", "--seed", "7"),
-            *("--generation-database", "none", "--no-color", "--report-json-path", str(tmp_path / "report.json")),
+            *("--generation-database", "none", "--no-color", "--report-json-path", str(report)),
             *bound,
         ],
         cwd=tmp_path,
-        capture_output=True,
+        stdout=None if REQUESTS else subprocess.PIPE,
+        stderr=None if REQUESTS else subprocess.STDOUT,
         text=True,
         timeout=3600,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    print(done.stdout[-1500:])
+    assert done.returncode == 0, (done.stdout or "")[-6000:]
+    cases = json.loads(report.read_bytes())["test_cases"]
+    print(f"\n{cases['generated']:,} requests, {cases['with_failures']} with a failure")
+    assert cases["generated"] >= int(REQUESTS or 1)
+    assert cases["errored"] == 0
     assert server.is_healthy(url)
 
 

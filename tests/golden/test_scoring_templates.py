@@ -73,7 +73,8 @@ SIMPLE = {
         "dates": False,
     },
 }
-MODULES = ("scoring_input.py", "wsgi.py")
+MODULES = ("scoring_input.py", "scoring_cells.py", "wsgi.py")
+OPTIONS = ("--no-control-socket",)
 FOREIGN = {
     "foreign_classification.py": {"task": "classification", "foreign": True, "probabilities": True, "safe": True},
     "foreign_labels_only.py": {"task": "classification", "foreign": True, "probabilities": False, "safe": False},
@@ -86,15 +87,19 @@ RENDERED: dict[str, tuple[str, dict[str, Any]]] = {
     "score_forecasting_azure.py": ("score.py.j2", {"task": "forecasting", "foreign": True, "elsewhere": True}),
     "score_multilabel.py": ("score.py.j2", {"task": "text_classification_multilabel"}),
     "score_skops.py": ("score.py.j2", {"task": "regression", "safe": True}),
+    "conda_env_python38.yaml": ("conda_env.yaml.j2", {"python": "3.8.20", "packages": {"numpy": "1.24.4"}}),
     "conda_env.yaml": ("conda_env.yaml.j2", {"python": "3.11.7", "packages": PACKAGES}),
-    "Dockerfile": ("Dockerfile.j2", {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES}),
+    "Dockerfile": (
+        "Dockerfile.j2",
+        {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES, "gunicorn_options": OPTIONS},
+    ),
     "Dockerfile_without_lightgbm": (
         "Dockerfile.j2",
-        {"python": "3.12.1", "packages": {"numpy": "2.4.6"}, "modules": MODULES},
+        {"python": "3.12.1", "packages": {"numpy": "2.4.6"}, "modules": MODULES, "gunicorn_options": OPTIONS},
     ),
     "Dockerfile_azureml": (
         "Dockerfile.j2",
-        {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES, "base": "azureml"},
+        {"python": "3.11.7", "packages": PACKAGES, "modules": MODULES, "gunicorn_options": OPTIONS, "base": "azureml"},
     ),
     **{
         file: (
@@ -152,7 +157,7 @@ def test_score_py_compiles_and_passes_ruff(name: str) -> None:
     ast.parse(source)
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--stdin-filename", "scoring/score.py", "-"],
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", "templates/scoring/score.py", "-"],
             input=source,
             text=True,
             capture_output=True,
@@ -175,7 +180,7 @@ def test_image_holds_no_expected_answers() -> None:
     assert copied == [
         "COPY requirements.lock /tmp/requirements.lock",
         "COPY --from=packages /opt/environment /opt/environment",
-        "COPY scoring_input.py wsgi.py /srv/scoring/",
+        "COPY scoring_input.py scoring_cells.py wsgi.py /srv/scoring/",
         "COPY model /srv/scoring/model",
         "COPY score.py service.json openapi.json /srv/scoring/",
     ]

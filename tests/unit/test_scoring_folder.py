@@ -32,6 +32,7 @@ FILES = {
     "requirements.lock",
     "sample_request.json",
     "score.py",
+    "scoring_cells.py",
     "scoring_input.py",
     "service.json",
     "wsgi.py",

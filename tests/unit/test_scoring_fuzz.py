@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scoring import requests
 from tests import scoring_fuzz, scoring_models
-from tests.scoring_fuzz import Oracle
+from tests.scoring_fuzz import Oracle, Progress
 
 EXAMPLES = int(os.environ.get("FORESTAY_FUZZ_EXAMPLES", "150"))
 KINDS = ("bank", "regression", "forecasting", "multilabel")
@@ -29,6 +29,12 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Oracle(outputs), module
 
 
+@pytest.fixture
+def progress(request: pytest.FixtureRequest) -> Progress:
+    valid = "valid" in request.node.name
+    return Progress(request.node.name, EXAMPLES // 4 if valid else EXAMPLES)
+
+
 def ask(module: ModuleType, document: Any) -> Any:
     """As the server does: a body that is no object never gets to run(), and keys that it does not know are dropped."""
     return module.run(**{key: value for key, value in document.items() if key in scoring_fuzz.KEYS})
@@ -36,7 +42,10 @@ def ask(module: ModuleType, document: Any) -> Any:
 
 @settings(quiet, max_examples=EXAMPLES // 4)
 @given(data=st.data())
-def test_valid_rows_come_back_through_every_form(served: tuple[Oracle, ModuleType], data: st.DataObject) -> None:
+def test_valid_rows_come_back_through_every_form(
+    served: tuple[Oracle, ModuleType], progress: Progress, data: st.DataObject
+) -> None:
+    progress.one()
     oracle, module = served
     document = data.draw(scoring_fuzz.valid(oracle, "data"))
     chosen = document.get("GlobalParameters", {})
@@ -53,8 +62,9 @@ def test_valid_rows_come_back_through_every_form(served: tuple[Oracle, ModuleTyp
 @settings(quiet, max_examples=EXAMPLES)
 @given(data=st.data())
 def test_a_mutated_request_is_refused_or_rightly_answered(
-    served: tuple[Oracle, ModuleType], data: st.DataObject
+    served: tuple[Oracle, ModuleType], progress: Progress, data: st.DataObject
 ) -> None:
+    progress.one()
     oracle, module = served
     document = {
         key: value for key, value in data.draw(scoring_fuzz.mutated(oracle)).items() if key in scoring_fuzz.KEYS

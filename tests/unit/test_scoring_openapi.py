@@ -88,11 +88,14 @@ def test_requests_that_are_refused_do_not_fit(served: Served) -> None:
         assert not (finite and bad.what not in beyond and served.request_fits(body)), bad.what
 
 
+MODULES = ("input", "cells")
+
+
 def test_limits_are_those_of_the_folder() -> None:
-    module = ast.parse((templates.FOLDER / "scoring" / "scoring_input.py").read_text())
+    modules = [ast.parse((templates.FOLDER / "scoring" / f"scoring_{name}.py").read_text()) for name in MODULES]
     limits = {
         node.targets[0].id: ast.literal_eval(node.value)
-        for node in module.body
+        for node in [node for module in modules for node in module.body]
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id[:4] == "MAX_"
     }
     ours = {name: value for name, value in vars(requests).items() if name.startswith("MAX_")}
@@ -103,7 +106,7 @@ def test_limits_are_those_of_the_folder() -> None:
 def test_every_code_that_is_answered_is_described() -> None:
     described = {code for _, codes in openapi.REFUSALS.values() for code in codes} | set(openapi.FORECAST_REFUSALS)
     used = set()
-    for name in ("scoring_input.py", "wsgi.py"):
+    for name in ("scoring_input.py", "scoring_cells.py", "wsgi.py"):
         for node in ast.walk(ast.parse((templates.FOLDER / "scoring" / name).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 place = {"BadRequest": 0, "Refused": 1, "error": 0}.get(node.func.id)

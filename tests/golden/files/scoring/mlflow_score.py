@@ -30,7 +30,7 @@ ROOT = Path(os.environ.get("AZUREML_MODEL_DIR") or Path(__file__).parent / "mode
 FOLDER = next(ROOT.rglob("MLmodel")).parent  # Azure puts a model's folder one level below
 EXAMPLE = json.loads((FOLDER / "input_example.json").read_text(encoding="utf-8"))
 INPUTS = Model.load(str(FOLDER)).signature.inputs
-TYPES = dict(zip(INPUTS.input_names(), INPUTS.pandas_types(), strict=True))
+TYPES = dict(zip(INPUTS.input_names(), INPUTS.pandas_types()))
 ROWS = PandasParameterType(
     pd.DataFrame(EXAMPLE["data"], columns=EXAMPLE["columns"]).astype(TYPES), enforce_shape=False, orient="split"
 )

@@ -67,15 +67,18 @@ def init() -> None:
 def predict(frame: Any, method: str) -> list[Any]:
     """One entry a row: a label of the type it had in training or a number, or a probability for each class."""
     if method == "predict_proba":
-        names = [class_name(label) for label in CLASSES]
-        return [dict(zip(names, row, strict=True)) for row in np.asarray(model.predict_proba(frame)).tolist()]
+        return by_class(model.predict_proba(frame))
     found = getattr(model, method)(frame)
     return [value.item() if isinstance(value, np.generic) else value for value in np.asarray(found).tolist()]
 
 
-def class_name(label: Any) -> str:
-    """A label as a key of a JSON object."""
-    return label if isinstance(label, str) else json.dumps(label)
+def by_class(found: Any) -> list[Any]:
+    """Rows of probabilities as objects, which name each class by its label as text."""
+    names = [label if isinstance(label, str) else json.dumps(label) for label in CLASSES]
+    rows = np.asarray(found).tolist()
+    if {len(row) for row in rows} != {len(names)}:
+        raise RuntimeError(f"the model has {len(rows[0])} classes, model_schema.json names {len(names)}")
+    return [dict(zip(names, row)) for row in rows]
 
 
 def results(predictions: list[Any], ids: list[Any] | None) -> dict[str, Any]:

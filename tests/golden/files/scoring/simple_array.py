@@ -55,7 +55,7 @@ def read(data: Any) -> np.ndarray:
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(COLUMNS):
             raise BadRequest(f"row {number} must be a list of {len(COLUMNS)} numbers")
-        for place, (value, column) in enumerate(zip(row, COLUMNS.values(), strict=True)):
+        for place, (value, column) in enumerate(zip(row, COLUMNS.values())):
             if not fits(value, column):
                 raise BadRequest(f"row {number}, value {place}: must be a finite number")
     return np.array(data, dtype=np.float64)

@@ -81,7 +81,9 @@ def to_column(values: list[Any], column: dict[str, Any]) -> Any:
     if column["type"] == "numeric":
         whole = column.get("integer") and None not in values
         return np.array(values, dtype=np.int64 if whole else np.float64)
-    return pd.array(values, dtype="boolean" if column["type"] == "boolean" else "str")
+    if column["type"] == "boolean":
+        return pd.array(values, dtype="boolean")
+    return pd.Series(values, dtype="str" if pd.__version__ >= "3" else "object")  # before, "str" made words of null
 
 
 def answer(rows: Any) -> list[Any]:
