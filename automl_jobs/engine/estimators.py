@@ -17,6 +17,8 @@ FOREST_LEAVES = 5_000
 # What an estimator that takes no sparse matrix gets of it: 24 MB, of which it makes some copies, but so many features
 # in any case.
 MOST_DENSE_CELLS, FEWEST_DENSE = 3_000_000, 100
+# Of a kernel, which for 2,500 rows is all of it.
+KERNEL_MB = 25
 # LightGBM keeps a histogram of each feature for each leaf, 42 MB for 20 features of 1,023 bins and 128 leaves. Here
 # they take no more than the table, or this; what is not there is counted again.
 LEAST_HISTOGRAMS_MB = 16.0
@@ -157,7 +159,8 @@ def svm(parameters: Parameters, build: Build) -> Any:
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import SVC
 
-    return CalibratedClassifierCV(SVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
+    machine = SVC(random_state=build.seed, cache_size=KERNEL_MB, **parameters)
+    return CalibratedClassifierCV(machine, method="sigmoid", cv=3)
 
 
 def sgd(parameters: Parameters, build: Build) -> Any:

@@ -185,9 +185,9 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                     loop.ensemble(until, stack, bounded)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
-                latest = end + max(LATE_SECONDS, LATE_SHARE * seconds)
-                scores = _test_scores(problem, loop, min(latest, max(judged, time.monotonic() + MOST_TEST_SECONDS)))
-                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())), latest)
+                late = latest(end, seconds)
+                scores = _test_scores(problem, loop, min(late, max(judged, time.monotonic() + MOST_TEST_SECONDS)))
+                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())), late)
                 loop.fit_again(end)
             finally:
                 for worker in workers:
@@ -211,6 +211,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
+
+
+def latest(end: float, seconds: float) -> float:
+    """The moment after which nothing more is told of a model, in a run of so many seconds that is to end at `end`."""
+    return end + max(LATE_SECONDS, LATE_SHARE * seconds)
 
 
 def _searched(most: int, kinds: set[str], earlier: Reopened | None) -> int:
