@@ -8,6 +8,7 @@ loadable: a change of an attribute's meaning needs a new class name.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -124,12 +125,22 @@ def _text_cells(column: Sequence[Any] | np.ndarray) -> list[Any]:
 
 
 def _date_cells(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
-    """Times without a zone as datetime64[us]; None where there is a cell that only pandas can read."""
+    """Times without a zone, as text too, as datetime64[us]; None where there is a cell that only pandas can read."""
     if _is_array(column, "M"):
         return np.asarray(column, dtype="datetime64[us]")
-    if not set(map(type, column)) <= _TIMES:
+    kinds = set(map(type, column))
+    if not kinds <= _TIMES or (str in kinds and not all(type(cell) is not str or _ISO(cell) for cell in column)):
         return None
-    return np.array([None if value is pd.NaT else value for value in column], dtype="datetime64[us]")
+    return np.array([_moment(value) for value in column], dtype="datetime64[us]")
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if type(value) is not str:
+        return None if value is pd.NaT else value
+    try:
+        return dt.datetime.fromisoformat(value)
+    except ValueError:  # a thirtieth of February
+        return None
 
 
 def _is_array(column: Any, kinds: str) -> bool:
@@ -139,7 +150,12 @@ def _is_array(column: Any, kinds: str) -> bool:
 
 _PLAIN = frozenset({float, int, bool, type(None), type(pd.NA)})
 _TRUTHS = frozenset({bool, type(None)})
-_TIMES = frozenset({dt.datetime, type(None), type(pd.NaT)})
+_TIMES = frozenset({dt.datetime, type(None), type(pd.NaT), str})
+# Dates as nearly all data writes them; what else ISO 8601 allows is pandas' to read.
+_ISO = re.compile(
+    r"(1[89]|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{3}([0-9]{3})?)?)?)?"
+).fullmatch
 _CELL_READERS: dict[str, Callable[[Any], Any]] = {
     "numeric": _number_cells,
     "boolean": _truth_cells,
@@ -243,6 +259,8 @@ class InputFrame(TransformerMixin, BaseEstimator):
             found = _CELL_READERS[kind](columns[name])
             if found is None:
                 found = _READERS[kind](X[name] if isinstance(X, pd.DataFrame) else pd.Series(X[name], dtype="object"))
+                if found.dtype.kind in "fM":
+                    found = found.to_numpy()
             read[name] = found
         return Cells(read, index)
 

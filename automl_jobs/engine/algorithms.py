@@ -10,38 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from automl_jobs.engine import estimators
+from automl_jobs.engine.estimators import Build, Parameters
 from automl_jobs.engine.features import CHARS, COUNTS, LINEAR, TARGET, TREE
 
 if TYPE_CHECKING:
     import optuna
 
-Parameters = dict[str, Any]
-MAX_ROUNDS = 3000
-PATIENCE = 60
-# Leaves that a forest's tree may have on a large table; without a bound a forest grows with the table.
-FOREST_LEAVES = 5_000
-# What an estimator that takes no sparse matrix gets of it: 80 MB, but so many features in any case.
-MOST_DENSE_CELLS, FEWEST_DENSE = 10_000_000, 100
 # A parameter of any regressor: learn the logarithm of a target that is skewed to the right and never negative.
 LOG_TARGET = "log_target"
 # A parameter of any classifier that takes row weights: each class counts alike, however few rows it has.
 CLASS_WEIGHTS = "class_weights"
-
-
-@dataclass(frozen=True)
-class Build:
-    """What an estimator is made for.
-
-    `classes` is 0 for regression; `categorical` are positions of category codes; it is fitted on `samples` rows.
-    """
-
-    classes: int
-    threads: int
-    seed: int
-    categorical: tuple[int, ...] = ()
-    rounds: int = MAX_ROUNDS
-    early_stopping: bool = False
-    samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,149 +65,6 @@ class Algorithm:
     weights: bool = True
     max_rows: int | None = None
     packages: tuple[str, ...] = ()
-
-
-def _lightgbm(parameters: Parameters, build: Build) -> Any:
-    import lightgbm
-
-    settings = {
-        "n_estimators": build.rounds,
-        "subsample_freq": 1,
-        "n_jobs": build.threads,
-        "random_state": build.seed,
-        "verbose": -1,
-        "deterministic": True,
-        "force_col_wise": True,
-        **parameters,
-    }
-    return lightgbm.LGBMClassifier(**settings) if build.classes else lightgbm.LGBMRegressor(**settings)
-
-
-def _xgboost(parameters: Parameters, build: Build) -> Any:
-    import xgboost
-
-    settings = {
-        "n_estimators": build.rounds,
-        "n_jobs": build.threads,
-        "random_state": build.seed,
-        "tree_method": "hist",
-        "early_stopping_rounds": PATIENCE if build.early_stopping else None,
-        **parameters,
-    }
-    return xgboost.XGBClassifier(**settings) if build.classes else xgboost.XGBRegressor(**settings)
-
-
-def _histogram_boosting(parameters: Parameters, build: Build) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    settings = {
-        "max_iter": build.rounds,
-        "early_stopping": build.early_stopping,
-        "n_iter_no_change": PATIENCE // 2,
-        "categorical_features": list(build.categorical) or None,
-        "random_state": build.seed,
-        **parameters,
-    }
-    kind = HistGradientBoostingClassifier if build.classes else HistGradientBoostingRegressor
-    return kind(**settings)
-
-
-def _forest(extra: bool) -> Callable[[Parameters, Build], Any]:
-    def make(parameters: Parameters, build: Build) -> Any:
-        from sklearn import ensemble
-
-        family = "ExtraTrees" if extra else "RandomForest"
-        kind = getattr(ensemble, family + ("Classifier" if build.classes else "Regressor"))
-        leaf = max(parameters.get("min_samples_leaf", 1), build.samples // FOREST_LEAVES)
-        settings = {"n_estimators": 100, "n_jobs": build.threads, "random_state": build.seed, **parameters}
-        return _filled(kind(**(settings | {"min_samples_leaf": leaf})))
-
-    return make
-
-
-def _filled(estimator: Any) -> Any:
-    """An estimator that can't take missing values, behind a median imputer."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-
-    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), estimator)
-
-
-def _tree(parameters: Parameters, build: Build) -> Any:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    kind = DecisionTreeClassifier if build.classes else DecisionTreeRegressor
-    return _filled(kind(random_state=build.seed, **parameters))
-
-
-def _logistic(parameters: Parameters, build: Build) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=500, tol=1e-3, random_state=build.seed, **parameters)
-
-
-def _elastic_net(parameters: Parameters, build: Build) -> Any:
-    from sklearn.linear_model import ElasticNet
-
-    return _scaled_target(ElasticNet(max_iter=3000, random_state=build.seed, **parameters))
-
-
-def _lasso_lars(parameters: Parameters, build: Build) -> Any:
-    from sklearn.linear_model import LassoLars
-    from sklearn.pipeline import make_pipeline
-
-    from forestay_transformers import Screened
-
-    # LARS solves on a dense matrix; that of a text's words would not fit into memory.
-    most = max(FEWEST_DENSE, MOST_DENSE_CELLS // max(1, build.samples))
-    return _scaled_target(make_pipeline(Screened(most), LassoLars(random_state=build.seed, **parameters)))
-
-
-def _scaled_target(estimator: Any) -> Any:
-    """A regressor that sees the target at unit scale, so that a penalty means the same on every table."""
-    from sklearn.compose import TransformedTargetRegressor
-    from sklearn.preprocessing import StandardScaler
-
-    return TransformedTargetRegressor(estimator, transformer=StandardScaler())
-
-
-def _linear_svm(parameters: Parameters, build: Build) -> Any:
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.svm import LinearSVC
-
-    # A margin is no probability: sigmoid calibration inside the training rows gives one.
-    return CalibratedClassifierCV(LinearSVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
-
-
-def _svm(parameters: Parameters, build: Build) -> Any:
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.svm import SVC
-
-    return CalibratedClassifierCV(SVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
-
-
-def _sgd(parameters: Parameters, build: Build) -> Any:
-    from sklearn.linear_model import SGDClassifier, SGDRegressor
-
-    if build.classes:
-        return SGDClassifier(loss="log_loss", random_state=build.seed, n_jobs=build.threads, **parameters)
-    return _scaled_target(SGDRegressor(random_state=build.seed, **parameters))
-
-
-def _neighbours(parameters: Parameters, build: Build) -> Any:
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-
-    kind = KNeighborsClassifier if build.classes else KNeighborsRegressor
-    return kind(n_jobs=build.threads, **parameters)
-
-
-def _bayes(kind_name: str) -> Callable[[Parameters, Build], Any]:
-    def make(parameters: Parameters, build: Build) -> Any:
-        from sklearn import naive_bayes
-
-        return getattr(naive_bayes, kind_name)(**parameters)
-
-    return make
 
 
 def _lightgbm_space(trial: optuna.Trial) -> Parameters:
@@ -337,7 +173,7 @@ _HGB = {"learning_rate": 0.06, "max_leaf_nodes": 31, "min_samples_leaf": 15, "ma
 _LIGHTGBM = Algorithm(
     "LightGBM",
     TREES,
-    _lightgbm,
+    estimators.lightgbm,
     (Setting(_LGB_BASE), Setting(_LGB_SMALL, TARGET), Setting(_LGB_EXTRA), Setting(_LGB_BINS)),
     rank=2,
     space=_lightgbm_space,
@@ -351,7 +187,7 @@ def _xgboost_named(name: str) -> Algorithm:
     return Algorithm(
         name,
         TREES,
-        _xgboost,
+        estimators.xgboost,
         (Setting(_XGB_D4), Setting(_XGB_D6, TARGET)),
         rank=5,
         space=_xgboost_space,
@@ -361,19 +197,37 @@ def _xgboost_named(name: str) -> Algorithm:
 
 
 _BOOSTING = Algorithm(
-    "GradientBoosting", TREES, _histogram_boosting, (Setting(_HGB),), rank=6, space=_histogram_space, boosted=True
+    "GradientBoosting",
+    TREES,
+    estimators.histogram_boosting,
+    (Setting(_HGB),),
+    rank=6,
+    space=_histogram_space,
+    boosted=True,
 )
 _RANDOM_FOREST = Algorithm(
-    "RandomForest", TREES, _forest(extra=False), (Setting({"min_samples_leaf": 4}),), rank=7, space=_forest_space
+    "RandomForest",
+    TREES,
+    estimators.forest(extra=False),
+    (Setting({"min_samples_leaf": 4}),),
+    rank=7,
+    space=_forest_space,
 )
 _EXTRA_TREES = Algorithm(
-    "ExtremeRandomTrees", TREES, _forest(extra=True), (Setting({"min_samples_leaf": 4}),), rank=8, space=_forest_space
+    "ExtremeRandomTrees",
+    TREES,
+    estimators.forest(extra=True),
+    (Setting({"min_samples_leaf": 4}),),
+    rank=8,
+    space=_forest_space,
 )
-_DECISION_TREE = Algorithm("DecisionTree", TREES, _tree, (Setting({"min_samples_leaf": 10, "max_depth": 12}),), rank=9)
+_DECISION_TREE = Algorithm(
+    "DecisionTree", TREES, estimators.tree, (Setting({"min_samples_leaf": 10, "max_depth": 12}),), rank=9
+)
 _NEIGHBOURS = Algorithm(
     "KNN",
     LINES,
-    _neighbours,
+    estimators.neighbours,
     (Setting({"n_neighbors": 15, "weights": "distance"}),),
     rank=11,
     weights=False,
@@ -384,7 +238,7 @@ CLASSIFIERS = (
     Algorithm(
         "LogisticRegression",
         LINES,
-        _logistic,
+        estimators.logistic,
         (Setting({"C": 1.0}), Setting({"C": 5.0}, CHARS)),
         rank=1,
         space=_log("C", 1e-2, 50.0),
@@ -393,23 +247,33 @@ CLASSIFIERS = (
     _xgboost_named("XGBoostClassifier"),
     _BOOSTING,
     Algorithm(
-        "LinearSVM", LINES, _linear_svm, (Setting({"C": 0.3}),), rank=4, space=_log("C", 1e-2, 20.0), max_rows=200_000
+        "LinearSVM",
+        LINES,
+        estimators.linear_svm,
+        (Setting({"C": 0.3}),),
+        rank=4,
+        space=_log("C", 1e-2, 20.0),
+        max_rows=200_000,
     ),
     _RANDOM_FOREST,
     _EXTRA_TREES,
     _DECISION_TREE,
-    Algorithm("SGD", LINES, _sgd, (Setting({"alpha": 1e-4}),), rank=4, space=_log("alpha", 1e-6, 1e-2)),
-    Algorithm("MultinomialNaiveBayes", (COUNTS,), _bayes("MultinomialNB"), (Setting({"alpha": 0.3}),), rank=3),
-    Algorithm("BernoulliNaiveBayes", (COUNTS,), _bayes("BernoulliNB"), (Setting({"alpha": 0.3}),), rank=3),
+    Algorithm("SGD", LINES, estimators.sgd, (Setting({"alpha": 1e-4}),), rank=4, space=_log("alpha", 1e-6, 1e-2)),
+    Algorithm(
+        "MultinomialNaiveBayes", (COUNTS,), estimators.bayes("MultinomialNB"), (Setting({"alpha": 0.3}),), rank=3
+    ),
+    Algorithm("BernoulliNaiveBayes", (COUNTS,), estimators.bayes("BernoulliNB"), (Setting({"alpha": 0.3}),), rank=3),
     _NEIGHBOURS,
-    Algorithm("SVM", LINES, _svm, (Setting({"C": 1.0}),), rank=12, space=_log("C", 0.1, 20.0), max_rows=5_000),
+    Algorithm(
+        "SVM", LINES, estimators.svm, (Setting({"C": 1.0}),), rank=12, space=_log("C", 0.1, 20.0), max_rows=5_000
+    ),
 )
 
 REGRESSORS = (
     Algorithm(
         "ElasticNet",
         LINES,
-        _elastic_net,
+        estimators.elastic_net,
         (Setting({"alpha": 1e-3, "l1_ratio": 0.5}),),
         rank=1,
         space=_elastic_net_space,
@@ -419,9 +283,11 @@ REGRESSORS = (
     _BOOSTING,
     _RANDOM_FOREST,
     _EXTRA_TREES,
-    Algorithm("LassoLars", LINES, _lasso_lars, (Setting({"alpha": 1e-3}),), rank=3, weights=False, max_rows=20_000),
+    Algorithm(
+        "LassoLars", LINES, estimators.lasso_lars, (Setting({"alpha": 1e-3}),), rank=3, weights=False, max_rows=20_000
+    ),
     _DECISION_TREE,
-    Algorithm("SGD", LINES, _sgd, (Setting({"alpha": 1e-4}),), rank=4),
+    Algorithm("SGD", LINES, estimators.sgd, (Setting({"alpha": 1e-4}),), rank=4),
     _NEIGHBOURS,
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_jobs.engine import algorithms, calibrate, features
+from automl_jobs.engine import algorithms, calibrate, estimators, features
 from automl_jobs.engine.matrices import block
 from automl_jobs.engine.problem import Problem
 from forestay_transformers import LogTarget, calibrated, full_probabilities
@@ -68,14 +68,15 @@ def fit(
     if valid is not None and problem.classification:
         valid = valid[np.isin(problem.target[valid], positions)]
     stops = algorithm.boosted and valid is not None and len(valid) > 0
-    build = algorithms.Build(
+    build = estimators.Build(
         classes=len(positions),
         threads=threads,
         seed=problem.seed,
         categorical=tuple(features.categorical_positions(problem.settings, layout)),
-        rounds=rounds or algorithms.MAX_ROUNDS,
+        rounds=rounds or estimators.MAX_ROUNDS,
         early_stopping=stops,
         samples=len(train),
+        features=matrix.shape[1],
     )
     estimator = algorithm.make(parameters, build)
     extra: dict[str, Any] = {}
@@ -123,7 +124,7 @@ def _routed(estimator: Any, weights: np.ndarray) -> dict[str, Any]:
 
 
 def _boosting_arguments(
-    name: str, build: algorithms.Build, held: tuple[Any, np.ndarray, np.ndarray | None] | None
+    name: str, build: estimators.Build, held: tuple[Any, np.ndarray, np.ndarray | None] | None
 ) -> dict[str, Any]:
     """What a booster's `fit` is told beside rows: categories, and the rows that stop it."""
     if name == "LightGBM":
@@ -135,7 +136,7 @@ def _boosting_arguments(
                 "eval_X": held[0],
                 "eval_y": held[1],
                 "eval_sample_weight": None if held[2] is None else [held[2]],
-                "callbacks": [lightgbm.early_stopping(algorithms.PATIENCE, verbose=False)],
+                "callbacks": [lightgbm.early_stopping(estimators.PATIENCE, verbose=False)],
             }
         return arguments
     if held is None:

@@ -46,6 +46,9 @@ ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
 STACK_SHARE, MOST_STACK_SECONDS = 0.03, 10.0
 # And for describing the best trial: its features, its importances, the interval of its test score.
 DESCRIBE_SHARE, MOST_DESCRIBE_SECONDS, DESCRIBE_GRACE_SECONDS = 0.05, 10.0, 1.5
+# How far past its budget a run may go for what is told of its model, as a share of it and in seconds at least: what has
+# not come by then is left out. The rest of what is allowed, 5 % and 3 seconds, is for writing it down.
+LATE_SHARE, LATE_SECONDS = 0.03, 2.0
 # An ensemble of fewer trials than this is not worth its place in `limits.max_trials`.
 FEWEST_FOR_ENSEMBLE, FEWEST_FOR_STACK = 5, 8
 
@@ -182,8 +185,9 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                     loop.ensemble(until, stack, bounded)
                 if loop.completed == 0 or (loop.completed == 1 and loop.errors):
                     raise _nothing_trained(loop.errors, writer.job)
-                scores = _test_scores(problem, loop, max(judged, time.monotonic() + MOST_TEST_SECONDS))
-                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())))
+                late = latest(end, seconds)
+                scores = _test_scores(problem, loop, min(late, max(judged, time.monotonic() + MOST_TEST_SECONDS)))
+                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())), late)
                 loop.fit_again(end)
             finally:
                 for worker in workers:
@@ -207,6 +211,11 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         writer.finish("Failed", error=f"{type(error).__name__}: {error}")
         raise
     return writer.job
+
+
+def latest(end: float, seconds: float) -> float:
+    """The moment after which nothing more is told of a model, in a run of so many seconds that is to end at `end`."""
+    return end + max(LATE_SECONDS, LATE_SHARE * seconds)
 
 
 def _searched(most: int, kinds: set[str], earlier: Reopened | None) -> int:
@@ -314,15 +323,15 @@ def _guard(found: tuple[Guardrail, ...], writer: JobWriter, listener: Listener) 
         listener.note(f"data guardrail: {one.description}{f'; {one.fix}' if one.fix else ''}")
 
 
-def _describe(prepared: Prepared, loop: Loop, writer: JobWriter, seconds: float) -> None:
-    """Keep what there is to say of the best trial; a job is complete without it."""
+def _describe(prepared: Prepared, loop: Loop, writer: JobWriter, seconds: float, latest: float) -> None:
+    """Keep what there is to say of the best trial, until `latest`; a job is complete without it."""
     best = loop.best()
     if best is None:
         return
     chosen, outputs = best
     wanted = prepared.loaded.spec.training.enable_model_explainability
     request = Describe(chosen.id, chosen.rank, outputs, prepared.columns, wanted, seconds)
-    answer = loop.ask(request, time.monotonic() + seconds + DESCRIBE_GRACE_SECONDS)
+    answer = loop.ask(request, min(latest, time.monotonic() + seconds + DESCRIBE_GRACE_SECONDS))
     if isinstance(answer, dict):
         for name, document in answer.items():
             writer.log_document(name, document)

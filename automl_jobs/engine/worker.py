@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 
 STOP_GRACE_SECONDS = 2.0
+# MiB that scikit-learn takes for distances between rows at a time. It would take a gigabyte, to which neighbours looked
+# for among ten thousand rows come near; less of it costs no time.
+DISTANCES_MB = 16
 NO_BETTER = "no blend of the trials beats the best of them"
 
 
@@ -181,6 +184,15 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def bound(threads: int) -> None:
+    """Let this process's libraries take so many threads, and DISTANCES_MB; a forked one's were loaded before."""
+    import sklearn
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(threads)
+    sklearn.set_config(working_memory=DISTANCES_MB)
+
+
 def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -191,13 +203,10 @@ def _serve(pipe: Connection, problem_file: Path, folder: Path, threads: int) -> 
     os.dup2(log, 1)
     os.dup2(log, 2)
 
-    import threadpoolctl
-
     from automl_jobs.engine import ensemble, tasks
     from automl_jobs.engine.pruning import GivenUp
 
-    # A forked worker's libraries were loaded before it was told its share.
-    threadpoolctl.threadpool_limits(threads)
+    bound(threads)
     problem = tasks.load(problem_file)
     session = tasks.of(problem.task).session(problem, threads)
     while True:

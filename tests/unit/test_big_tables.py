@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+import threadpoolctl
+from scipy.sparse import csr_matrix
+from sklearn.neighbors import KNeighborsClassifier
 
 from automl_jobs.data import load_table
+from automl_jobs.engine import estimators, shared, tasks, worker
 from automl_jobs.engine import problem as problems
-from automl_jobs.engine import shared, tasks
 from automl_jobs.engine.matrices import Matrices, block, single_precision
 from automl_jobs.engine.trial import Trainer, TrialPlan
 from automl_jobs.prepare import prepare
@@ -211,13 +216,31 @@ def test_a_booster_stops_with_the_rounds_that_it_has_when_its_time_is_up(
     assert not estimator.get_params().get("callbacks")
 
 
+def test_neighbours_are_not_looked_for_in_all_distances_at_once() -> None:
+    """Of sparse features, for which scikit-learn makes the whole table of distances unless it is told not to."""
+    rows = csr_matrix(np.random.default_rng(0).integers(0, 2, (3_000, 5)).astype(float))
+    model = KNeighborsClassifier(weights="distance", algorithm="brute").fit(rows, np.arange(3_000) % 2)
+    whole = 8 * 3_000**2
+    with sklearn.config_context(), threadpoolctl.threadpool_limits(None):
+        worker.bound(1)
+        tracemalloc.start()
+        try:
+            model.predict_proba(rows)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert whole > worker.DISTANCES_MB * 2**20
+    assert most < 4 * worker.DISTANCES_MB * 2**20
+    assert sklearn.get_config()["working_memory"] > worker.DISTANCES_MB
+
+
 def test_a_forest_does_not_grow_with_the_table() -> None:
     from automl_jobs.engine import algorithms
 
     for name in ("RandomForest", "ExtremeRandomTrees"):
         algorithm = algorithms.by_name(name, classification=True)
         leaves = [
-            algorithm.make({"min_samples_leaf": 4}, algorithms.Build(2, 1, 0, samples=rows))[-1].min_samples_leaf
+            algorithm.make({"min_samples_leaf": 4}, estimators.Build(2, 1, 0, samples=rows))[-1].min_samples_leaf
             for rows in (0, 20_000, 900_000)
         ]
         assert leaves == [4, 4, 180]

@@ -142,6 +142,19 @@ def test_a_row_without_any_category_is_answered_by_both_ways() -> None:
     assert ServedPipeline(steps).predict(nothing) == pytest.approx(Pipeline(steps).predict(nothing))
 
 
+def test_dates_as_text_are_read_without_pandas_and_as_it_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ["2024-02-29", "2023-02-29", "1800-01-01", "2099-12-31T23:59", "2024-01-01 00:00:01.250", None, pd.NaT]
+    odd = ["2024", "2024-1-1", "20240229", "1799-12-31", "2024-01-01T24:00", "2024-01-01T10:00Z", "2024-13-01", ""]
+    odd += ["2024-01-01T10:00:00.5", "2024-01-01T10:00:60", "2024-W01-1", " 2024-01-01", "\u0662024-01-01"]
+    reader = InputFrame([("d", "datetime")]).fit(pd.DataFrame({"d": plain}))
+    for cells in ([cell] for cell in (*plain, *odd)):
+        expected = reader.transform(pd.DataFrame({"d": cells}, dtype="object"))["d"].to_numpy()
+        np.testing.assert_array_equal(reader.cells({"d": cells}).columns["d"], expected)
+    assert reader.cells({"d": odd}).block(["d"]).dtype == "datetime64[us]"
+    monkeypatch.setattr(pd, "to_datetime", lambda *_, **__: pytest.fail("pandas was asked"))
+    assert np.isnat(reader.cells({"d": plain}).columns["d"]).tolist() == [False, True, False, False, False, True, True]
+
+
 def test_times_of_any_kind_have_the_parts_that_pandas_gives_them() -> None:
     texts = [
         "2024-02-29T23:59:59.999999",

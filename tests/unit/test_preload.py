@@ -32,7 +32,8 @@ with nursery.at_hand() as open_it:
     open_it()
     found = nursery.current()
     seen = {"threads": threading.active_count(), "hidden": gc.get_freeze_count(), "collected": len(gc.get_objects())}
-    seen["plugins"] = [name for name in sys.modules if name.split(".")[0] in ("azureml", "azure")]
+    unwanted = ("azureml", "azure", "mako.ext.pygmentplugin")
+    seen["plugins"] = [name for name in sys.modules if name.split(".")[0] in unwanted or name in unwanted]
     seen["environment"] = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")}
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()  # what this process does later is its own
     one, pipe, seen["told"] = start(found, "one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 import forestay_quick
+from automl_jobs.engine import outputs
 from forestay_quick import FEW_FOR_TREES, probabilities_of, values_of
 from forestay_transformers import LogTarget
 
@@ -145,3 +147,14 @@ def test_other_models_answer_as_they_do() -> None:
     assert values_of(line, rows[:1]) == line.predict(rows[:1])
     words = RandomForestClassifier(**FOREST).fit(rows, np.where(target(rows) > 3, "yes", "no"))
     assert values_of(words, rows[:1]).tolist() == words.predict(rows[:1]).tolist()
+
+
+@pytest.mark.skipif(outputs.CLOCK is time.perf_counter, reason="this system counts a process's work too coarsely")
+def test_what_a_model_waits_for_is_no_cost_of_it() -> None:
+    assert outputs._quickest_ms(lambda: time.sleep(0.02)) < 10 < outputs._quickest_ms(lambda: _work(0.02))
+
+
+def _work(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.engine import algorithms
+from automl_jobs.engine import algorithms, estimators
 from automl_jobs.engine.forecasting.panel import Series
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _regressor(name: str, parameters: Parameters, threads: int, seed: int) -> An
     from sklearn.preprocessing import StandardScaler
 
     parameters = dict(parameters)
-    build = algorithms.Build(classes=0, threads=threads, seed=seed, rounds=parameters.pop("rounds", 300))
+    build = estimators.Build(classes=0, threads=threads, seed=seed, rounds=parameters.pop("rounds", 300))
     if name == "ElasticNet" and parameters.get("l1_ratio") == 0:
         made: Any = Ridge(alpha=parameters["alpha"])
     else:
