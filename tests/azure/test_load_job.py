@@ -16,7 +16,6 @@ ml = pytest.importorskip("azure.ai.ml")
 
 PUBLISHED = (
     "classification-task-bankmarketing/cli-automl-classification-task-bankmarketing.yml",
-    "classification-task-bankmarketing/cli-automl-classification-task-bankmarketing-serverless.yml",
     "regression-task-hardware-perf/cli-automl-regression-task-hardware-perf.yml",
     "forecasting-bike-share/cli-automl-forecasting-task-bike-share.yml",
 )
@@ -30,6 +29,8 @@ LIMITS = (
     "exit_score",
     "enable_early_termination",
 )
+BROKEN = "classification-task-bankmarketing/cli-automl-classification-task-bankmarketing-serverless.yml"
+"""Its `resources` is a text."""
 HEAD = "type: automl\ntask: classification\ntarget_column_name: y\ntraining_data: {path: ./data, type: mltable}\n"
 
 
@@ -44,7 +45,7 @@ def test_published_jobs_mean_the_same(shared: Path, name: str) -> None:
     assert ours.target_column_name == theirs.target_column_name
     assert ours.primary_metric == snake(theirs.primary_metric.value)
     assert ours.n_cross_validations == theirs.n_cross_validations
-    assert (ours.compute or "").removeprefix("azureml:") == (theirs.compute or "")
+    assert (ours.compute or "").removeprefix("azureml:") == theirs.compute
     for name in LIMITS:
         if name in ours.limits.model_fields_set:
             assert getattr(ours.limits, name) == getattr(theirs.limits, name), name
@@ -69,6 +70,13 @@ def test_published_jobs_mean_the_same(shared: Path, name: str) -> None:
             name: [(entry.fields, entry.parameters) for entry in entries]
             for name, entries in theirs.featurization.transformer_params.items()
         }
+
+
+def test_the_published_job_that_is_broken_is_refused_by_both(shared: Path) -> None:
+    with pytest.raises(InputError, match="`resources` must be a mapping"):
+        load_job(shared / "data" / BROKEN)
+    with pytest.raises(Exception, match="resources"):
+        ml.load_job(shared / "data" / BROKEN)
 
 
 def test_forecast_means_the_same(shared: Path) -> None:
