@@ -27,6 +27,7 @@ _OLDER = {
 }  # fmt: skip
 Detail = tuple[int, str | None, str]
 Key = tuple[str, ...]
+Place = tuple[Key, pd.Timestamp]
 
 
 class ForecastInputError(ValueError):
@@ -75,12 +76,15 @@ class Served:
         keys = self._keys(rows)
         target = pd.to_numeric(rows[self.target], errors="coerce").to_numpy(dtype="float64")
         asked, known = self._asked(rows, keys, target)
-        found = {"forecast": target.copy(), **{level: target.copy() for level in quantiles}}
+        found: dict[str | float, np.ndarray] = {"forecast": target.copy()}
+        found.update({level: target.copy() for level in quantiles})
         if asked is None:
             return pd.DataFrame(found)
         with self._guard:
             values, index = self.model.forecast(asked.copy(), known.copy())
-            answers = {"forecast": self._by_place(self._places(index), np.asarray(values, dtype="float64"))}
+            answers: dict[str | float, dict[Place, float]] = {
+                "forecast": self._by_place(self._places(index), np.asarray(values, dtype="float64"))
+            }
             if quantiles:
                 self.model.quantiles = sorted(quantiles)
                 table = self.model.forecast_quantiles(asked.copy(), known.copy())
@@ -88,7 +92,7 @@ class Served:
                 for level in quantiles:
                     answers[level] = self._by_place(places, table[level].to_numpy(dtype="float64"))
         times = pd.DatetimeIndex(rows[self.time])
-        for row in np.flatnonzero(np.isnan(target)):
+        for row in np.flatnonzero(np.isnan(target)).tolist():
             for name, values in answers.items():
                 found[name][row] = values[keys[row], times[row]]
         return pd.DataFrame(found)
@@ -97,7 +101,7 @@ class Served:
         texts = [[text(value) for value in rows[name]] for name in self.ids]
         return [tuple(key) for key in zip(*texts)] or [()] * len(rows)
 
-    def _places(self, answer: Any) -> list[tuple[Key, pd.Timestamp]]:
+    def _places(self, answer: Any) -> list[Place]:
         """Series and time of each line of an answer, which stand in its index."""
         index = answer.index
         times = pd.DatetimeIndex(index.get_level_values(self.time))
@@ -106,7 +110,7 @@ class Served:
         return list(zip(keys, times))
 
     @staticmethod
-    def _by_place(places: list[tuple[Key, pd.Timestamp]], values: np.ndarray) -> dict[tuple[Key, pd.Timestamp], float]:
+    def _by_place(places: list[Place], values: np.ndarray) -> dict[Place, float]:
         return dict(zip(places, values.tolist()))
 
     def _asked(self, rows: pd.DataFrame, keys: list[Key], target: np.ndarray) -> tuple[pd.DataFrame | None, np.ndarray]:
@@ -175,7 +179,8 @@ class Served:
             part[name] = rows[name].iloc[own[0]]
         part[self.features] = part[self.features].ffill().bfill()
         kinds = {name: rows[name].dtype for name in self.ids}
-        return part.assign(**{self.time: grid[1:], "__known": known[1:]}).astype(kinds)
+        part[self.time], part["__known"] = grid[1:], known[1:]
+        return part.astype(kinds)
 
     def _grid(self, last: pd.Timestamp, own: np.ndarray, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """The times from the end of training on that reach the last one asked for."""

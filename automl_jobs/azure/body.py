@@ -99,7 +99,7 @@ def _task(spec: JobSpec, uris: Mapping[str, str]) -> dict[str, Any]:
         "nCrossValidations": _auto(spec.n_cross_validations),
         **{_camel(key): _input(spec, key, uri) for key, uri in uris.items()},
     }
-    if "limits" in spec.model_fields_set or isinstance(spec, TextJob):
+    if "limits" in spec.model_fields_set or isinstance(spec, TextJob | ImageJob):  # which must have some
         given["limitSettings"] = _limits(spec)
     if isinstance(spec, TextJob):
         given |= _text(spec)

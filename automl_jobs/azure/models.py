@@ -7,7 +7,7 @@ is the version that is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ TRIES = 5
 _JOB, _TRIAL, _RANK, _ALGORITHM, _METRIC, _SCORE = (
     f"forestay.{word}" for word in ("job", "trial", "rank", "algorithm", "primary_metric", "score")
 )
+_LINEAGE = (jobs.FILE, jobs.COMMIT, jobs.DATA)
+"""Of the job's tags those that say where its model comes from."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class AzureModel:
     ----------
     file, decision: of models of this machine only.
     uri: where its files are. job, trial, rank, algorithm, metric, score: its origin as its tags tell it, "" or None for
-        one that was registered by other means. existing: the trial had been registered before.
+        one that was registered by other means. tags: all of them, the job's file, commit and data among them.
+    existing: the trial had been registered before.
     """
 
     env: str
@@ -52,6 +55,7 @@ class AzureModel:
     metric: str
     score: float | None
     created: int | None
+    tags: Mapping[str, str] = field(default_factory=dict)
     existing: bool = False
     file: None = None
     decision: None = None
@@ -70,6 +74,7 @@ class AzureModel:
             "score": self.score,
             "created": moment(self.created),
             "env": self.env,
+            "tags": dict(self.tags),
         }
 
 
@@ -92,6 +97,7 @@ def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
         _ALGORITHM: row.algorithm,
         _METRIC: seen.row.primary_metric,
         _SCORE: repr(row.score),
+        **{key: seen.tags[key] for key in _LINEAGE if key in seen.tags},
     }
     body = {
         "properties": {
@@ -180,6 +186,7 @@ def _read(arm: Arm, name: str, document: Mapping[str, Any]) -> AzureModel:
         metric=str(tags.get(_METRIC) or ""),
         score=float(score) if score else None,
         created=jobs.moment((document.get("systemData") or {}).get("createdAt")),
+        tags={str(key): str(value or "") for key, value in tags.items()},
     )
 
 

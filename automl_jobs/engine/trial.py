@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from automl_jobs.engine import algorithms, calibrate, decide, features, outputs, pruning, spread
+from automl_jobs.engine import algorithms, calibrate, decide, estimators, features, outputs, pruning, spread
 from automl_jobs.engine.fits import Fitted, fit
 from automl_jobs.engine.judging import held_rows, judge
 from automl_jobs.engine.matrices import NO_FEATURES, Matrices, block
@@ -229,7 +229,7 @@ def _for_one_row(estimator: Any) -> Any:
 def _baseline() -> algorithms.Algorithm:
     """Majority class or mean: what a model must beat."""
 
-    def make(_: dict[str, Any], build: algorithms.Build) -> Any:
+    def make(_: dict[str, Any], build: estimators.Build) -> Any:
         from sklearn.dummy import DummyClassifier, DummyRegressor
 
         return DummyClassifier(strategy="prior") if build.classes else DummyRegressor(strategy="mean")

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 import pandas as pd
-from scoring_cells import (
+from scoring_cells import (  # type: ignore[import-not-found,unused-ignore]
     MAX_PROBLEMS,
     BadRequest,
     bad_rows,

@@ -46,6 +46,34 @@ def azure(standin: tuple[Azure, dict[str, str]], project: Path, monkeypatch: pyt
     assert azure.proxy.stray == []
 
 
+_LED = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
+_BEFORE = {name: os.environ.get(name) for name in (*_LED, "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")}
+
+
+def as_before(patch: pytest.MonkeyPatch) -> None:
+    """The variables that led to the stand-in as they were: what comes now asks the real registry of packages."""
+    for name, value in _BEFORE.items():
+        if value is None:
+            patch.delenv(name, raising=False)
+        else:
+            patch.setenv(name, value)
+
+
+@pytest.fixture
+def registry(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv asks the real registry of packages while all else is led to the stand-in."""
+    from scoring import environment
+
+    run = environment._uv
+
+    def uv(*words: Any, **more: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            as_before(patch)
+            run(*words, **more)
+
+    monkeypatch.setattr(environment, "_uv", uv)
+
+
 @dataclass(frozen=True)
 class Done:
     """What a command came to."""

@@ -68,6 +68,9 @@ def test_registered_here_and_there(azure: Azure, cli: Cli, job: str) -> None:
     assert "nearest: Hardware" in cli("model", "show", "Hardwares", code=2).err
     tags = azure.service.things["models/Hardware/versions/1"]["properties"]["tags"]
     assert tags["forestay.job"] == job
+    assert tags["forestay.file"] == "cli-automl-regression-task-hardware-perf.yml"
+    assert tags["forestay.data"].startswith("training_data=")
+    assert cli("model", "show", "Hardware:1").json["tags"] == tags
     assert "no job" in cli("model", "register", job, "--name", "Hardware", code=2, env="").err
     cli("job", "download", job)
     local = cli("model", "register", job, "--name", "Hardware", env="").json

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 import pytest
 
 from forestay_azure_forecasts import ForecastInputError, Served, offset
 from scoring.reference import answered, here
 from scoring.schema import read_golden, read_schema
+from templates.scoring.scoring_input import RequestReader
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.forecaster import ForecastingPipelineWrapper, pickled
 from tests.azure.standin.jobs import Script
-from tests.azure.test_generate import conda, lock_of_pins
+from tests.azure.test_generate import conda
 from tests.forecasting_support import stores
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -63,54 +64,29 @@ def test_its_schema_comes_from_the_data(outputs: Path) -> None:
     assert [row["sales"] is None for row in golden.rows[:4]] == [False, False, False, True]
 
 
-def test_the_served_model_answers_as_the_bare_one(
-    outputs: Path, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch, imported: Callable[[Path], Any]
-) -> None:
-    from scoring import environment
-
-    monkeypatch.setattr(environment, "lock", lambda pins, home, say: lock_of_pins(pins))
-    cli("score", "generate", "Sales", "--to", "scoring", env="")
+def test_the_served_model_answers_as_the_bare_one(outputs: Path) -> None:
     schema, pending = read_schema(outputs), read_golden(outputs)
     golden, check = answered(schema, pending, str(outputs / "model.pkl"), here(Path(sys.executable), outputs))
     assert check.passed, check.detail
     assert golden.quantiles is not None
-    score = imported(project / "scoring")
-    score.init()
-    found = [row["forecast"] for row in answer(score, list(golden.rows), quantiles=[0.1, 0.9])]
-    assert found == pytest.approx(list(golden.predictions))
-    levels = [row["quantiles"]["0.9"] for row in answer(score, list(golden.rows), quantiles=[0.1, 0.9])]
-    assert levels == pytest.approx(list(golden.quantiles["0.9"]))
-    whole = answer(score, list(golden.rows))
-    assert answer(score, list(golden.rows)[::-1]) == pytest.approx(whole[::-1])
-    sample = json.loads((project / "scoring" / "sample_request.json").read_text(encoding="utf-8"))
-    assert len(answer(score, sample["data"])) == 1
+    document = json.loads((outputs / "model_schema.json").read_text(encoding="utf-8"))
+    served = Served(joblib.load(outputs / "model.pkl"), document, outputs)
+    reader = RequestReader(document)
+    found = served.forecast(reader.to_frame(list(golden.rows)), [0.1, 0.9])
+    assert found["forecast"].tolist() == pytest.approx(list(golden.predictions))
+    assert found[0.9].tolist() == pytest.approx(list(golden.quantiles["0.9"]))
+    turned = served.forecast(reader.to_frame(list(golden.rows)[::-1]))
+    assert turned["forecast"].tolist() == pytest.approx(list(golden.predictions)[::-1])
+    assert len(served.forecast(reader.to_frame([reader.sample_row()]))) == 1
 
 
-@pytest.fixture
-def imported() -> Iterator[Callable[[Path], Any]]:
-    """The entry script of a folder, imported; what it brings along is forgotten at the end."""
-    before, path = set(sys.modules), list(sys.path)
-
-    def load(folder: Path) -> Any:
-        spec = importlib.util.spec_from_file_location("score_of_azure", folder / "score.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    yield load
-    sys.path[:] = path
-    for name in ("scoring_input", "score_of_azure"):
-        if name not in before:
-            sys.modules.pop(name, None)
-
-
-def answer(score: Any, rows: list[dict[str, Any]], **parameters: Any) -> list[Any]:
-    found = score.run(data=rows, GlobalParameters={"method": "forecast", **parameters} if parameters else None)
-    document = json.loads(found.get_data())
-    assert found.status_code == 200, document
-    return list(document["Results"])
+@pytest.mark.skipif(os.environ.get("FORESTAY_SLOW") != "1", reason="takes minutes: FORESTAY_SLOW=1 runs it")
+@pytest.mark.usefixtures("registry")
+def test_its_proof(outputs: Path, cli: Cli, project: Path) -> None:
+    """The real server in a clean environment: forms, golden rows with quantiles, and what must be refused."""
+    cli("score", "generate", "Sales", "--to", "scoring", env="")
+    done = cli("score", "verify", project / "scoring", env="")
+    assert done.json["verified"] is True, done
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from forestay.errors import InputError
 
 ml = pytest.importorskip("azure.ai.ml")
 
-PUBLISHED = {
-    "classification-task-bankmarketing": "cli-automl-classification-task-bankmarketing.yml",
-    "regression-task-hardware-perf": "cli-automl-regression-task-hardware-perf.yml",
-    "forecasting-bike-share": "cli-automl-forecasting-task-bike-share.yml",
-}
+PUBLISHED = (
+    "classification-task-bankmarketing/cli-automl-classification-task-bankmarketing.yml",
+    "regression-task-hardware-perf/cli-automl-regression-task-hardware-perf.yml",
+    "forecasting-bike-share/cli-automl-forecasting-task-bike-share.yml",
+)
 LIMITS = (
     "max_trials",
     "timeout_minutes",
@@ -29,6 +29,8 @@ LIMITS = (
     "exit_score",
     "enable_early_termination",
 )
+BROKEN = "classification-task-bankmarketing/cli-automl-classification-task-bankmarketing-serverless.yml"
+"""Its `resources` is a text."""
 HEAD = "type: automl\ntask: classification\ntarget_column_name: y\ntraining_data: {path: ./data, type: mltable}\n"
 
 
@@ -36,9 +38,9 @@ def names(values: Any) -> list[str] | None:
     return None if values is None else [str(getattr(value, "value", value)) for value in values]
 
 
-@pytest.mark.parametrize("folder", PUBLISHED)
-def test_published_jobs_mean_the_same(shared: Path, folder: str) -> None:
-    path = shared / "data" / folder / PUBLISHED[folder]
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_jobs_mean_the_same(shared: Path, name: str) -> None:
+    path = shared / "data" / name
     ours, theirs = load_job(path).spec, ml.load_job(path)
     assert ours.target_column_name == theirs.target_column_name
     assert ours.primary_metric == snake(theirs.primary_metric.value)
@@ -70,8 +72,15 @@ def test_published_jobs_mean_the_same(shared: Path, folder: str) -> None:
         }
 
 
+def test_the_published_job_that_is_broken_is_refused_by_both(shared: Path) -> None:
+    with pytest.raises(InputError, match="`resources` must be a mapping"):
+        load_job(shared / "data" / BROKEN)
+    with pytest.raises(Exception, match="resources"):
+        ml.load_job(shared / "data" / BROKEN)
+
+
 def test_forecast_means_the_same(shared: Path) -> None:
-    path = shared / "data/forecasting-bike-share" / PUBLISHED["forecasting-bike-share"]
+    path = shared / "data" / PUBLISHED[-1]
     ours, theirs = load_job(path).spec.forecasting, ml.load_job(path).forecasting_settings
     assert ours is not None
     for name in ("time_column_name", "forecast_horizon", "frequency", "target_lags", "country_or_region_for_holidays"):

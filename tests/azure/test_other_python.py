@@ -16,11 +16,11 @@ import pytest
 from uv import find_uv_bin
 
 from tests import image_support
-from tests.azure.conftest import Azure, Cli
+from tests.azure.conftest import Azure, Cli, as_before
 from tests.azure.standin.jobs import Script
 from tests.tables import mixed, write_job
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("quick", "registry")
 PINS = ("scikit-learn==1.5.1", "joblib==1.2.0", "numpy==1.26.4", "pandas==1.5.3", "scipy==1.11.4")
 CONDA = """\
 channels:
@@ -45,7 +45,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-frame = pd.read_csv(sys.argv[1])
+frame = pd.read_csv(sys.argv[1]).drop(columns="amount")
 target = frame.pop("label")
 features = make_column_transformer(
     (SimpleImputer(), make_column_selector(dtype_include="number")),
@@ -116,6 +116,7 @@ def test_in_a_container(folder: Path, cli: Cli, older: tuple[str, Path], monkeyp
     """Its Python is not at hand; buildah builds the folder's own Dockerfile, and what is in the image is asked."""
     from scoring import environment
 
+    as_before(monkeypatch)
     image_support.require_tools()
     image_support.base(older[0], older[1].parent)
     for name, value in image_support.variables().items():

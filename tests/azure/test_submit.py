@@ -32,6 +32,15 @@ def test_the_commands_as_processes_from_submit_to_download(azure: Azure, foresta
     done = forestay("job", "download", job["job"], "--env", "dev", "--to", "model", "--output", "json")
     assert done.returncode == 0, done.stderr
     assert "model.pkl" in json.loads(done.stdout)["files"]
+    for words in (
+        ("job", "list"),
+        ("job", "leaderboard", job["job"]),
+        ("model", "register", job["job"], "--name", "Hardware"),
+        ("job", "schedule", job_file, "--cron", "0 3 * * 1"),
+    ):
+        done = forestay(*words, "--env", "dev", "--output", "json", process=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)
     assert azure.service.refusals == []
 
 

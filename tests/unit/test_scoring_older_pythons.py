@@ -20,7 +20,13 @@ from scoring.serving_packages import PARSER, gunicorn_options
 from tests import scoring_models
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("foreign_classification.py", "foreign_regression.py", "foreign_labels_only.py", "score_forecasting_azure.py", "simple_frame.py")
+SCRIPTS = (
+    "foreign_classification.py",
+    "foreign_regression.py",
+    "foreign_labels_only.py",
+    "score_forecasting_azure.py",
+    "simple_frame.py",
+)
 
 
 def schema(python: str) -> ModelSchema:
