@@ -4,7 +4,7 @@ schema        model_schema.json and golden.json, as the training engine wrote th
 folder        a scoring folder: its files, their hashes, its proof
 foreign       a model from elsewhere becomes an outputs folder like a trial's
 imports       which packages serving imports, traced; conda, advisories: other trainers' files, known weaknesses
-environment   conda_env.yaml -> requirements.lock -> a clean virtual environment
+environment   conda_env.yaml -> requirements.lock -> a clean virtual environment; serving_packages: what serving adds
 requests      requests made from the schema: samples, the three forms, ones that must be refused
 openapi       the service's interface as a document
 styles        the frames round a model: azureml, mlflow, simple

@@ -122,9 +122,14 @@ def read(given: str) -> Version:
     from scoring.registry import model_version
 
     path = Path(given)
-    if (path / RECORD).exists() or "/" in given or path.is_dir():
+    if (path / RECORD).exists() or "/" in given:
         return from_folder(path)
-    return from_registry(model_version(given))
+    try:
+        return from_registry(model_version(given))
+    except InputError:
+        if path.is_dir():
+            return from_folder(path)  # which says why it is none
+        raise
 
 
 def compare(old: Version, new: Version) -> Difference:

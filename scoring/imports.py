@@ -31,7 +31,7 @@ from scoring.schema import Golden, ModelSchema
 Say = Callable[[str], None]
 
 CHILD = Path(__file__).with_name("traced_child.py")
-CHILD_SECONDS = 120
+CHILD_SECONDS = 600  # of a large model on a busy machine
 
 
 class _Failed(Exception):

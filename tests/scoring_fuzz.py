@@ -34,7 +34,7 @@ class Progress:
 
     def one(self) -> None:
         self.done += 1
-        if self.most >= 1000 and self.done % (self.most // 10) == 0:
+        if self.most >= 500 and self.done % (self.most // 10) == 0:
             took = time.monotonic() - self.begun
             print(f"{self.what}: {self.done:,} of {self.most:,} requests, {took:.0f} s", flush=True)
 

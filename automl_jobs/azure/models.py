@@ -7,7 +7,7 @@ is the version that is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.fetch import choose
 from automl_jobs.runs import names
 from automl_jobs.runs.read import no_model
-from automl_jobs.runs.rows import moment
+from automl_jobs.runs.rows import RegisteredModel
 from forestay import project
 from forestay.errors import InputError
 
@@ -32,50 +32,22 @@ _LINEAGE = (jobs.FILE, jobs.COMMIT, jobs.DATA)
 """Of the job's tags those that say where its model comes from."""
 
 
-@dataclass(frozen=True)
-class AzureModel:
-    """A version of a model in the workspace.
+@dataclass(frozen=True, kw_only=True)
+class AzureModel(RegisteredModel):
+    """A version of a model in the workspace of `env`; its tags tell its origin.
 
     Attributes
     ----------
-    file, decision: of models of this machine only.
-    uri: where its files are. job, trial, rank, algorithm, metric, score: its origin as its tags tell it, "" or None for
-        one that was registered by other means. tags: all of them, the job's file, commit and data among them.
-    existing: the trial had been registered before.
+    uri: where its files are.
+    tags: all of them, the job's file, commit and data among them.
     """
 
     env: str
-    name: str
-    version: str
     uri: str
-    job: str
-    trial: str
-    rank: int | None
-    algorithm: str
-    metric: str
-    score: float | None
-    created: int | None
     tags: Mapping[str, str] = field(default_factory=dict)
-    existing: bool = False
-    file: None = None
-    decision: None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "version": self.version,
-            "job": self.job or None,
-            "trial": self.trial or None,
-            "file": None,
-            "path": self.uri,
-            "rank": self.rank,
-            "algorithm": self.algorithm or None,
-            "metric": self.metric or None,
-            "score": self.score,
-            "created": moment(self.created),
-            "env": self.env,
-            "tags": dict(self.tags),
-        }
+        return {**self.described(self.uri), "env": self.env, "tags": dict(self.tags)}
 
 
 def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
@@ -88,7 +60,7 @@ def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
     there = versions(arm, name)
     before = next((one for one in there if one.job == seen.row.job and one.trial == row.id), None)
     if before is not None:
-        return AzureModel(**{**before.__dict__, "existing": True})
+        return replace(before, existing=True)
     uri = f"azureml://jobs/{row.run_id}/outputs/artifacts/paths/outputs/"
     tags = {
         _JOB: seen.row.job,

@@ -318,46 +318,55 @@ class TrialDetail:
         }
 
 
-@dataclass(frozen=True)
-class ModelVersion:
-    """A version of a registered model; `path` is its outputs folder on this machine.
+@dataclass(frozen=True, kw_only=True)
+class RegisteredModel:
+    """A version of a registered model, wherever its files are.
 
     Attributes
     ----------
-    rank: the trial's rank when it was registered.
+    job, trial: where it came from; "" for a model that was registered from a `file`, or by other means than ours. Such
+        a one has no metric, rank and score either, and perhaps no known algorithm.
+    rank: the trial's rank when it was registered. created: in milliseconds since 1970.
     existing: the trial had been registered under this name before, and this is that version.
-    decision: how its probabilities become labels; None for other models, and in a list of models.
-    job, trial: "" for a model that was registered from a `file`, which has no metric and no score either.
+    decision: how its probabilities become labels; None for other models, in a list of models, and for those of Azure.
     """
 
     name: str
     version: str
     job: str
     trial: str
-    path: Path
     rank: int | None
     algorithm: str
     metric: str
     score: float | None
-    created: int
-    run_id: str
+    created: int | None
     existing: bool = False
     decision: Mapping[str, Any] | None = None
     file: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def described(self, path: str) -> dict[str, Any]:
+        """What the JSON of every model version has; `path` is where its files are."""
         return {
             "name": self.name,
             "version": self.version,
             "job": self.job or None,
             "trial": self.trial or None,
             "file": self.file,
-            "path": str(self.path),
+            "path": path,
             "rank": self.rank,
-            "algorithm": self.algorithm,
+            "algorithm": self.algorithm or None,
             "metric": self.metric or None,
             "score": self.score,
             "created": moment(self.created),
-            "run_id": self.run_id,
-            "decision": self.decision,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion(RegisteredModel):
+    """A version whose files are here; `path` is its outputs folder."""
+
+    path: Path
+    run_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.described(str(self.path)), "run_id": self.run_id, "decision": self.decision}

@@ -9,6 +9,7 @@ piece, which tells what is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from scoring_cells import (  # type: ignore[import-not-found,unused-ignore]
     is_known,
     kind,
     problem,
+    read_cells,
     read_column,
     sample_value,
     shown,
@@ -254,7 +256,8 @@ class RequestReader:
             pass
         details = self.misfits(rows)
         if details:
-            raise bad_rows(details)
+            self.add_values(rows, details)
+            raise bad_rows(sorted(details, key=lambda found: found["row"])[:MAX_PROBLEMS])
         return [[row.get(name) for row in rows] for name in names]
 
     def misfits(self, rows: list[Any]) -> list[dict[str, Any]]:
@@ -270,6 +273,14 @@ class RequestReader:
             if len(details) >= MAX_PROBLEMS:
                 break
         return details[:MAX_PROBLEMS]
+
+    def add_values(self, rows: list[Any], details: list[dict[str, Any]]) -> None:
+        """Beside columns that are missing or unknown, the values that don't fit: all is told at once."""
+        for column in self.columns:
+            name, fits = column["name"], sample_value(column)
+            values = [row.get(name, fits) if isinstance(row, dict) else fits for row in rows]
+            with contextlib.suppress(BadRequest):  # there are as many as an answer lists
+                read_cells(values, column, details)
 
     def unknown(self, name: str) -> str:
         return "is what the model predicts; leave it out" if name == self.target else "is not a column of this model"

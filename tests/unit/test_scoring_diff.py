@@ -265,3 +265,23 @@ def test_the_gate_refuses_what_breaks(
     ):
         diff.guard(served, name, folder, allowed)  # type: ignore[arg-type]
     assert diff.read(str(old)) == diff.from_folder(old)
+
+
+def test_a_folder_that_is_called_like_a_model_is_not_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the folder of a job often is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Bank").mkdir()
+    model = scoring_models.bank(tmp_path / "outputs")
+    monkeypatch.setattr("scoring.registry.model_version", lambda given: {"Bank": model}[given])
+    assert diff.read("Bank").name == "Bank 1"
+
+    def unknown(given: str) -> None:
+        raise InputError(f"there is no model {given!r}")
+
+    monkeypatch.setattr("scoring.registry.model_version", unknown)
+    with pytest.raises(InputError, match="not a scoring folder"):
+        diff.read("Bank")
+    with pytest.raises(InputError, match="no model 'Other'"):
+        diff.read("Other")

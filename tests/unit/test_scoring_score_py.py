@@ -512,6 +512,13 @@ def test_any_body_gets_an_answer(score: ModuleType, data: Any, inputs: Any, para
     json.loads(answer.body)
 
 
+def test_what_is_missing_hides_no_wrong_value(score: ModuleType, row: dict[str, Any]) -> None:
+    name = next(iter(row))
+    lacking = {key: value for key, value in row.items() if key != name}
+    found = details(score.run(data=[{**row, name: []}, 7, {**lacking, "more": 1}, {**lacking, name: {}}]))
+    assert [(one["row"], one["column"]) for one in found] == [(0, name), (1, None), (2, name), (2, "more"), (3, name)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.datetimes(), st.integers(-14 * 60, 14 * 60))
 def test_offsets_count(score: ModuleType, moment: datetime, minutes: int) -> None:
