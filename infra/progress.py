@@ -115,6 +115,8 @@ class Progress:
             (self._of_resources if name else self._of_program).append(line)
         elif event.severity == "warning":
             self.say(f"warning: {line}")
+        elif event.severity == "info":  # what is waited for, and why
+            self.say(line)
 
 
 def _step(metadata: Any) -> Step:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from infra.engine_errors import explain
 from infra.plan.build import plan
 from infra.plan.prices import load
 from infra.program import declare
+from infra.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 # The CLI's commands that the Automation API calls, with what the test laid out for them in `answers.json`.
@@ -171,6 +173,24 @@ def test_destroy_refuses_what_is_protected_and_says_what_is_lost(
     assert code == 0, err
     assert "all data, models and logs in it" in err
     assert [one["urn"] for one in json.loads(out)["lost"]] == [URN]
+
+
+@pytest.mark.parametrize(
+    ("severity", "ephemeral", "said"),
+    [
+        ("info", False, ["front: moved"]),
+        ("warning", False, ["warning: front: moved"]),
+        ("error", False, ["error: front: moved"]),
+        ("debug", False, []),
+        ("info", True, []),
+    ],
+)
+def test_what_the_program_tells_while_it_runs_is_said(severity: str, ephemeral: bool, said: list[str]) -> None:
+    told: list[str] = []
+    diagnostic = SimpleNamespace(message="moved\n", urn="a::b::c::front", severity=severity, ephemeral=ephemeral)
+    nothing = dict.fromkeys(("resource_pre_event", "res_outputs_event", "res_op_failed_event"))
+    Progress(told.append)(SimpleNamespace(**nothing, diagnostic_event=diagnostic))  # type: ignore[arg-type]
+    assert told == said
 
 
 def test_how_names_that_azure_keeps_are_freed() -> None:
