@@ -114,12 +114,13 @@ def test_scores_on_test_data_are_azures_own(azure: Azure, cli: Cli, project: Pat
 def test_a_fetched_job_is_compared_and_reported_beside_a_local_one(
     azure: Azure, cli: Cli, job: str, project: Path
 ) -> None:
+    from automl_jobs.runs import RunStore
     from tests.runs_support import finished_job, new_store, outputs_folder
 
     cli("job", "download", job)
-    trial = cli("job", "trial", job, env="").json
-    assert trial["residuals"]["schema_type"] == "residuals"
-    assert trial["predicted_true"]["schema_type"] == "predictions"
+    charts = RunStore.open().trial(job).documents
+    assert charts["residuals"]["schema_type"] == "residuals"
+    assert charts["predicted_true"]["schema_type"] == "predictions"
     here = finished_job(new_store(project / ".forestay"), outputs_folder(project / "made")).job
     both = cli("job", "compare", here, job, env="").json
     assert job in json.dumps(both)

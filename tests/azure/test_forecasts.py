@@ -81,6 +81,7 @@ def test_the_served_model_answers_as_the_bare_one(outputs: Path) -> None:
 
 
 @pytest.mark.skipif(os.environ.get("FORESTAY_SLOW") != "1", reason="takes minutes: FORESTAY_SLOW=1 runs it")
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("registry")
 def test_its_proof(outputs: Path, cli: Cli, project: Path) -> None:
     """The real server in a clean environment: forms, golden rows with quantiles, and what must be refused."""

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 WORDS = ("--model", "Sizes", "--endpoint", "sizes-api", "--set", "compute=azureml:cpu-cluster")
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("registry")
 def test_the_whole_loop(azure: Azure, cli: Cli, project: Path, share_environments: Callable[[Path], None]) -> None:
     share_environments(project / ".forestay")
