@@ -23,6 +23,7 @@ class Place:
     env: the stack. subscription, group, workspace: where the workspace lies. region: of the stack.
     cluster: the name of the stack's own training cluster. training: its settings. trainer: id of its nodes' identity.
     private: whether the estate answers inside its own network only.
+    server: id of the identity that served models have. registry: id of the container registry.
     stack_file: "stacks/Pulumi.dev.yaml", for messages.
     """
 
@@ -36,6 +37,8 @@ class Place:
     training: Training
     private: bool
     stack_file: str
+    server: str = ""
+    registry: str = ""
 
     @property
     def path(self) -> str:
@@ -98,4 +101,6 @@ def of(env: str) -> Place:
         training=settings.training,
         private=settings.network.private,
         stack_file=str(stack.path),
+        server=addresses.of("endpointIdentity").id,
+        registry=addresses.of("containerRegistry").id,
     )

@@ -66,29 +66,37 @@ class DeployOptions:
 
     Attributes
     ----------
-    auth: whether callers must show a key (keys) or not (none).
-    port: on this machine. traffic: percent that a new deployment begins with.
+    auth: whether callers must show a key (keys), a token of Entra ID (token, managed only) or neither (none).
+    port: on this machine. container: whether it runs there as a container of its image.
+    traffic: percent that a new deployment begins with.
     cpu, memory_gb: of one copy. replicas: the fewest and the most copies.
     public: whether it has a public address.
     registry: where its image goes, REGISTRY or REGISTRY/PATH.
+    instance_type: the size of a managed endpoint's machines. image: one by digest that it runs, instead of the folder.
     apply: whether the stack is changed, or its file alone. commit: whether the file is committed to git.
     wait_seconds: how long a new deployment may take until it is healthy.
     """
 
     auth: str | None = None
     port: int | None = None
+    container: bool | None = None
     traffic: int | None = None
     cpu: float | None = None
     memory_gb: float | None = None
     replicas: tuple[int, int] | None = None
     public: bool | None = None
     registry: str | None = None
+    instance_type: str | None = None
+    image: str | None = None
     apply: bool = True
     commit: bool = False
     wait_seconds: float | None = None
 
     def only(self, target: str, *taken: str) -> None:
         """Raises InputError, naming the flag, when anything else than `taken` was said, which `target` can't do."""
+        if self.auth == "token" and target != MANAGED:
+            fix = "say --auth keys"
+            raise InputError(f"tokens of Entra ID are for managed endpoints, not for {target}", where="--auth", fix=fix)
         for one in fields(self):
             if one.name not in taken and getattr(self, one.name) != one.default:
                 flag = _FLAGS.get(one.name, f"--{one.name.replace('_', '-')}")
@@ -216,9 +224,7 @@ def choose(target: str, env: str, home: Path, say: Say = lambda _: None) -> Targ
 
         return LocalTarget(home, say)
     if target == MANAGED:
-        if not _managed_is_there():
-            raise InputError("managed endpoints can't be deployed to yet", where="--target", fix="use aci or aks")
-        from scoring.targets.managed import ManagedTarget  # type: ignore[import-not-found,unused-ignore]
+        from scoring.targets.managed import ManagedTarget
 
         found: Target = ManagedTarget(env, home, say)
         return found
@@ -231,8 +237,11 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
     """Every target of an environment, those that answer without a network first."""
     if env == LOCAL:
         return [choose(LOCAL, env, home, say)]
-    names = [*SERVICES, MANAGED] if _managed_is_there() else SERVICES
-    return [choose(name, env, home, say) for name in names]
+    from forestay import project
+    from infra import settings, stackfile
+
+    served = stackfile.stack_path(project.root(), f"{env}-{settings.SERVICES}").is_file()
+    return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
 
 
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
@@ -251,12 +260,6 @@ def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda 
         there += names
     fix = f"there is {', '.join(there)}" if there else f"make it: forestay endpoint deploy {name} --env {env} --target"
     raise InputError(f"no endpoint {name!r} in {env}", where="NAME", fix=fix)
-
-
-def _managed_is_there() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("scoring.targets.managed") is not None
 
 
 def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:

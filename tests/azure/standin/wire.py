@@ -21,8 +21,9 @@ HOSTS = (
     "management.azure.com",
     "login.microsoftonline.com",
     "*.api.azureml.ms",
-    "*.inference.ml.azure.com",
+    "*.westeurope.inference.ml.azure.com",
     "*.blob.core.windows.net",
+    "*.azurecr.io",
 )
 BLOBS = ".blob.core.windows.net"
 
