@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automl_jobs.spec import algorithms
@@ -20,7 +23,8 @@ class Setting:
     Attributes
     ----------
     key: as `--set` takes it. title: what it is. hint: what it does, and what holds without it.
-    choices: the values it can have; empty for a number or a text. many: whether it takes several of them.
+    choices: the values it can have; empty where it is typed. many: whether it takes several of them.
+    text: whether what is typed is a text, which YAML might read as something else; several stand with commas between.
     """
 
     key: str
@@ -28,10 +32,18 @@ class Setting:
     hint: str
     choices: tuple[str, ...] = ()
     many: bool = False
+    text: bool = False
 
-    def value(self, given: list[str]) -> str:
+    def value(self, given: Sequence[str]) -> str:
         """What was chosen or typed, as YAML."""
-        return f"[{', '.join(given)}]" if self.many else given[0].strip()
+        words = (
+            given
+            if not self.many
+            else [word.strip() for row in csv.reader(given, skipinitialspace=True) for word in row]
+        )
+        if self.text:
+            words = [json.dumps(word, ensure_ascii=False) for word in words]
+        return f"[{', '.join(words)}]" if self.many else words[0].strip()
 
 
 def settings(task: str) -> list[Setting]:
@@ -58,11 +70,13 @@ def settings(task: str) -> list[Setting]:
         Setting("properties.forestay.seed", "seed", "of everything random; otherwise 0"),
     ]  # fmt: skip
     if task == "classification":
-        found.append(Setting("positive_label", "positive label", "of two classes, the one that metrics are about"))
+        found.append(
+            Setting("positive_label", "positive label", "of two classes, the one that metrics are about", text=True)
+        )
     if task == "forecasting":
         found += [
             Setting("forecasting.forecast_horizon", "horizon", "how many periods ahead; otherwise told from the data"),
-            Setting("forecasting.time_series_id_column_names", "series columns", "that tell series apart, in [ ]"),
-            Setting("forecasting.frequency", "frequency", "of the rows, as pandas writes it: D, W, MS"),
+            Setting("forecasting.time_series_id_column_names", "series columns", "tell series apart", (), True, True),
+            Setting("forecasting.frequency", "frequency", "of the rows: D, W, MS", text=True),
         ]  # fmt: skip
     return found

@@ -83,7 +83,8 @@ def _prove(
 ) -> Proof:
     """The checks, in order. A check that fails ends them only where the next can't run without it."""
     say("checking files and hashes")
-    done = [_files(folder), _registered(folder, registered)]
+    done: list[Check] = []
+    _take(done, say, _files(folder), _registered(folder, registered))
     try:
         schema, golden = read_schema(folder.path / "model"), read_golden(folder.path)
         style = styles.of(folder.style, schema)
@@ -91,7 +92,7 @@ def _prove(
         lock = _text(folder, "requirements.lock")
     except InputError as error:
         return replace(proof, checks=(*done, Check("readable", False, "; ".join(error.lines()))))
-    done.append(_lock(schema, pins, lock))
+    _take(done, say, _lock(schema, pins, lock))
     if not done[-1].passed:
         return replace(proof, checks=tuple(done))
     work = folder.path.parent / "work"
@@ -101,14 +102,14 @@ def _prove(
         made = environment.ensure(lock, pins.python, home, say)
     except environment.NoPython as missing:
         return _prove_in_container(folder, proof, done, schema, style, golden, real, missing, say)
-    done.append(_environment(made, lock))
+    _take(done, say, _environment(made, lock))
     if not done[-1].passed:
         return replace(proof, checks=tuple(done))
     if golden.pending:
         say("asking the model itself what it predicts")
         inside = folder.path / "model"
         golden, check = reference.answered(schema, golden, str(inside / MODEL), reference.here(made.python, inside))
-        done.append(check)
+        _take(done, say, check)
         if not check.passed:
             return replace(proof, checks=tuple(done))
     say("starting the Azure ML inference server")
@@ -149,14 +150,14 @@ def _prove_in_container(
         installed, has_forestay = container.installed_versions(image)
         lock = _text(folder, "requirements.lock")
         kind = f"in a container of {engine.name}"
-        done.append(_installed(installed, has_forestay, lock, kind, "build the image again"))
+        _take(done, say, _installed(installed, has_forestay, lock, kind, "build the image again"))
         if not done[-1].passed:
             return replace(proof, checks=tuple(done))
         if golden.pending:
             say("asking the model itself what it predicts")
             ask = container.asking(image)
             golden, check = reference.answered(schema, golden, container.MODEL_FOLDER + MODEL, ask)
-            done.append(check)
+            _take(done, say, check)
             if not check.passed:
                 return replace(proof, checks=tuple(done))
         say("starting the image")
@@ -185,7 +186,7 @@ def _serve(
             problem = error.problems[0]
             return replace(proof, checks=(*done, Check("start", False, f"{problem.message}; {problem.fix}")))
         seconds = running.start_seconds
-        done.append(Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
+        _take(done, say, Check("start", True, f"the model loads and predicts; {seconds:.1f} s"))
         proof = replace(proof, startup_seconds=round(seconds, 3))
         return _ask(folder, running, proof, done, schema, style, golden, real, say)
     finally:
@@ -225,24 +226,34 @@ def _ask(
     say: Say,
 ) -> Proof:
     url = running.url
-    done += [checks.health(url), checks.openapi(url, schema, style, folder.path)]
-    done += [checks.sample_request(url, path, style) for path in sorted(folder.path.glob(requests.SAMPLES))]
-    done.append(checks.readme_curl(url, folder.path, style))
+    _take(done, say, checks.health(url), checks.openapi(url, schema, style, folder.path))
+    for path in sorted(folder.path.glob(requests.SAMPLES)):
+        _take(done, say, checks.sample_request(url, path, style))
+    _take(done, say, checks.readme_curl(url, folder.path, style))
     say(f"replaying {len(golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
     golden = styles.golden(style, golden)
-    done += [checks.golden(url, form, golden) for form in style.forms]
+    for form in style.forms:
+        _take(done, say, checks.golden(url, form, golden))
     if real is not None:
         say(f"replaying {len(real.rows)} real rows")
         real = styles.golden(style, real)
-        done += [checks.golden(url, form, real, real=True) for form in style.forms]
+        for form in style.forms:
+            _take(done, say, checks.golden(url, form, real, real=True))
     say("sending requests that must be refused")
-    done.append(checks.bad_requests(url, styles.bad_requests(style, schema)))
+    _take(done, say, checks.bad_requests(url, styles.bad_requests(style, schema)))
     p50, p99 = checks.latency(url, style.forms[0], golden)
     if isinstance(running, container.ContainerServer):
         memory = container.memory_mb(running)
     else:
         memory = _memory(running.process.pid)
     return replace(proof, checks=tuple(done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
+
+
+def _take(done: list[Check], say: Say, *found: Check) -> None:
+    """Keep checks, and tell of each."""
+    for check in found:
+        done.append(check)
+        say(f"{check.name}: passed" if check.passed else f"{check.name}: FAILED, {check.detail}")
 
 
 def _files(folder: ScoringFolder) -> Check:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,11 +29,12 @@ SET = "set:"
 
 @dataclass(frozen=True)
 class Asked:
-    """What stands in the form."""
+    """What stands in the form; `typed`: what was chosen or typed of the advanced settings."""
 
     given: Given
     used: tuple[str, ...]
     name: str
+    typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -155,11 +157,7 @@ def _asked(form: Form) -> tuple[Asked, Table]:
     used, target = form.every("use"), form.get("target")
     task = form.get("task")
     known = {setting.key: setting for setting in _settings(table, target, task)}
-    settings = {
-        key: setting.value(values)
-        for key, setting in known.items()
-        if (values := [value for value in form.every(SET + key) if value.strip()])
-    }
+    typed = {key: values for key in known if (values := [one for one in form.every(SET + key) if one.strip()])}
     env = form.get("env") or LOCAL
     if env not in (LOCAL, *project.environments()):
         raise InputError(f"there is no environment {env!r}", where="compute")
@@ -172,9 +170,9 @@ def _asked(form: Form) -> tuple[Asked, Table]:
         metric=form.get("metric") or None,
         env=env,
         time_budget=web.argument(budget) if budget and budget != DEFAULT_BUDGET else None,
-        settings=settings,
+        settings={key: known[key].value(values) for key, values in typed.items()},
     )
-    return Asked(given, tuple(used), web.argument(form.get("name").strip())), table
+    return Asked(given, tuple(used), web.argument(form.get("name").strip()), typed), table
 
 
 def _settings(table: Table, target: str, task: str) -> list[Setting]:
@@ -222,11 +220,6 @@ def _page(request: Request, asked: Asked, table: Table) -> Response:
         envs=[LOCAL, *project.environments()],
         budget=given.time_budget or DEFAULT_BUDGET,
         settings=_settings(table, str(given.target), given.task or ""),
-        chosen=_chosen(asked.given.settings),
+        chosen=asked.typed,
         lines=[web.command_line(words) for words in (asked.new_words, asked.submit_words())],
     )
-
-
-def _chosen(settings: dict[str, str]) -> dict[str, Any]:
-    """What stands in the field of each setting: a text, or a list."""
-    return {key: value.strip("[]").split(", ") if value.startswith("[") else value for key, value in settings.items()}

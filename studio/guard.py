@@ -1,7 +1,7 @@
 """Who may talk to the studio: a browser that came by the link with the token, from the studio's own pages.
 
 The port is open to every program and every web page on this machine, so each request shows where it comes from (Host,
-Origin, Sec-Fetch-Site: against DNS rebinding and pages of others), who it is (a cookie, got by the token of the link, as
+Origin, Sec-Fetch-Site: against DNS rebinding and pages of others), who it is (a cookie, by the token of the link, as
 with Jupyter), and, where it changes something, that a page of ours made it (a token in the form).
 """
 

@@ -16,6 +16,7 @@ from forestay.console import Console
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.advanced import Setting
     from automl_jobs.data import ReadOptions, Table
 
 Answer = TypeVar("Answer")
@@ -130,12 +131,16 @@ def _settings(screen: Console, data: str, table: Table, given: Given, read: Read
         for one in settings(task):
             choices = f" ({', '.join(one.choices)})" if one.choices else ""
 
-            def take(text: str, key: str = one.key, many: bool = one.many) -> str:
+            def take(text: str, one: Setting = one) -> str:
                 if not text:
                     return ""
-                value = f"[{text.strip('[]')}]" if many else text
+                value = one.value([text])
                 wishes = Wishes(
-                    str(given.target), task=given.task, exclude=given.exclude, read=read, settings={**found, key: value}
+                    str(given.target),
+                    task=given.task,
+                    exclude=given.exclude,
+                    read=read,
+                    settings={**found, one.key: value},
                 )
                 draft(data, wishes, table)
                 return value

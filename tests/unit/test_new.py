@@ -191,7 +191,7 @@ def test_an_mltable_becomes_a_plain_copy(tmp_path: Path) -> None:
     made = make(tmp_path, CSV)
     again = new_job(str(made.mltable.parent), Wishes("y", to=tmp_path / "again"))
     same(again, made.mltable.parent)
-    assert again.rewritten == ("the steps of an MLTable",)
+    assert again.draft.rewritten == ("the steps of an MLTable",)
 
 
 _NAMES = st.lists(
@@ -379,6 +379,6 @@ def test_advanced_settings_are_keys_of_the_task(task: str, tmp_path: Path) -> No
     }
     data, target = (CSV, "y") if task == "classification" else (dates, "y")
     for one in advanced.settings(task):
-        value = one.value(list(one.choices[:1])) if one.choices else values.get(one.key, "2")
+        value = one.value(one.choices[:1] or (values.get(one.key, "2"),))
         made = make(tmp_path, data, target=target, task=task, settings={one.key: value}, force=True)
         assert one.key.rsplit(".", 1)[-1] in made.job.read_text()
