@@ -280,7 +280,7 @@ def _trial_tiles(content: Content) -> list[Any]:
         Tile("model.pkl", f"{short(row.model_mb)} MB", words=True),
         Tile("took", duration(row.duration_seconds) or "-", words=True),
     ]
-    return [one for one in found if not one.value.startswith("- ")]
+    return [one for one in found if one.value.partition(" ")[0] != "-"]
 
 
 def _model_name(experiment: str) -> str:
