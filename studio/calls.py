@@ -44,6 +44,7 @@ class Call:
     words: after `forestay`. job: the job that it trains or follows, "" where it does neither.
     then: the page to go to once it is done. pid, created: its process (seconds since 1970).
     code: its exit code; None while it runs, or where it ended while no studio was there to see.
+    watched: whether this studio started it and has not yet seen its end.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Call:
     created: float = 0.0
     ended: float | None = None
     code: int | None = None
+    watched: bool = False
 
     @property
     def line(self) -> str:
@@ -63,7 +65,7 @@ class Call:
 
     @property
     def running(self) -> bool:
-        return self.ended is None and self.process is not None
+        return self.ended is None and (self.watched or self.process is not None)
 
     @property
     def process(self) -> psutil.Process | None:
@@ -94,6 +96,7 @@ class Calls:
     def __init__(self, home: Path) -> None:
         self.folder = home / "studio" / "calls"
         self._lock = threading.Lock()
+        self._watched: set[str] = set()
 
     def start(self, words: Sequence[str], *, job: str = "", then: str = "") -> Call:
         """Start `forestay WORDS` in the current folder. Raises InputError where nothing can be written."""
@@ -112,6 +115,7 @@ class Calls:
             )
         call = replace(call, pid=process.pid, created=psutil.Process(process.pid).create_time())
         self._write(call)
+        self._watched.add(call.id)
         threading.Thread(target=self._wait, args=(call, process), daemon=True).start()
         self._tidy()
         return call
@@ -127,6 +131,7 @@ class Calls:
     def _wait(self, call: Call, process: subprocess.Popen[bytes]) -> None:
         code = process.wait()
         self._write(replace(call, ended=time.time(), code=128 - code if code < 0 else code))
+        self._watched.discard(call.id)
 
     def _write(self, call: Call) -> None:
         with self._lock:
@@ -139,9 +144,10 @@ class Calls:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, folder: Path) -> Call | None:
+        watched = folder.name in self._watched  # before the file, which has its end once it is not watched any more
         try:
             document: dict[str, Any] = json.loads((folder / "call.json").read_bytes())
-            return Call(**{**document, "words": tuple(document["words"])})
+            return Call(**{**document, "words": tuple(document["words"]), "watched": watched})
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

@@ -13,8 +13,9 @@ from starlette.responses import RedirectResponse, Response
 
 from forestay import LOCAL, project
 from forestay.commands.job_ask import DEFAULT_BUDGET, Given
-from forestay.errors import ForestayError, InputError
+from forestay.errors import ForestayError, InputError, Problem
 from studio import files, web
+from studio.calls import command_line
 from studio.experiments import job_address
 from studio.web import Form, studio, with_env
 
@@ -95,7 +96,7 @@ def new(request: Request) -> Response:
     """Choose data; once it is chosen, all the rest."""
     given = request.query_params.get("data", "")
     if not given:
-        line = web.command_line(["job", "new"])
+        line = command_line(["job", "new"])
         return web.page(
             request, "new_data", command=line, files=files.data_files(), bytes=files.UPLOAD_BYTES, folder=files.FOLDER
         )
@@ -190,7 +191,8 @@ def _page(request: Request, asked: Asked, table: Table) -> Response:
     from automl_jobs.target import TASKS, about_target
 
     given = asked.given
-    guess, aim, draft, problems = None, None, None, ()
+    guess, aim, draft = None, None, None
+    problems: Sequence[Problem] = ()
     try:
         guess = about_target(table, str(given.target))
     except ForestayError as error:
@@ -206,7 +208,7 @@ def _page(request: Request, asked: Asked, table: Table) -> Response:
     return web.page(
         request,
         "new",
-        command=web.command_line(["data", "show", str(given.data), "--target", str(given.target)]),
+        command=command_line(["data", "show", str(given.data), "--target", str(given.target)]),
         asked=asked,
         given=asked.given,
         table=table,
@@ -221,5 +223,5 @@ def _page(request: Request, asked: Asked, table: Table) -> Response:
         budget=given.time_budget or DEFAULT_BUDGET,
         settings=_settings(table, str(given.target), given.task or ""),
         chosen=asked.typed,
-        lines=[web.command_line(words) for words in (asked.new_words, asked.submit_words())],
+        lines=[command_line(words) for words in (asked.new_words, asked.submit_words())],
     )

@@ -12,6 +12,7 @@ from forestay import LOCAL, project
 from forestay.errors import ForestayError, InputError
 from scoring import tryit
 from studio import web
+from studio.calls import command_line
 from studio.web import Form, address, argument, studio
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def records() -> list[DeploymentRecord]:
 
 
 def endpoints(request: Request) -> Response:
-    return web.page(
-        request, "endpoints", command=web.command_line(["endpoint", "list"]), rows=records(), every_ms=EVERY_MS
-    )
+    return web.page(request, "endpoints", command=command_line(["endpoint", "list"]), rows=records(), every_ms=EVERY_MS)
 
 
 def endpoint(request: Request) -> Response:
@@ -50,23 +49,23 @@ def endpoint(request: Request) -> Response:
     return web.page(
         request,
         "endpoint",
-        command=web.command_line(["endpoint", "show", name]),
+        command=command_line(["endpoint", "show", name]),
         record=record,
         openapi=openapi,
         problem=problem,
         logs=list(there.logs(name, LOG_LINES, False)),
         every_ms=EVERY_MS,
-        logs_line=web.command_line(["endpoint", "logs", name, "--tail", str(LOG_LINES)]),
-        rollback_line=web.command_line(["endpoint", "rollback", name]),
-        delete_line=web.command_line(["endpoint", "delete", name, "--yes"]),
-        invoke_line=web.command_line(["endpoint", "invoke", name]),
+        logs_line=command_line(["endpoint", "logs", name, "--tail", str(LOG_LINES)]),
+        rollback_line=command_line(["endpoint", "rollback", name]),
+        delete_line=command_line(["endpoint", "delete", name, "--yes"]),
+        invoke_line=command_line(["endpoint", "invoke", name]),
     )
 
 
 def invoke(request: Request, form: Form) -> Response:
     """Send a request as `endpoint invoke` does, keys included, and give the answer as it came."""
     name, body = argument(request.path_params["name"]), form.get("body")
-    line = web.command_line(["endpoint", "invoke", name, "--request", body])
+    line = command_line(["endpoint", "invoke", name, "--request", body])
     try:
         answer = target().invoke(name, body.encode("utf-8", "surrogatepass"))
     except ForestayError as error:

@@ -14,6 +14,7 @@ from forestay import LOCAL, project
 from forestay.errors import InputError
 from forestay.words import duration, number, short, when
 from studio import web
+from studio.calls import command_line
 from studio.web import Form, address, argument, studio, with_env
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def dashboard(request: Request) -> Response:
     return web.page(
         request,
         "jobs",
-        command=web.command_line(with_env(["job", "list"], choice.env)),
+        command=command_line(with_env(["job", "list"], choice.env)),
         choice=choice,
         envs=[LOCAL, *project.environments()],
         every=len(every),
@@ -165,7 +166,7 @@ def job(request: Request) -> Response:
     return web.page(
         request,
         "job",
-        command=web.command_line(with_env(["job", "show", found.job], env)),
+        command=command_line(with_env(["job", "show", found.job], env)),
         job=found,
         env=env,
         call=call,
@@ -182,7 +183,7 @@ def job(request: Request) -> Response:
         chosen=next((place for place, row in enumerate(content.trials) if row.chosen), None),
         failures=views.failures(content.trials),
         report=None if going_on else page.values(content),
-        leaderboard_line=web.command_line(with_env(["job", "leaderboard", found.job], env)),
+        leaderboard_line=command_line(with_env(["job", "leaderboard", found.job], env)),
     )
 
 
@@ -235,7 +236,7 @@ def trial(request: Request) -> Response:
         raise InputError(
             "a trial of Azure's is shown once its files are here",
             where=f"rank {rank}",
-            fix=f"fetch it: {web.command_line(with_env(['job', 'download', name, '--rank', str(rank)], env))}",
+            fix=f"fetch it: {command_line(with_env(['job', 'download', name, '--rank', str(rank)], env))}",
         )
     from dataclasses import replace
 
@@ -252,7 +253,7 @@ def trial(request: Request) -> Response:
     return web.page(
         request,
         "trial",
-        command=web.command_line(["job", "trial", content.job.job, "--rank", str(rank)]),
+        command=command_line(["job", "trial", content.job.job, "--rank", str(rank)]),
         job=content.job,
         row=row,
         score=number(row.score),
@@ -260,7 +261,7 @@ def trial(request: Request) -> Response:
         last=len(content.trials),
         files=[(path, f"{size:,}") for path, size in content.best.files],
         model_name=_model_name(content.job.experiment),
-        download_line=web.command_line(["job", "download", content.job.job, "--rank", str(rank), "--to", "model"]),
+        download_line=command_line(["job", "download", content.job.job, "--rank", str(rank), "--to", "model"]),
         decision=content.best.documents.get("decision"),
         versions=[one for one in opened.models() if (one.job, one.trial) == (content.job.job, row.id)],
         **values,

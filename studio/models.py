@@ -14,6 +14,7 @@ from forestay import project
 from forestay.errors import ForestayError, InputError
 from forestay.words import number, when
 from studio import web
+from studio.calls import command_line
 from studio.experiments import store
 from studio.web import Form, address, argument, studio
 
@@ -29,7 +30,7 @@ def models(request: Request) -> Response:
         newest.setdefault(one.name, one)
         counts[one.name] = counts.get(one.name, 0) + 1
     rows = [{**_facts(one), "versions": counts[name]} for name, one in newest.items()]
-    return web.page(request, "models", command=web.command_line(["model", "list"]), rows=rows)
+    return web.page(request, "models", command=command_line(["model", "list"]), rows=rows)
 
 
 def model(request: Request) -> Response:
@@ -47,7 +48,7 @@ def model(request: Request) -> Response:
     return web.page(
         request,
         "model",
-        command=web.command_line(["model", "show", reference]),
+        command=command_line(["model", "show", reference]),
         name=name,
         chosen=_facts(chosen),
         versions=[_facts(one) for one in versions],
@@ -55,9 +56,9 @@ def model(request: Request) -> Response:
         folder=folder,
         endpoint=_endpoint_name(name),
         endpoints=_serving(name),
-        generate_line=web.command_line(_generate(reference, folder)),
-        verify_line=web.command_line(["score", "verify", folder]),
-        deploy_line=web.command_line(_deploy(_endpoint_name(name), reference, folder)),
+        generate_line=command_line(_generate(reference, folder)),
+        verify_line=command_line(["score", "verify", folder]),
+        deploy_line=command_line(_deploy(_endpoint_name(name), reference, folder)),
     )
 
 
