@@ -67,6 +67,7 @@ debian: ## install the Debian packages that tests use, where that may be done
 # Folders come in alphabetical order: the long tests first, the thousands of short ones at the end fill what is free.
 WORKERS ?= 2
 
+# FORESTAY_SCREENSHOTS=DIR keeps a picture of each of the studio's pages, for CI to keep as artifacts.
 test: lint engine debian ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 

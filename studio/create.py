@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -193,16 +194,13 @@ def _page(request: Request, asked: Asked, table: Table) -> Response:
     given = asked.given
     guess, aim, draft = None, None, None
     problems: Sequence[Problem] = ()
-    try:
+    with contextlib.suppress(ForestayError):
         guess = about_target(table, str(given.target))
-    except ForestayError as error:
-        problems = error.problems
     try:
         aim = about_target(table, str(given.target), task=given.task)
         if given.metric is not None and given.metric not in PRIMARY_METRICS[aim.task]:
             asked = replace(asked, given=replace(given, metric=None))  # of the task that was chosen before
         draft = asked.draft(table)
-        problems = ()
     except ForestayError as error:
         problems = error.problems
     return web.page(

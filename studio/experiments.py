@@ -152,12 +152,12 @@ def job(request: Request) -> Response:
     try:
         content = content_of(env, name)
     except InputError:
-        # Started here a moment ago: it has a row once its data is read.
-        if call is None or not call.running:
+        # Started here: it has a row once its file is checked and its data read, or ends before with a reason.
+        if call is None:
             raise
-        return web.page(
-            request, "job_soon", name=name, env=env, output=studio(request).calls.output(call), every_ms=EVERY_MS
-        )
+        output = studio(request).calls.output(call)
+        every_ms = EVERY_MS if call.running else 0
+        return web.page(request, "job_soon", name=name, env=env, call=call, output=output, every_ms=every_ms)
     from automl_jobs.runs.report import charts, page, views
 
     found = content.job

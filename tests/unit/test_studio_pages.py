@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,21 @@ def test_a_running_job_asks_for_itself_again_and_can_be_canceled(client: Client)
     assert "/jobs/keen_sail_cccccc/cancel" in running
     assert 'data-live="2000"' not in ended
     assert "/cancel" not in ended
+
+
+def test_a_job_that_ended_before_it_began_says_why(client: Client, place: Path) -> None:
+    calls = client.studio.calls
+    call = Call("1-early", ("job", "submit", "x.yml"), "early_job", "", 0.0, ended=1.0, code=2)
+    folder = calls.folder / call.id
+    folder.mkdir(parents=True)
+    (folder / "call.json").write_text(json.dumps(dataclasses.asdict(call)))
+    (folder / "stderr").write_text(f"error: {HOSTILE} is no column\n")
+    page = client.get("/jobs/early_job")
+    shutil.rmtree(folder)
+    assert page.status == 200
+    assert f"error: {HOSTILE} is no column" in Reader(page.text).texts
+    assert "Failed" in page.text
+    assert 'data-live="0"' in page.text
 
 
 def draft(client: Client, *more: tuple[str, str], use: str = "size", target: str = "y") -> str:
