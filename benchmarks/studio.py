@@ -170,7 +170,7 @@ def measure(folder: Path) -> tuple[str, bool]:
         pages: list[tuple[str, str, dict[str, str] | None]] = [
             (f"experiments, {JOBS:,} jobs", "/", None),
             ("experiments, filtered and sorted", "/?text=job_0000&sort=score", None),
-            (f"a job of {TRIALS} trials", "/jobs/job_000500", None),
+            (f"a job of {TRIALS} trials", f"/jobs/job_{JOBS // 2:06}", None),
             ("a trial", f"/jobs/{FIRST}/trials/1", None),
             ("models", "/models", None),
             ("endpoints", "/endpoints", None),

@@ -94,7 +94,7 @@ def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
             ("advanced settings", "yes"),
             ("explain the best model", ""),
             ("blocked algorithms", "svn"),
-            ("is not an algorithm of classification", "svm, knn"),
+            ("did you mean svm", "svm, knn"),
             ("exit score", ""),
             ("minutes of one trial", ""),
             (r"trials; at most", "7"),
