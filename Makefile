@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
 .PHONY: help setup setup-dev demo lint engine debian test fuzz format bench bench-automl bench-infra bench-memory \
-	bench-scoring bench-serving soak clean
+	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -67,6 +67,7 @@ debian: ## install the Debian packages that tests use, where that may be done
 # Folders come in alphabetical order: the long tests first, the thousands of short ones at the end fill what is free.
 WORKERS ?= 2
 
+# FORESTAY_SCREENSHOTS=DIR keeps a picture of each of the studio's pages, for CI to keep as artifacts.
 test: lint engine debian ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -104,6 +105,9 @@ bench-scoring: setup-dev ## one model behind several servers; writes benchmarks/
 
 bench-serving: setup-dev ## deploys, images and a large file; writes benchmarks/SERVING.md
 	$(BIN)/python -m benchmarks.serving
+
+bench-studio: setup-dev ## start-up and pages of the studio over 1,000 jobs; writes benchmarks/STUDIO.md
+	$(BIN)/python -m benchmarks.studio
 
 soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MINUTES=2 for less than 10)
 	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)

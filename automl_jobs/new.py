@@ -7,17 +7,19 @@ comma, no thousands marks, and no markers for missing values).
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import ColumnType, Reading, ReadOptions, Table, load_table
 from automl_jobs.data.kinds import plain, unknown_column
+from automl_jobs.spec.edit import written
 from automl_jobs.target import Target, about_target
-from forestay import project
+from forestay import LOCAL, project
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 JOB_FILE = "job.yml"
 MLTABLE_FOLDER = "training-mltable-folder"
+TIMEOUT_MINUTES, TRIAL_TIMEOUT_MINUTES = 60, 10
 _PURPOSES = {
     ColumnType.NUMERIC: "Numeric",
     ColumnType.CATEGORICAL: "Categorical",
@@ -35,76 +38,133 @@ _PURPOSES = {
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What a user says of a new job; None and empty for what is left to us.
+
+    Attributes
+    ----------
+    to: the folder to make; jobs/NAME by default. name: of the experiment; the file's name by default.
+    env: where it will train: `local`, or the stack whose cluster the file names.
+    time_budget: seconds of the whole search.
+    settings: dotted keys of the job file to YAML values, as `--set` takes them.
+    """
+
+    target: str
+    to: Path | None = None
+    name: str | None = None
+    exclude: Sequence[str] = ()
+    task: str | None = None
+    metric: str | None = None
+    env: str = LOCAL
+    time_budget: float | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A new job before it is written. `rewritten`: why the data will be no plain copy; empty when it will be one."""
+
+    table: Table
+    folder: Path
+    target: Target
+    excluded: tuple[str, ...]
+    file_name: str
+    rewritten: tuple[str, ...]
+    job_text: str
+    mltable_text: str
+    hints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class NewJob:
-    """What `new_job` wrote. `rewritten`: why the data is no plain copy; empty when it is one."""
+    """What `new_job` wrote."""
 
     folder: Path
     job: Path
     mltable: Path
     data: Path
-    target: Target
-    excluded: tuple[str, ...]
-    rewritten: tuple[str, ...]
-    notes: tuple[str, ...]
-    hints: tuple[str, ...]
+    draft: Draft
 
 
-def new_job(
-    data: str,
-    target: str,
-    *,
-    to: Path | None = None,
-    name: str | None = None,
-    exclude: Sequence[str] = (),
-    task: str | None = None,
-    metric: str | None = None,
-    read: ReadOptions | None = None,
-    force: bool = False,
-) -> NewJob:
+def draft(data: str, wishes: Wishes, table: Table | None = None) -> Draft:
+    """What `new_job` would write.
+
+    Parameters
+    ----------
+    data: a file that load_table reads. table: what is in it, where it has been read already.
+
+    Raises InputError for what the flags or the data say wrong.
+    """
+    table = table or load_table(data, wishes.read)
+    aim = about_target(table, wishes.target, "--target", wishes.task, wishes.metric)
+    excluded = _excluded(table, wishes.target, wishes.exclude, wishes.read)
+    source = Path(data)
+    stem = source.name.split(".")[0]
+    experiment = slug(wishes.name or stem)
+    folder = wishes.to or Path("jobs") / experiment
+    time_column = _time_column(table, excluded) if aim.task == "forecasting" else None
+    rewritten = table.reading.unusual if table.reading is not None else ("the steps of an MLTable",)
+    file_name = f"{stem or 'data'}.csv" if rewritten else source.name
+    text = job_text(
+        aim, experiment, plain(source.name), time_column, _purposes(wishes.read, excluded), _compute(wishes)
+    )
+    return Draft(
+        table,
+        folder,
+        aim,
+        excluded,
+        file_name,
+        rewritten,
+        written(text, {**_limits(wishes.time_budget), **wishes.settings}, folder / JOB_FILE),
+        mltable_text(table, file_name, excluded, bool(rewritten), wishes.read),
+        _hints(table, aim, excluded),
+    )
+
+
+def new_job(data: str, wishes: Wishes, *, force: bool = False) -> NewJob:
     """Write a job folder, whole or not at all.
 
     Parameters
     ----------
     data: a file that load_table reads.
-    to: the folder to make; jobs/NAME by default.
-    name: of the experiment; the file's name by default.
     force: replace the folder when it holds nothing but such a job.
 
     Raises InputError for what the flags or the data say wrong, before anything is written.
     """
-    options = read or ReadOptions()
-    table = load_table(data, options)
-    aim = about_target(table, target, "--target", task, metric)
-    excluded = _excluded(table, target, exclude, options)
-    experiment = slug(name or Path(data).name.split(".")[0])
-    folder = _free(to or Path("jobs") / experiment, force)
-    time_column = _time_column(table, excluded) if aim.task == "forecasting" else None
-    reading = table.reading
-    rewritten = reading.unusual if reading is not None else ("the steps of an MLTable",)
-    source = Path(data)
-    stem = source.name.split(".")[0] or "data"
-    file_name = f"{stem}.csv" if rewritten else source.name
+    found = draft(data, wishes)
+    folder = _free(found.folder, force)
     with project.new_folder(folder) as scratch:
         inside = scratch / MLTABLE_FOLDER
         project.ensure_folder(inside)
-        if rewritten:
-            _write_csv(table, inside / file_name)
+        if found.rewritten:
+            _write_csv(found.table, inside / found.file_name)
         else:
-            _copy(source, inside / file_name)
-        project.write_atomic(inside / "MLTable", mltable_text(table, file_name, excluded, bool(rewritten), options))
-        text = job_text(aim, experiment, plain(source.name), time_column, _purposes(options, excluded))
-        project.write_atomic(scratch / JOB_FILE, text)
-    return NewJob(
-        folder,
-        folder / JOB_FILE,
-        folder / MLTABLE_FOLDER / "MLTable",
-        folder / MLTABLE_FOLDER / file_name,
-        aim,
-        excluded,
-        rewritten,
-        table.notes,
-        _hints(table, aim, excluded),
-    )
+            _copy(Path(data), inside / found.file_name)
+        project.write_atomic(inside / "MLTable", found.mltable_text)
+        project.write_atomic(scratch / JOB_FILE, found.job_text)
+    inside = folder / MLTABLE_FOLDER
+    return NewJob(folder, folder / JOB_FILE, inside / "MLTable", inside / found.file_name, found)
+
+
+def _compute(wishes: Wishes) -> str:
+    """The cluster that the file names: the environment's own, else a name that says what belongs there."""
+    if wishes.env == LOCAL:
+        return "cpu-cluster"
+    from automl_jobs.azure import place
+
+    return place.of(wishes.env).cluster
+
+
+def _limits(seconds: float | None) -> dict[str, str]:
+    """A time budget as keys of the file: Azure's limit is in whole minutes, ours is a property."""
+    if seconds is None:
+        return {}
+    minutes = math.ceil(seconds / 60)
+    found = {"limits.timeout_minutes": str(minutes)}
+    if minutes < TRIAL_TIMEOUT_MINUTES:
+        found["limits.trial_timeout_minutes"] = str(minutes)
+    return found if seconds == minutes * 60 else {**found, "properties.forestay.time_budget": f"{seconds:g}s"}
 
 
 def _excluded(table: Table, target: str, exclude: Sequence[str], options: ReadOptions) -> tuple[str, ...]:
@@ -178,7 +238,12 @@ def _hints(table: Table, aim: Target, excluded: Sequence[str]) -> tuple[str, ...
 
 
 def job_text(
-    aim: Target, experiment: str, source: str, time_column: str | None, purposes: Iterable[tuple[str, str]]
+    aim: Target,
+    experiment: str,
+    source: str,
+    time_column: str | None,
+    purposes: Iterable[tuple[str, str]],
+    compute: str,
 ) -> str:
     """The text of job.yml."""
     import templates
@@ -194,8 +259,9 @@ def job_text(
         mltable_folder=MLTABLE_FOLDER,
         time_column=scalar(time_column or ""),
         purposes=[(scalar(name), purpose) for name, purpose in purposes],
-        timeout_minutes=60,
-        trial_timeout_minutes=10,
+        compute=compute,
+        timeout_minutes=TIMEOUT_MINUTES,
+        trial_timeout_minutes=TRIAL_TIMEOUT_MINUTES,
         max_trials=40,
         max_concurrent_trials=2,
     )

@@ -34,6 +34,7 @@ Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a grou
 
 TREE: dict[str, Entry] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
+    "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {

@@ -48,6 +48,14 @@ def _root() -> Path | None:
     return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").is_file()), None)
 
 
+def environments() -> list[str]:
+    """The environments in Azure that the project has a stack for, by name; those of served models are left out."""
+    found = _root()
+    files = (found / "stacks").glob("Pulumi.*.yaml") if found else ()
+    names = (path.name[len("Pulumi.") : -len(".yaml")] for path in files)
+    return sorted(name for name in names if not name.endswith("-services"))
+
+
 def ensure_folder(folder: Path) -> Path:
     """`folder`, made if it is missing. Raises InputError when it can't be made."""
     try:

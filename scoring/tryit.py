@@ -19,6 +19,11 @@ _ESCAPED = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x202
 
 def page(openapi: Path) -> str:
     """The page for the OpenAPI document at `openapi`. Raises InputError when that is not JSON."""
+    return templates.render("scoring/tryit.html.j2", document=embedded(openapi), nonce=secrets.token_urlsafe(16))
+
+
+def embedded(openapi: Path) -> str:
+    """The document at `openapi` as it may stand in a script element. Raises InputError when that is not JSON."""
     try:
         document: Any = json.loads(openapi.read_bytes())
         if not isinstance(document, dict):
@@ -28,6 +33,4 @@ def page(openapi: Path) -> str:
         raise InputError(f"cannot read: {error.strerror}", where=str(openapi), fix=fix) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"not an OpenAPI document: {error}", where=str(openapi), fix="correct it") from error
-    return templates.render(
-        "scoring/tryit.html.j2", document=json.dumps(document).translate(_ESCAPED), nonce=secrets.token_urlsafe(16)
-    )
+    return json.dumps(document).translate(_ESCAPED)

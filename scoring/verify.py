@@ -8,7 +8,7 @@ every form of a request, requests that must be refused -> the proof, into the fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +64,7 @@ def verify(
             duration_seconds=0.0,
         )
         say("checking files and hashes")
-        proof = proof.having(_files(folder), _registered(folder, registered))
+        proof = proof.having(*_told(say, (_files(folder), _registered(folder, registered))))
         try:
             case = _read(folder, real, say)
         except InputError as error:
@@ -129,7 +129,7 @@ def _read(folder: ScoringFolder, real: Golden | None, say: Say) -> _Case:
 
 def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
     """The checks, in order. One that fails ends them only where the next can't run without it."""
-    proof = proof.having(_lock(case.schema, case.pins, case.lock))
+    proof = proof.having(*_told(case.say, [_lock(case.schema, case.pins, case.lock)]))
     if not proof.checks[-1].passed:
         return proof
     case.work.mkdir()
@@ -137,7 +137,7 @@ def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
         made = environment.ensure(case.lock, case.pins.python, home, case.say)
     except environment.NoPython as missing:
         return _prove_in_container(case, proof, missing)
-    proof = proof.having(_environment(made, case.lock))
+    proof = proof.having(*_told(case.say, [_environment(made, case.lock)]))
     if not proof.checks[-1].passed:
         return proof
     case, proof = _with_predictions(case, proof, str(case.model / MODEL), reference.here(made.python, case.model))
@@ -149,7 +149,7 @@ def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
     )
     proof = _serve(case, running, proof)
     if case.style.name == styles.MLFLOW and proof.startup_seconds is not None:
-        proof = proof.having(*_ask_mlflow(case, made.python))
+        proof = proof.having(*_told(case.say, _ask_mlflow(case, made.python)))
     return proof
 
 
@@ -172,7 +172,8 @@ def _prove_in_container(case: _Case, proof: Proof, missing: environment.NoPython
     try:
         installed, has_forestay = container.installed_versions(image)
         kind = f"in a container of {engine.name}"
-        proof = proof.having(_installed(installed, has_forestay, case.lock, kind, "build the image again"))
+        found = _installed(installed, has_forestay, case.lock, kind, "build the image again")
+        proof = proof.having(*_told(case.say, [found]))
         if not proof.checks[-1].passed:
             return proof
         case, proof = _with_predictions(case, proof, container.MODEL_FOLDER + MODEL, container.asking(image))
@@ -193,7 +194,7 @@ def _with_predictions(case: _Case, proof: Proof, model: str, ask: reference.Ask)
         return case, proof
     case.say("asking the model itself what it predicts")
     golden, check = reference.answered(case.schema, case.golden, model, ask)
-    return replace(case, golden=golden), proof.having(check)
+    return replace(case, golden=golden), proof.having(*_told(case.say, [check]))
 
 
 def _serve(case: _Case, running: server.Server, proof: Proof) -> Proof:
@@ -202,10 +203,12 @@ def _serve(case: _Case, running: server.Server, proof: Proof) -> Proof:
         try:
             server.wait_healthy(running)
         except RunFailed as error:
-            return proof.having(_not_started("start", error))
+            return proof.having(*_told(case.say, [_not_started("start", error)]))
         seconds = running.start_seconds
         started = Check("start", True, f"the model loads and predicts; {seconds:.1f} s")
-        return _ask(case, running, replace(proof.having(started), startup_seconds=round(seconds, 3)))
+        return _ask(
+            case, running, replace(proof.having(*_told(case.say, [started])), startup_seconds=round(seconds, 3))
+        )
     finally:
         running.stop()
 
@@ -233,25 +236,41 @@ def _not_started(name: str, error: RunFailed) -> Check:
 
 def _ask(case: _Case, running: server.Server, proof: Proof) -> Proof:
     """All that is asked of a server that runs."""
-    url, path, style = running.url, case.folder.path, case.style
-    done = [checks.health(url), checks.openapi(url, case.schema, style, path)]
-    done += [checks.sample_request(url, sample, style) for sample in sorted(path.glob(requests.SAMPLES))]
-    done.append(checks.readme_curl(url, path, style))
-    case.say(f"replaying {len(case.golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
-    golden = styles.golden(style, case.golden)
-    done += [checks.golden(url, form, golden) for form in style.forms]
-    if case.real is not None:
-        case.say(f"replaying {len(case.real.rows)} real rows")
-        real = styles.golden(style, case.real)
-        done += [checks.golden(url, form, real, real=True) for form in style.forms]
-    case.say("sending requests that must be refused")
-    done.append(checks.bad_requests(url, styles.bad_requests(style, case.schema)))
-    p50, p99 = checks.latency(url, style.forms[0], golden)
+    proof = proof.having(*_told(case.say, _answers(case, running.url)))
+    p50, p99 = checks.latency(running.url, case.style.forms[0], styles.golden(case.style, case.golden))
     if isinstance(running, container.ContainerServer):
         memory = container.memory_mb(running)
     else:
         memory = _memory(running.process.pid)
-    return replace(proof.having(*done), p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
+    return replace(proof, p50_ms=round(p50, 2), p99_ms=round(p99, 2), memory_mb=memory)
+
+
+def _answers(case: _Case, url: str) -> Iterator[Check]:
+    """Whether what a server answers is right, question by question."""
+    path, style = case.folder.path, case.style
+    yield checks.health(url)
+    yield checks.openapi(url, case.schema, style, path)
+    for sample in sorted(path.glob(requests.SAMPLES)):
+        yield checks.sample_request(url, sample, style)
+    yield checks.readme_curl(url, path, style)
+    case.say(f"replaying {len(case.golden.rows)} golden rows through {len(style.forms)} form(s) of a request")
+    golden = styles.golden(style, case.golden)
+    for form in style.forms:
+        yield checks.golden(url, form, golden)
+    if case.real is not None:
+        case.say(f"replaying {len(case.real.rows)} real rows")
+        real = styles.golden(style, case.real)
+        for form in style.forms:
+            yield checks.golden(url, form, real, real=True)
+    case.say("sending requests that must be refused")
+    yield checks.bad_requests(url, styles.bad_requests(style, case.schema))
+
+
+def _told(say: Say, found: Iterable[Check]) -> Iterator[Check]:
+    """The checks, each told as it comes."""
+    for check in found:
+        say(f"{check.name}: passed" if check.passed else f"{check.name}: FAILED, {check.detail}")
+        yield check
 
 
 def _files(folder: ScoringFolder) -> Check:

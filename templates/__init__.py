@@ -50,7 +50,7 @@ def trusted(text: str) -> markupsafe.Markup:
     return markupsafe.Markup(text)  # noqa: S704
 
 
-def render(name: str, **values: Any) -> str:
+def render(name: str, /, **values: Any) -> str:
     """The text of template `name` (a path under templates/) filled with `values`.
 
     Raises jinja2.UndefinedError when the template asks for a value that is not given.

@@ -59,7 +59,7 @@ class LoadedJob:
         return replace(self, spec=self.spec.model_copy(update={"properties": properties}))
 
     def _path(self, key: str) -> KeyPath:
-        return tuple(_steps(type(self.spec), key)) if key else ()
+        return tuple(key_steps(type(self.spec), key)) if key else ()
 
 
 def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJob:
@@ -74,7 +74,11 @@ def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJo
     Raises InputError with every problem, each at "file:line" or "--set KEY".
     """
     path = Path(path)
-    text = read_text(path, JOB_FILE)
+    return read_job(read_text(path, JOB_FILE), path, overrides)
+
+
+def read_job(text: str, path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJob:
+    """The same of a job file's text, whether or not it lies at `path` already."""
     document = parse(text, str(path), JOB_FILE)
     task = document.data.get("task")
     model = BY_TASK.get(task, ClassificationJob) if isinstance(task, str) else ClassificationJob
@@ -93,7 +97,7 @@ def load_job(path: Path, overrides: Mapping[str, str] | None = None) -> LoadedJo
     return LoadedJob(spec, path, text, _warnings(document), document)
 
 
-def _steps(model: type[BaseModel], key: str) -> list[str]:
+def key_steps(model: type[BaseModel], key: str) -> list[str]:
     """The parts of a dotted key. Names in a mapping of plain values may hold dots: properties.forestay.seed."""
     parts = key.split(".")
     steps: list[str] = []
@@ -118,7 +122,7 @@ def _is_free(annotation: Any) -> bool:
 def _override(document: Document, model: type[JobSpec], key: str, text: str) -> Problem | None:
     """Lay one `--set` over the document. Returns what is wrong with it."""
     where = f"--set {key}"
-    steps = _steps(model, key)
+    steps = key_steps(model, key)
     if not all(steps):
         return Problem(f"--set {shown(key)}", "not a key", "write --set limits.max_trials=5")
     try:

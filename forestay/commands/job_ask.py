@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import csv
-import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from automl_jobs.data.kinds import plain, unknown_column
 from automl_jobs.target import TASKS
+from forestay import LOCAL, project
 from forestay.console import Console
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.advanced import Setting
     from automl_jobs.data import ReadOptions, Table
 
 Answer = TypeVar("Answer")
+DEFAULT_BUDGET = "60m"
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,28 @@ class Given:
     exclude: tuple[str, ...]
     task: str | None
     metric: str | None
+    env: str | None
+    time_budget: str | None
+    settings: dict[str, str]
+
+    @property
+    def command(self) -> list[str]:
+        """The command that says the same, but for flags of reading."""
+        words = ["forestay", "job", "new", str(self.data), "--target", str(self.target)]
+        for name in self.exclude:
+            words += ["--exclude", name]
+        env = None if self.env == LOCAL else self.env
+        flags = {"--task": self.task, "--metric": self.metric, "--env": env, "--time-budget": self.time_budget}
+        for flag, value in flags.items():
+            words += [flag, value] if value else []
+        for key, value in self.settings.items():
+            words += ["--set", f"{key}={value}"]
+        return words
 
 
 def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
-    """Ask for what is not given: data, columns to leave out, target, task, metric, in this order.
+    """Ask for what is not given, in the order of Azure's portal: data, columns to leave out, target, task, metric,
+    where to train, for how long, and advanced settings.
 
     An answer that can't be is told why, and the question is put again. Raises click.Abort when the terminal is closed.
     """
@@ -69,7 +89,72 @@ def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
         screen.note(f"{guess.metric}: {guess.metric_reason}")
         answer = _until(screen, "primary metric", guess.metric, lambda text: _metric(table, target, task, text))
         metric = None if answer == guess.metric else answer
-    return Given(path, target, exclude, task, metric)
+    env = given.env or _env(screen)
+    found = replace(given, data=path, target=target, exclude=exclude, task=task, metric=metric, env=env)
+    if found.time_budget is None:
+        budget = _until(screen, "time budget of the search (90s, 30m, 2h)", DEFAULT_BUDGET, _budget)
+        found = replace(found, time_budget=None if budget == DEFAULT_BUDGET else budget)
+    if found.settings:
+        return found
+    return replace(found, settings=_settings(screen, path, table, found, read, guess.task))
+
+
+def _env(screen: Console) -> str:
+    """Where to train: asked only where the project has environments."""
+    there = project.environments()
+    if not there:
+        return LOCAL
+    places = [LOCAL, *there]
+
+    def take(text: str) -> str:
+        if text not in places:
+            raise InputError(f"{text!r} is no environment", where="compute", fix=f"one of: {', '.join(places)}")
+        return text
+
+    return _until(screen, f"compute: here (local), or an environment ({', '.join(there)})", LOCAL, take)
+
+
+def _budget(text: str) -> str:
+    from automl_jobs.submit import duration
+
+    duration(text)
+    return text
+
+
+def _settings(screen: Console, data: str, table: Table, given: Given, read: ReadOptions, task: str) -> dict[str, str]:
+    """The advanced settings that a user wants otherwise; each is tried as soon as it is given."""
+    from automl_jobs.advanced import settings
+    from automl_jobs.new import Wishes, draft
+
+    found: dict[str, str] = {}
+    if _until(screen, "advanced settings? (yes, no)", "no", _yes_or_no):
+        for one in settings(task):
+            choices = f" ({', '.join(one.choices)})" if one.choices else ""
+
+            def take(text: str, one: Setting = one) -> str:
+                if not text:
+                    return ""
+                value = one.value([text])
+                wishes = Wishes(
+                    str(given.target),
+                    task=given.task,
+                    exclude=given.exclude,
+                    read=read,
+                    settings={**found, one.key: value},
+                )
+                draft(data, wishes, table)
+                return value
+
+            value = _until(screen, f"{one.title}{choices}; {one.hint}", "", take)
+            if value:
+                found[one.key] = value
+    return found
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("y", "yes", "n", "no"):
+        raise InputError(f"{text!r} is neither yes nor no", where="advanced settings")
+    return text.lower().startswith("y")
 
 
 def _until(screen: Console, question: str, default: str, take: Callable[[str], Answer]) -> Answer:
@@ -115,13 +200,3 @@ def _metric(table: Table, target: str, task: str | None, text: str) -> str:
     from automl_jobs.target import about_target
 
     return about_target(table, target, "--target", task, text).metric
-
-
-def without_questions(given: Given) -> str:
-    """The command that does the same without asking, but for flags of reading that were given."""
-    words = ["forestay", "job", "new", str(given.data), "--target", str(given.target)]
-    for name in given.exclude:
-        words += ["--exclude", name]
-    for flag, value in (("--task", given.task), ("--metric", given.metric)):
-        words += [flag, value] if value else []
-    return shlex.join(words)

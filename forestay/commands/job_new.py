@@ -11,8 +11,10 @@ import click
 
 from automl_jobs.data.kinds import plain
 from automl_jobs.target import TASKS
+from forestay import LOCAL
 from forestay.cli import Command, console
 from forestay.commands.data import read_flags
+from forestay.commands.job_ask import Given, ask
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     help="Instead of what the target says.",
 )
 @click.option("--metric", metavar="NAME", help="The primary metric, such as auc_weighted or r2_score.")
+@click.option(
+    "--env", metavar="ENV", help="Where it will train: this machine (local), or a stack, whose cluster is written."
+)
+@click.option("--time-budget", metavar="TIME", help="How long the search may take: 30s, 5m, 1h (60 minutes).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Write a key of the file; repeatable.")
 @click.option("--to", type=click.Path(path_type=Path), metavar="DIR", help="The folder to make (jobs/NAME).")
 @click.option("--name", help="The experiment's name (the data file's).")
 @click.option("--force", is_flag=True, help="Replace a job that is there already.")
@@ -43,6 +50,9 @@ def new(
     exclude: tuple[str, ...],
     task: str | None,
     metric: str | None,
+    env: str | None,
+    time_budget: str | None,
+    settings: tuple[str, ...],
     to: Path | None,
     name: str | None,
     force: bool,
@@ -52,75 +62,89 @@ def new(
 
     The folder holds job.yml, and the data with an MLTable that says how to read it, here and in Azure. Task and metric
     are chosen by what the target holds. What was guessed in reading DATA is said, with the flag that sets it right.
-    On a terminal, what is not given is asked for: data, columns to leave out, target, task and metric.
+    On a terminal, what is not given is asked for: data, columns to leave out, target, task, metric, where to train, for
+    how long, and advanced settings.
 
     Example: forestay job new sales.csv --target amount --exclude id --exclude name
     """
-    from automl_jobs.new import new_job
+    from automl_jobs.new import Wishes, new_job
+    from automl_jobs.submit import duration, parse_overrides
 
     screen = console(context)
+    given = Given(data, target, exclude, task, metric, env, time_budget, parse_overrides(settings))
     if data is None or target is None:
         if not screen.asks:
             missing = "data" if data is None else "target"
             parameter = next(one for one in context.command.params if one.name == missing)
             raise click.MissingParameter(ctx=context, param=parameter)
-        from forestay.commands.job_ask import Given, ask, without_questions
+        given = ask(screen, given, read)
+        screen.note(f"the same without questions: {shlex.join(given.command)}")
+    assert given.data is not None
+    assert given.target is not None
+    wishes = Wishes(
+        target=given.target,
+        to=to,
+        name=name,
+        exclude=given.exclude,
+        task=given.task,
+        metric=given.metric,
+        env=given.env or LOCAL,
+        time_budget=None if given.time_budget is None else duration(given.time_budget),
+        settings=given.settings,
+        read=read,
+    )
+    made = new_job(given.data, wishes, force=force)
+    source, place = given.data, wishes.env
+    screen.emit(document(made, place), lambda: view(made, source, place))
 
-        said = ask(screen, Given(data, target, exclude, task, metric), read)
-        data, target, exclude, task, metric = said.data, said.target, said.exclude, said.task, said.metric
-        screen.note(f"the same without questions: {without_questions(said)}")
-    assert data is not None
-    assert target is not None
-    made = new_job(data, target, to=to, name=name, exclude=exclude, task=task, metric=metric, read=read, force=force)
-    source = data
-    screen.emit(document(made), lambda: view(made, source))
 
-
-def document(made: NewJob) -> dict[str, Any]:
+def document(made: NewJob, env: str) -> dict[str, Any]:
     """What `job new --output json` prints."""
+    draft = made.draft
     return {
         "path": str(made.folder),
         "job": str(made.job),
         "mltable": str(made.mltable),
         "data": str(made.data),
-        "task": made.target.task,
-        "primary_metric": made.target.metric,
-        "target": made.target.as_dict(),
-        "excluded": list(made.excluded),
-        "rewritten": list(made.rewritten),
-        "notes": list(made.notes),
-        "hints": list(made.hints),
-        "next": following(made),
+        "task": draft.target.task,
+        "primary_metric": draft.target.metric,
+        "target": draft.target.as_dict(),
+        "excluded": list(draft.excluded),
+        "rewritten": list(draft.rewritten),
+        "notes": list(draft.table.notes),
+        "hints": list(draft.hints),
+        "next": following(made, env),
     }
 
 
-def following(made: NewJob) -> list[str]:
+def following(made: NewJob, env: str) -> list[str]:
     """The commands to run next."""
-    job = shlex.quote(str(made.job))
-    return [f"forestay job check {job}", f"forestay job submit {job}"]
+    job = str(made.job)
+    there = [] if env == LOCAL else ["--env", env]
+    return [shlex.join(["forestay", "job", "check", job]), shlex.join(["forestay", "job", "submit", job, *there])]
 
 
-def view(made: NewJob, data: str) -> Iterator[RenderableType]:
+def view(made: NewJob, data: str, env: str) -> Iterator[RenderableType]:
     """What a person sees."""
     from rich.text import Text
 
-    aim = made.target
+    draft, aim = made.draft, made.draft.target
     lines = [f"Wrote {plain(str(made.job))} and {plain(str(made.mltable))}"]
-    if made.rewritten:
-        lines.append(f"  data: a UTF-8 CSV copy of {plain(data)}, since it has {', '.join(made.rewritten)},")
+    if draft.rewritten:
+        lines.append(f"  data: a UTF-8 CSV copy of {plain(data)}, since it has {', '.join(draft.rewritten)},")
         lines.append("  which an MLTable cannot tell Azure; any reader parses the copy alike")
     else:
         lines.append(f"  data: a copy of {plain(data)}, since Azure uploads the MLTable's folder only")
-    if made.excluded:
-        lines.append(f"  left out: {', '.join(map(plain, made.excluded))}")
+    if draft.excluded:
+        lines.append(f"  left out: {', '.join(map(plain, draft.excluded))}")
     lines += [
         f"Target {plain(aim.column.name)}: {aim.summary}",
         f"  task {aim.task}: {aim.task_reason}",
         f"  metric {aim.metric}: {aim.metric_reason}",
         *(f"  warning: {warning}" for warning in aim.warnings),
-        *(f"Hint: {hint}" for hint in made.hints),
+        *(f"Hint: {hint}" for hint in draft.hints),
     ]
-    if made.notes:
-        lines += ["Guessed:", *(f"  {note}" for note in made.notes)]
-    lines += ["Next:", *(f"  {command}" for command in following(made))]
+    if draft.table.notes:
+        lines += ["Guessed:", *(f"  {note}" for note in draft.table.notes)]
+    lines += ["Next:", *(f"  {command}" for command in following(made, env))]
     yield from (Text(line) for line in lines)

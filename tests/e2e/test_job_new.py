@@ -71,6 +71,10 @@ def test_errors_write_nothing(forestay: Run, project: Path) -> None:
 
 def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
     (project / "data.csv").write_text(CSV)
+    (project / "Pulumi.yaml").write_text("name: sales\n")
+    (project / "stacks").mkdir()
+    for stack in ("dev", "dev-services"):
+        (project / "stacks" / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
     with pexpect.spawn(
         sys.executable, ["-m", "forestay", "job", "new"], dimensions=(60, 120), encoding="utf-8", timeout=60
     ) as screen:
@@ -83,15 +87,45 @@ def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
             ("task ", "regression"),
             ("say --task classification", ""),
             ("primary metric", "accuracy"),
+            (r"compute: here \(local\), or an environment \(dev\)", "prod"),
+            ("one of: local, dev", ""),
+            ("time budget", "soon"),
+            ("is not a duration", "90s"),
+            ("advanced settings", "yes"),
+            ("explain the best model", ""),
+            ("blocked algorithms", "svn"),
+            ("did you mean svm", "svm, knn"),
+            ("exit score", ""),
+            ("minutes of one trial", ""),
+            (r"trials; at most", "7"),
+            ("trials at a time", ""),
+            ("folds", ""),
+            ("validate on", ""),
+            ("test on", ""),
+            ("voting", ""),
+            ("stack", ""),
+            ("prefer", ""),
+            ("seed", "3"),
+            ("positive label", "yes"),
         ):
             screen.expect(question)
             screen.sendline(answer)
         screen.expect(r"job new data.csv\s+--target y\s+--exclude id\s+--exclude\s+name\s+--metric\s+accuracy")
+        screen.expect(r"--time-budget\s+90s")
+        screen.expect(r"limits.max_trials=7")
         screen.expect("task classification: the target is categorical")
         screen.expect("metric accuracy: as asked")
         screen.expect(pexpect.EOF)
     assert screen.exitstatus == 0
-    assert 'target_column_name: "y"' in (project / "jobs/data/job.yml").read_text()
+    text = (project / "jobs/data/job.yml").read_text()
+    for line in (
+        'target_column_name: "y"',
+        "max_trials: 7",
+        'forestay.seed: "3"',
+        "timeout_minutes: 2",
+        "positive_label:",
+    ):
+        assert line in text
 
 
 def test_without_a_terminal_nothing_is_asked(forestay: Run, project: Path) -> None:

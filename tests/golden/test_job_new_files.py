@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from automl_jobs.data import ColumnType, ReadOptions
-from automl_jobs.new import new_job
+from automl_jobs.new import Wishes, new_job
 
 FILES = Path(__file__).parent / "files" / "job_new"
 
@@ -39,7 +39,7 @@ def test_written_as_recorded(case: str, project: Path) -> None:
     """UPDATE_GOLDEN=1 writes the files anew; look at the difference before committing it."""
     content, target, given = CASES[case]
     (project / "data.csv").write_text(content, encoding="utf-8")
-    made = new_job("data.csv", target, to=Path("job"), **given)  # type: ignore[arg-type]
+    made = new_job("data.csv", Wishes(target, to=Path("job"), **given))  # type: ignore[arg-type]
     written = {path.relative_to(made.folder).as_posix(): path for path in made.folder.rglob("*") if path.is_file()}
     assert set(written) == {"job.yml", "training-mltable-folder/MLTable", "training-mltable-folder/data.csv"}
     assert (written["training-mltable-folder/data.csv"].read_text(encoding="utf-8") == content) is (case != "rewritten")

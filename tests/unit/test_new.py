@@ -12,8 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automl_jobs import advanced
 from automl_jobs.data import ColumnType, ReadOptions, load_table
-from automl_jobs.new import NewJob, new_job, scalar, slug
+from automl_jobs.new import NewJob, Wishes, new_job, scalar, slug
 from automl_jobs.spec import load_job
 from automl_jobs.target import Target, about_target
 from forestay.errors import InputError
@@ -84,14 +85,15 @@ def test_a_target_that_is_not_there_or_has_holes(tmp_path: Path) -> None:
 def make(folder: Path, content: str | bytes, name: str = "data.csv", target: str = "y", **given: object) -> NewJob:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     given.setdefault("to", folder / "job")
-    return new_job(str(folder / name), target, **given)  # type: ignore[arg-type]
+    force = bool(given.pop("force", False))
+    return new_job(str(folder / name), Wishes(target, **given), force=force)  # type: ignore[arg-type]
 
 
 def same(made: NewJob, source: Path, read: ReadOptions | None = None) -> None:
     """The MLTable reads back as the file was read, but for what was excluded."""
     before = load_table(source, read)
     after = load_table(made.mltable.parent)
-    kept = [column for column in before.columns if column.name not in made.excluded]
+    kept = [column for column in before.columns if column.name not in made.draft.excluded]
     assert [column.name for column in after.columns] == [column.name for column in kept]
     pd.testing.assert_frame_equal(after.frame, before.frame[[column.name for column in kept]])
     said = (read or ReadOptions()).types
@@ -130,7 +132,7 @@ def test_the_folder_reads_back_as_the_file_did(tmp_path: Path, content: str | by
     made = make(tmp_path, content, name, exclude=["words"])
     same(made, tmp_path / name)
     assert (made.data.read_bytes() == (tmp_path / name).read_bytes()) is copied
-    assert bool(made.rewritten) is not copied
+    assert bool(made.draft.rewritten) is not copied
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_the_users_types_reach_the_job(tmp_path: Path) -> None:
     made = make(tmp_path, CSV, read=read)
     spec = load_job(made.job).spec
     assert spec.featurization.column_name_and_types == {"amount": "Categorical", "words": "Text"}  # type: ignore[union-attr]
-    assert made.excluded == ("zip",)
+    assert made.draft.excluded == ("zip",)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
@@ -182,14 +184,14 @@ def test_other_files(tmp_path: Path, suffix: str) -> None:
     read = ReadOptions(types={"n": ColumnType.CATEGORICAL})
     made = make(tmp_path, path.read_bytes(), path.name, exclude=["s"], read=read)
     same(made, path, read)
-    assert not made.rewritten
+    assert not made.draft.rewritten
 
 
 def test_an_mltable_becomes_a_plain_copy(tmp_path: Path) -> None:
     made = make(tmp_path, CSV)
-    again = new_job(str(made.mltable.parent), "y", to=tmp_path / "again")
+    again = new_job(str(made.mltable.parent), Wishes("y", to=tmp_path / "again"))
     same(again, made.mltable.parent)
-    assert again.rewritten == ("the steps of an MLTable",)
+    assert again.draft.rewritten == ("the steps of an MLTable",)
 
 
 _NAMES = st.lists(
@@ -237,7 +239,7 @@ def test_hostile_names_come_through(tmp_path: Path, names: list[str]) -> None:
         writer.writerow(names)
         writer.writerows([[i, *["xyz"[i % 3]] * (len(names) - 2), "ab"[i % 2]] for i in range(12)])
     read = ReadOptions(delimiter=",", types={names[0]: ColumnType.CATEGORICAL})
-    made = new_job(str(path), names[-1], to=tmp_path / "job", exclude=[names[1]], read=read, force=True)
+    made = new_job(str(path), Wishes(names[-1], to=tmp_path / "job", exclude=[names[1]], read=read), force=True)
     loaded = load_job(made.job).spec
     assert loaded.target_column_name == names[-1]
     assert loaded.featurization.column_name_and_types == {names[0]: "Categorical"}  # type: ignore[union-attr]
@@ -273,7 +275,7 @@ def test_forecasting_takes_the_one_column_of_dates(tmp_path: Path) -> None:
     made = make(tmp_path, text, exclude=["other"], task="forecasting")
     assert load_job(made.job).spec.forecasting.time_column_name == "day"  # type: ignore[union-attr]
     regression = make(tmp_path, text, exclude=["other"], to=tmp_path / "regression")
-    assert any(hint.startswith("day ") and "--task forecasting" in hint for hint in regression.hints)
+    assert any(hint.startswith("day ") and "--task forecasting" in hint for hint in regression.draft.hints)
     with pytest.raises(InputError, match="several columns hold dates: 'day', 'other'"):
         make(tmp_path, text, to=tmp_path / "two", task="forecasting")
 
@@ -321,9 +323,62 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_hints_name_what_is_not_trained_on(tmp_path: Path) -> None:
     made = make(tmp_path, CSV.replace("w0", "w").replace("w1", "w").replace("w2", "w"))
-    assert [hint.split()[0] for hint in made.hints] == ["id", "words"]
+    assert [hint.split()[0] for hint in made.draft.hints] == ["id", "words"]
 
 
 def test_slug() -> None:
     assert slug("Umsätze 2026 (final)") == "Ums-tze-2026-final"
     assert slug("___") == "job"
+
+
+def test_time_budget_and_settings_stand_in_the_file(tmp_path: Path) -> None:
+    settings = {
+        "limits.max_trials": "3",
+        "training.blocked_training_algorithms": "[svm, knn]",
+        "n_cross_validations": "4",
+        "properties.forestay.seed": "7",
+    }
+    made = make(tmp_path, CSV, time_budget=90.0, settings=settings)
+    text = made.job.read_text()
+    assert "# Used in Azure; on this machine the job runs here." in text
+    spec = load_job(made.job).spec
+    assert (spec.limits.max_trials, spec.limits.timeout_minutes, spec.limits.trial_timeout_minutes) == (3, 2, 2)
+    assert spec.time_budget_seconds == 90
+    assert spec.training.blocked_training_algorithms == ("SVM", "KNN")
+    assert (spec.n_cross_validations, spec.forestay.seed) == (4, 7)
+    assert load_job(made.job).warnings == ()
+    hour = make(tmp_path, CSV, to=tmp_path / "hour", time_budget=3600.0)
+    assert "forestay.time_budget" not in hour.job.read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "message"),
+    [
+        ({"limits.max_trails": "3"}, "--set limits.max_trails", "unknown key"),
+        ({"limits.max_trials": "few"}, "--set limits.max_trials", "few"),
+        ({"properties.forestay.seed": "x"}, "--set properties.forestay.seed", "seed"),
+    ],
+)
+def test_settings_that_cannot_be_write_nothing(
+    tmp_path: Path, settings: dict[str, str], where: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        make(tmp_path, CSV, settings=settings)
+    assert caught.value.problems[0].where == where
+    assert not (tmp_path / "job").exists()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "forecasting"])
+def test_advanced_settings_are_keys_of_the_task(task: str, tmp_path: Path) -> None:
+    dates = "day,size,y\n" + "".join(f"2026-01-{1 + i:02d},{i},{i * 1.5}\n" for i in range(28))
+    values = {"limits.exit_score": "0.9", "validation_data_size": "0.2", "test_data_size": "0.1"}
+    values |= {
+        "positive_label": "yes",
+        "forecasting.frequency": "D",
+        "forecasting.time_series_id_column_names": "[size]",
+    }
+    data, target = (CSV, "y") if task == "classification" else (dates, "y")
+    for one in advanced.settings(task):
+        value = one.value(one.choices[:1] or (values.get(one.key, "2"),))
+        made = make(tmp_path, data, target=target, task=task, settings={one.key: value}, force=True)
+        assert one.key.rsplit(".", 1)[-1] in made.job.read_text()

@@ -20,12 +20,12 @@ MOST_THRESHOLDS = 30
 
 def html(content: Content) -> str:
     """The page of a job."""
-    return framed("report/job.html.j2", **_values(content), **_charts(content))
+    return framed("report/job.html.j2", **values(content), **of_charts(content))
 
 
 def markdown(content: Content) -> str:
     """The same in words and tables, without charts."""
-    return templates.render("report/job.md.j2", **_values(content))
+    return templates.render("report/job.md.j2", **values(content))
 
 
 def comparison(found: Comparison) -> str:
@@ -64,8 +64,8 @@ def framed(template: str, **values: Any) -> str:
     )
 
 
-def _values(content: Content) -> dict[str, Any]:
-    """What both forms show."""
+def values(content: Content) -> dict[str, Any]:
+    """What every form shows of a job, by the names that templates use."""
     job = content.job
     columns, rows = views.leaderboard(content.trials, job.primary_metric)
     profile = job.documents.get("data_profile")
@@ -97,7 +97,7 @@ def _values(content: Content) -> dict[str, Any]:
     }
 
 
-def _charts(content: Content) -> dict[str, Any]:
+def of_charts(content: Content) -> dict[str, Any]:
     """The charts of the task, and the tables that belong to them."""
     documents = content.charts
     found: list[Chart] = []

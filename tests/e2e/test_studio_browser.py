@@ -1,0 +1,250 @@
+"""The studio in a browser: the example from dropping its CSV to a prediction, a job seen to run, and how pages look.
+
+Screenshots of every page go to the folder that FORESTAY_SCREENSHOTS names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.report_support import HOSTILE
+from tests.unit import test_studio_pages as stored
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-sync"]
+EXAMPLE = ROOT / "examples/categorize_transactions/training-mltable-folder/transactions.csv"
+WAIT_MS = 240_000
+place = stored.place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@contextlib.contextmanager
+def studio(folder: Path) -> Iterator[str]:
+    """A studio of a folder, as a user starts it; gives its link."""
+    env = {**os.environ, "FORESTAY_HOME": str(folder / ".forestay")}
+    env.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-m", "forestay", "studio", "--no-browser", "--output", "json"]
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, "the studio ended"
+            text += line
+        yield json.loads(text)["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+Opened = Callable[..., Any]
+
+
+@contextlib.contextmanager
+def visit(browser: Any, link: str, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+    """A page that came by the link; what a script complains of, or a name that became one, fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    # What the policy refuses is told there; that a page is not there, too, and is meant in one place.
+    page.on("console", lambda message: faults.append(message.text) if "Refused" in message.text else None)
+    page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    ours = (link.split("/?")[0], "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(ours) else faults.append(request.url))
+    page.goto(link)
+    yield page
+    assert faults == []
+    context.close()
+
+
+def look(page: Any, name: str, width: int) -> None:
+    """Nothing wider than the screen, nothing that axe-core finds, and a screenshot where one is wanted."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], name
+    folder = os.environ.get("FORESTAY_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{folder}/studio-{name}-{width}.png", full_page=True)
+
+
+NAMES = {
+    "/": "experiments",
+    "/new": "new-data",
+    "/new?data=boxes.csv": "new",
+    "/jobs/keen_sail_cccccc": "job-running",
+    "/jobs/calm_bay_aaaaaa": "job",
+    "/jobs/calm_bay_aaaaaa/trials/1": "trial",
+    "/jobs/warm_dune_bbbbbb/trials/1": "trial-regression",
+    "/models": "models",
+    "/models/Boxes": "model",
+    "/endpoints": "endpoints",
+    "/calls": "commands",
+    "/jobs/nothing": "error",
+}
+
+
+@pytest.fixture(scope="module")
+def link(place: Path) -> Iterator[str]:
+    with studio(place) as found:
+        yield found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark")])
+def test_pages_fit_and_are_accessible(browser: Any, link: str, width: int, scheme: str) -> None:
+    base = link.split("/?")[0]
+    with visit(browser, link, width, scheme) as page:
+        for path, name in NAMES.items():
+            page.goto(base + path)
+            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            look(page, name if scheme == "light" else f"{name}-{scheme}", width)
+
+
+@pytest.mark.slow
+def test_a_hostile_column_is_text_everywhere(browser: Any, link: str) -> None:
+    base = link.split("/?")[0]
+    with visit(browser, link) as page:
+        page.goto(f"{base}/new?data=boxes.csv")
+        page.get_by_label(HOSTILE, exact=True).check()
+        page.locator("#target").select_option(HOSTILE)
+        expect_text(page.locator("#draft"), f'target_column_name: "{HOSTILE}"')
+        page.locator("#target").select_option("y")
+        page.get_by_label(HOSTILE, exact=True).uncheck()
+        expect_text(page.locator("#draft"), f"--exclude '{HOSTILE}'")
+        page.goto(f"{base}/jobs/calm_bay_aaaaaa/trials/1")
+        expect_text(page.locator("table.matrix"), HOSTILE)
+        assert page.locator("img").count() == 0
+
+
+def expect_text(locator: Any, text: str) -> None:
+    from playwright.sync_api import expect
+
+    expect(locator).to_contain_text(text, timeout=WAIT_MS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_a_dropped_csv_to_a_prediction(
+    browser: Any, tmp_path: Path, share_environments: Callable[[Path], None]
+) -> None:
+    """The article's path, clicked through: data, experiment, trials, model, proof, endpoint, prediction."""
+    from playwright.sync_api import expect
+
+    share_environments(tmp_path / ".forestay")
+    with studio(tmp_path) as address, visit(browser, address) as page:
+        try:
+            _create(page)
+            _follow(page)
+            _serve(page)
+        finally:
+            env = {**os.environ, "FORESTAY_HOME": str(tmp_path / ".forestay")}
+            delete = [sys.executable, "-m", "forestay", "endpoint", "delete", "categorize-transactions", "--yes"]
+            subprocess.run(delete, cwd=tmp_path, env=env, capture_output=True, check=False)
+        page.get_by_role("link", name="Commands").click()
+        words = [text.split()[1:3] for text in page.locator("td.command").all_inner_texts()]
+        assert list(reversed(words))[:2] == [["job", "new"], ["job", "submit"]]
+        expect(page.locator(".status", has_text="Failed")).to_have_count(0)
+
+
+def _create(page: Any) -> None:
+    """Drop the file, leave the identifier out, take what is guessed, start."""
+    page.get_by_role("link", name="New experiment").first.click()
+    transfer = page.evaluate_handle(
+        "([name, text]) => { const all = new DataTransfer(); all.items.add(new File([text], name)); return all; }",
+        [EXAMPLE.name, EXAMPLE.read_text(encoding="utf-8")],
+    )
+    page.locator("#drop").dispatch_event("drop", {"dataTransfer": transfer})
+    page.wait_for_url("**/new?data=data%2Ftransactions.csv")
+    identifier = page.get_by_label("transaction_id", exact=True)
+    assert not identifier.is_checked()
+    page.locator("#target").select_option("category")
+    expect_text(page.locator("#aim"), "as the target says: classification")
+    page.locator("[name=time_budget]").fill("20s")
+    page.locator("[name=name]").fill("categorize-transactions")
+    page.locator("summary", has_text="Advanced settings").click()
+    page.locator("[name='set:limits.max_concurrent_trials']").fill("1")
+    page.locator("[name='set:limits.max_trials']").fill("4")
+    expect_text(page.locator("#draft pre"), "max_trials: 4")
+    expect_text(page.locator("#draft pre"), 'forestay.time_budget: "20s"')
+    look(page, "new-example", 1280)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url("**/jobs/*")
+
+
+def _follow(page: Any) -> None:
+    """Without a reload: trials appear, the log grows, and the job completes."""
+    from playwright.sync_api import expect
+
+    page.evaluate("window.untouched = true")
+    rows = page.locator("#job table.sortable tbody tr")
+    expect(rows.first).to_be_visible(timeout=WAIT_MS)
+    look(page, "job-live", 1280)
+    expect_text(page.locator("[role=log]"), "best so far")
+    expect(page.locator("h1 .status")).to_have_text("Completed", timeout=WAIT_MS)
+    assert rows.count() >= 2
+    assert page.evaluate("window.untouched") is True
+    page.get_by_role("link", name="The model").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="model.pkl", exact=True).click()
+    assert Path(download.value.path()).stat().st_size > 1000
+    look(page, "trial-example", 1280)
+    page.locator("[name=name]").fill("CategorizeTransactions")
+    page.get_by_role("button", name="Register").click()
+    page.wait_for_url("**/models/CategorizeTransactions")
+
+
+def _serve(page: Any) -> None:
+    """Generate, verify, deploy, and ask."""
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="Generate scoring").click()
+    page.wait_for_url("**/models/CategorizeTransactions?version=1")
+    page.get_by_role("button", name="Verify").click()
+    expect_text(page.locator("[role=log]"), "files: passed")
+    page.wait_for_url("**/models/CategorizeTransactions?version=1")
+    expect(page.locator(".checks li.passed").first).to_be_visible()
+    assert page.locator(".checks li.failed").count() == 0
+    look(page, "model-proven", 1280)
+    page.get_by_role("button", name="Deploy locally").click()
+    page.wait_for_url("**/endpoints/categorize-transactions")
+    expect_text(page.locator("h1"), "Healthy")
+    page.get_by_label("description").fill("CITY COUNCIL TAX 4038")
+    page.get_by_role("button", name="Send").click()
+    expect_text(page.locator("#answer"), "Results")
+    assert page.locator("#status").inner_text().startswith("200")
+    assert re.search(r'"Results": \[\s+"\w+', page.locator("#answer").inner_text())
+    expect_text(page.locator("#invoke-line"), "forestay endpoint invoke categorize-transactions --request")
+    look(page, "endpoint", 1280)
+    page.set_viewport_size({"width": 390, "height": 900})
+    look(page, "endpoint", 390)
+    page.set_viewport_size({"width": 1280, "height": 900})

@@ -1,0 +1,284 @@
+"""The studio's pages of stored jobs: what they show, that names are text, and that each action is a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from forestay.cli import TREE, leaves, load
+from studio.calls import Call, Calls
+from tests.report_support import DOCUMENTS, HOSTILE, METRICS, job_documents
+from tests.runs_support import job_start, new_store, outputs_folder, trial
+from tests.studio_support import Client
+from tests.unit.test_report_page import Reader
+
+CSV = f'id,"{HOSTILE}",size,y\n' + "".join(
+    f"{i},{'ab'[i % 2]},{i % 17},{'yes' if i % 6 == 0 else 'no'}\n" for i in range(1, 121)
+)
+JOBS = {"calm_bay_aaaaaa": "classification", "warm_dune_bbbbbb": "regression", "keen_sail_cccccc": "forecasting"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished job of each task but the last, which goes on; and a model."""
+    folder = tmp_path_factory.mktemp("studio")
+    store = new_store(folder / ".forestay")
+    outputs = outputs_folder(folder / ".outputs")
+    for name, task in JOBS.items():
+        metric = METRICS[task]
+        documents = job_documents("t1", metric)
+        begun = {"submit": documents.pop("submit"), "data_profile": documents.pop("data_profile")}
+        parameters = {"rows": "1200", "columns": "2", "time_budget_seconds": "60"}
+        start = job_start(
+            name, task=task, primary_metric=metric, target=HOSTILE, experiment="boxes", parameters=parameters,
+            documents=begun,
+        )  # fmt: skip
+        writer = store.start_job(start)
+        writer.status("Running")
+        for number in (1, 2, 3):
+            artifacts = DOCUMENTS[task]()
+            writer.log_trial(trial(f"t{number}", 0.9 - number / 100, outputs, artifacts=artifacts))
+        writer.log_trial(trial("t4", None, status="Failed", error=f"it fell over {HOSTILE}", artifacts={}))
+        for document, value in documents.items():
+            writer.log_document(document, value)
+        if task != "forecasting":
+            writer.finish("Completed", test_metrics={metric: 0.8})
+    store.register("calm_bay_aaaaaa", 1, "Boxes")
+    (folder / "boxes.csv").write_text(CSV)
+    (folder / "stacks").mkdir()
+    (folder / "Pulumi.yaml").write_text("name: x\n")
+    for stack in ("dev", "dev-services"):
+        (folder / "stacks" / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
+    return folder
+
+
+@pytest.fixture
+def client(place: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("FORESTAY_HOME", str(place / ".forestay"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Client(place / ".forestay")
+
+
+@pytest.fixture
+def started(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands that would be started."""
+    found: list[tuple[str, ...]] = []
+
+    def start(self: Calls, words: Any, *, job: str = "", then: str = "") -> Call:
+        found.append(tuple(words))
+        return Call("1-abc", tuple(words), job, then, 0.0, ended=1.0, code=0)
+
+    monkeypatch.setattr(Calls, "start", start)
+    monkeypatch.setattr(Calls, "run", start)
+    return found
+
+
+PAGES = [
+    "/",
+    "/new",
+    "/new?data=boxes.csv",
+    *(f"/jobs/{name}" for name in JOBS),
+    *(f"/jobs/{name}/trials/{rank}" for name in JOBS for rank in (1, 4)),
+    "/models",
+    "/models/Boxes",
+    "/endpoints",
+    "/calls",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_names_from_data_are_text_and_commands_are_shown(client: Client, path: str) -> None:
+    page = client.get(path)
+    assert page.status == 200, page.text
+    assert HOSTILE not in page.text
+    read = Reader(page.text)
+    assert read.open == []
+    assert "<script>" not in page.text
+    assert not [name for _, attributes in read.tags for name in attributes if name.startswith("on")]
+    sources = [a.get("src") or a.get("href") for tag, a in read.tags if tag in ("script", "link")]
+    assert all(one is None or one == "data:," or one.startswith("/static/") for one in sources)
+    if path != "/calls":
+        assert "<code>forestay " in page.text
+    for source in sources:
+        if source and source.startswith("/static/"):
+            asset = client.get(source)
+            assert asset.status == 200
+            assert "immutable" in asset.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/jobs/nope",
+        "/jobs/calm_bay_aaaaaa/trials/9",
+        "/models/Nope",
+        "/endpoints/nope-nope",
+        "/calls/1-x",
+        "/x",
+        "/?env=prod",
+        "/new?data=nope.csv",
+    ],
+)
+def test_what_is_not_there_is_said(client: Client, path: str) -> None:
+    page = client.get(path)
+    assert page.status in (400, 404)
+    assert "Traceback" not in page.text
+    assert 'role="alert"' in page.text
+
+
+def test_the_dashboard_filters_and_sorts(client: Client) -> None:
+    def jobs(query: str) -> list[str]:
+        return re.findall(r'<th scope="row"><a href="/jobs/(\w+)"', client.get(f"/{query}").text)
+
+    assert jobs("") == list(reversed(JOBS))
+    assert jobs("?sort=job") == sorted(JOBS)
+    assert jobs("?sort=job&turned=1") == sorted(JOBS, reverse=True)
+    assert jobs("?status=Completed&text=REGR") == ["warm_dune_bbbbbb"]
+    assert jobs("?text=%3Cimg") == []
+    assert jobs("?sort=nonsense&page=x") == list(reversed(JOBS))
+
+
+def test_a_running_job_asks_for_itself_again_and_can_be_canceled(client: Client) -> None:
+    running, ended = client.get("/jobs/keen_sail_cccccc").text, client.get("/jobs/calm_bay_aaaaaa").text
+    assert 'data-live="2000"' in running
+    assert "/jobs/keen_sail_cccccc/cancel" in running
+    assert 'data-live="2000"' not in ended
+    assert "/cancel" not in ended
+
+
+def test_a_job_that_ended_before_it_began_says_why(client: Client, place: Path) -> None:
+    calls = client.studio.calls
+    call = Call("1-early", ("job", "submit", "x.yml"), "early_job", "", 0.0, ended=1.0, code=2)
+    folder = calls.folder / call.id
+    folder.mkdir(parents=True)
+    (folder / "call.json").write_text(json.dumps(dataclasses.asdict(call)))
+    (folder / "stderr").write_text(f"error: {HOSTILE} is no column\n")
+    page = client.get("/jobs/early_job")
+    shutil.rmtree(folder)
+    assert page.status == 200
+    assert f"error: {HOSTILE} is no column" in Reader(page.text).texts
+    assert "Failed" in page.text
+    assert 'data-live="0"' in page.text
+
+
+def draft(client: Client, *more: tuple[str, str], use: str = "size", target: str = "y") -> str:
+    fields = [("data", "boxes.csv"), ("use", use), ("target", target), ("time_budget", "60m"), ("env", "local"), *more]
+    page = client.post("/new/draft", fields)
+    assert page.status == 200
+    return page.text
+
+
+def test_the_job_file_is_drafted_as_job_new_would_write_it(client: Client, place: Path) -> None:
+    from automl_jobs.new import Wishes
+    from automl_jobs.new import draft as made
+
+    page = Reader(draft(client, ("time_budget", ""), ("set:limits.max_trials", "3"), ("name", "My boxes")))
+    settings = {"limits.max_trials": "3"}
+    wishes = Wishes("y", to=Path("jobs/My-boxes"), name="My boxes", exclude=("id", HOSTILE), settings=settings)
+    assert made("boxes.csv", wishes).job_text in page.texts
+    lines = [text for text in page.texts if text.startswith("forestay job ")]
+    assert any("--set limits.max_trials=3" in line and f"--exclude '{HOSTILE}'" in line for line in lines)
+
+
+def test_what_cannot_be_is_said_in_place_of_the_job_file(client: Client) -> None:
+    for more, text in (
+        ([("time_budget", "soon")], "is not a duration"),
+        ([("set:limits.max_trials", "few")], "--set limits.max_trials"),
+        ([("task", "regression")], "regression predicts a number"),
+    ):
+        fields = [("data", "boxes.csv"), ("use", "size"), ("target", "y"), *more]
+        page = client.post("/new/draft", fields)
+        assert page.status == 200
+        assert text in page.text
+        assert "disabled" in page.text
+    assert "no column is left" in draft(client, use="none")
+
+
+def test_a_new_task_brings_its_own_metrics(client: Client) -> None:
+    page = draft(client, ("task", "regression"), ("metric", "accuracy"), target="size", use="y")
+    assert "r2_score" in page
+    assert "is no metric" not in page
+    assert "forecasting.forecast_horizon" not in page
+
+
+def test_an_experiment_is_two_commands(client: Client, started: list[tuple[str, ...]]) -> None:
+    fields = [("data", "boxes.csv"), ("use", "size"), ("target", "y"), ("time_budget", "90s"), ("env", "local")]
+    answer = client.post("/new/start", [*fields, ("set:training.blocked_training_algorithms", "svm")])
+    assert answer.status == 303
+    assert answer.headers["location"].startswith("/jobs/")
+    new, submit = started
+    assert new == (
+        "job", "new", "boxes.csv", "--target", "y", "--exclude", "id", "--exclude", HOSTILE, "--time-budget", "90s",
+        "--set", "training.blocked_training_algorithms=[svm]", "--to", "jobs/boxes",
+    )  # fmt: skip
+    assert submit[:4] == ("job", "submit", "jobs/boxes/job.yml", "--set")
+
+
+ACTIONS: list[tuple[str, dict[str, str]]] = [
+    ("/jobs/keen_sail_cccccc/cancel", {}),
+    ("/jobs/keen_sail_cccccc/cancel?env=dev", {}),
+    ("/jobs/keen_sail_cccccc/watch", {}),
+    ("/jobs/calm_bay_aaaaaa/resume", {"time_budget": "60s"}),
+    ("/jobs/quiet_one/fetch?env=dev", {"rank": "2"}),
+    ("/jobs/calm_bay_aaaaaa/trials/2/register", {"name": "Other"}),
+    ("/models/Boxes/generate", {"version": "1"}),
+    ("/models/Boxes/verify", {"version": "1"}),
+    ("/models/Boxes/deploy", {"version": "1", "endpoint": "boxes-api", "auth": "keys"}),
+    ("/endpoints/boxes-api/rollback", {}),
+    ("/endpoints/boxes-api/delete", {"sure": "boxes-api"}),
+    ("/new/start", {"data": "boxes.csv", "use": "size", "target": "y"}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), ACTIONS)
+def test_every_action_is_a_command_line_that_the_cli_takes(
+    client: Client, started: list[tuple[str, ...]], path: str, fields: dict[str, str]
+) -> None:
+    answer = client.post(path, fields)
+    assert answer.status == 303, answer.text
+    assert answer.headers["location"].startswith(("/calls/1-abc", "/jobs/"))
+    commands = dict(leaves(TREE))
+    assert started
+    for words in started:
+        name = " ".join(words[:2])
+        command = load(commands[name])
+        # Raises for an option that there is not, or an argument too many.
+        with click.Context(command, info_name=name) as context:
+            command.parse_args(context, list(words[2:]))
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/jobs/calm_bay_aaaaaa/trials/1/register", {"name": "--help"}),
+        ("/jobs/calm_bay_aaaaaa/trials/1/register", {"name": " "}),
+        ("/jobs/--yes/cancel", {}),
+        ("/models/Boxes/deploy", {"version": "1", "endpoint": "-x"}),
+        ("/models/Boxes/verify", {"version": "--golden"}),
+        ("/endpoints/boxes-api/delete", {"sure": "no"}),
+        ("/jobs/keen_sail_cccccc/cancel?env=prod", {}),
+    ],
+)
+def test_what_would_be_a_flag_starts_nothing(
+    client: Client, started: list[tuple[str, ...]], path: str, fields: dict[str, str]
+) -> None:
+    assert client.post(path, fields).status in (400, 404)
+    assert started == []
+
+
+def test_a_report_and_a_model_can_be_saved(client: Client, place: Path) -> None:
+    report = client.get("/jobs/calm_bay_aaaaaa/report")
+    assert report.headers["content-disposition"] == 'attachment; filename="calm_bay_aaaaaa.html"'
+    assert HOSTILE not in report.text
+    model = client.get("/jobs/calm_bay_aaaaaa/trials/1/model.pkl")
+    assert model.status == 200
+    assert model.headers["content-length"] == str((place / ".outputs" / "model.pkl").stat().st_size)
+    assert client.get("/jobs/calm_bay_aaaaaa/trials/4/model.pkl").status == 404
