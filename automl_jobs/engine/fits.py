@@ -171,5 +171,8 @@ def _rounds_used(name: str, estimator: Any) -> int:
     if name == "LightGBM":
         return int(estimator.best_iteration_)
     if name.startswith("XGBoost"):
-        return int(estimator.best_iteration) + 1
+        try:
+            return int(estimator.best_iteration) + 1
+        except AttributeError:  # the clock stopped it in its first round, before it noted a best one
+            return int(estimator.get_booster().num_boosted_rounds())
     return int(estimator.n_iter_)

@@ -204,13 +204,14 @@ def test_a_trial_on_a_sample_is_scored_on_the_same_rows_as_one_on_all_and_says_s
     assert problem.sampled(5_000).frame["first"].head(5_000).tolist() == problem.frame["first"].head(5_000).tolist()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
 @pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostClassifier"])
 def test_a_booster_stops_with_the_rounds_that_it_has_when_its_time_is_up(
-    problem: problems.Problem, tmp_path: Path, algorithm: str
+    problem: problems.Problem, tmp_path: Path, algorithm: str, seconds: float
 ) -> None:
     import joblib
 
-    outcome = Trainer(problem, 1).run(TrialPlan("1", algorithm, {"learning_rate": 0.001}, seconds=1.0), tmp_path)
+    outcome = Trainer(problem, 1).run(TrialPlan("1", algorithm, {"learning_rate": 0.001}, seconds=seconds), tmp_path)
     assert 1 <= int(outcome.parameters["rounds"]) < 2_000
     estimator = joblib.load(outcome.outputs / "model.pkl").steps[-1][1].estimator
     assert not estimator.get_params().get("callbacks")
