@@ -291,13 +291,16 @@ def bodies(draw: st.DrawFn, oracle: Oracle) -> bytes:
 
 
 def parsed(body: bytes) -> Any:
-    """A body as strict JSON; None where it is not, or a key stands twice in an object."""
+    """A body as strict JSON; None where it is not, or a key stands twice in an object.
+
+    A byte order mark before it may be there: RFC 8259, section 8.1, lets parsers ignore one, and the server's does.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         must(len(dict(pairs)) == len(pairs))
         return dict(pairs)
 
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=unique)
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=unique)
     except (ValueError, RecursionError):
         return None

@@ -512,6 +512,12 @@ def test_any_body_gets_an_answer(score: ModuleType, data: Any, inputs: Any, para
     json.loads(answer.body)
 
 
+def test_a_byte_order_mark_may_stand_before_a_body(score: ModuleType) -> None:
+    body = b'\xef\xbb\xbf{"data": [{}]}'
+    assert score.scoring_input.plain_document(body) is None
+    score.scoring_input.check_body(body)
+
+
 def test_what_is_missing_hides_no_wrong_value(score: ModuleType, row: dict[str, Any]) -> None:
     name = next(iter(row))
     lacking = {key: value for key, value in row.items() if key != name}

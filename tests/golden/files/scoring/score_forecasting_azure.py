@@ -85,7 +85,7 @@ def predict(frame: pd.DataFrame, quantiles: list[float]) -> list[Any]:
     if not quantiles:
         return [value for [value] in rows]
     names = [json.dumps(level) for level in quantiles]
-    return [{"forecast": value, "quantiles": dict(zip(names, levels, strict=True))} for value, *levels in rows]
+    return [{"forecast": value, "quantiles": dict(zip(names, levels))} for value, *levels in rows]
 
 
 def results(predictions: list[Any], ids: list[Any] | None) -> dict[str, Any]:
