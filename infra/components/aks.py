@@ -79,13 +79,16 @@ class Cluster(Component):
         super().__init__("Cluster", name, opts)
         common, settings = args.common, args.settings
         first = next(pool for pool in settings.pools if pool.mode == "system")
+        # Told to its parts as a text: an output is not known while the cluster is changed, and a preview would then say
+        # that they are made anew.
+        own = common.names.of("aks")
         made = aks.ManagedCluster(
             name,
-            resource_name_=common.names.of("aks"),
+            resource_name_=own,
             resource_group_name=common.group,
             location=common.location,
             sku=aks.ManagedClusterSKUArgs(name=aks.ManagedClusterSKUName.BASE, tier=TIERS[settings.tier]),
-            dns_prefix=common.names.of("aks"),
+            dns_prefix=own,
             node_resource_group=f"{common.names.of('resourceGroup')}-nodes"[:80],
             kubernetes_version=settings.kubernetes_version,
             auto_upgrade_profile=aks.ManagedClusterAutoUpgradeProfileArgs(
@@ -150,11 +153,11 @@ class Cluster(Component):
                 ignore=["agentPoolProfiles[0].count", "agentPoolProfiles[0].orchestratorVersion", "kubernetesVersion"],
             ),
         )
-        self.reference = Reference(made.id, made.name)
+        self.reference = Reference(made.id, own)
         pools = [self._pool(name, pool, args, made) for pool in settings.pools if pool is not first]
         trust = managedidentity.FederatedIdentityCredential(
             f"{name}-serving",
-            federated_identity_credential_resource_name=made.name,
+            federated_identity_credential_resource_name=own,
             resource_name_=args.serving.name,
             resource_group_name=common.group,
             issuer=made.oidc_issuer_profile.apply(lambda profile: profile.issuer_url if profile else ""),
@@ -169,7 +172,7 @@ class Cluster(Component):
         return aks.AgentPool(
             f"{name}-{pool.name}",
             agent_pool_name=pool.name,
-            resource_name_=cluster.name,
+            resource_name_=args.common.names.of("aks"),
             resource_group_name=args.common.group,
             mode=aks.AgentPoolMode.SYSTEM if pool.mode == "system" else aks.AgentPoolMode.USER,
             type=aks.AgentPoolType.VIRTUAL_MACHINE_SCALE_SETS,
@@ -184,7 +187,10 @@ class Cluster(Component):
             vnet_subnet_id=args.subnet,
             tags=args.common.tags,
             opts=self.options(
-                replace_on=["vmSize", "availabilityZones"], delete_first=True, ignore=["count", "orchestratorVersion"]
+                after=[cluster],
+                replace_on=["vmSize", "availabilityZones"],
+                delete_first=True,
+                ignore=["count", "orchestratorVersion"],
             ),
         )
 
