@@ -34,6 +34,8 @@ class Proof:
     at: when, ISO 8601 in UTC. duration_seconds: how long it took.
     startup_seconds, p50_ms, p99_ms, memory_mb: the server's start, one row's answer, and its memory; None where the
         server never ran.
+    answers: what the model itself predicted for golden rows that nobody had predicted before, as golden.json has it;
+        a deploy's smoke test compares with them. None for all other folders.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Proof:
     p50_ms: float | None = None
     p99_ms: float | None = None
     memory_mb: float | None = None
+    answers: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `score verify`, as also kept."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from forestay.errors import InputError
+from scoring.folder import RECORD
 
 MODEL, SCHEMA, GOLDEN = "model.pkl", "model_schema.json", "golden.json"
 CLASSIFIES = ("classification", "text_classification")
@@ -165,16 +167,28 @@ class Golden(BaseModel):
     quantiles: dict[str, tuple[float, ...]] | None = None
     pending: bool = False
 
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What was predicted, as JSON values."""
+        return self.model_dump(mode="json", include={"predictions", "probabilities", "quantiles"})
+
 
 def read_schema(folder: Path) -> ModelSchema:
     """The schema of the model in `folder`. Raises InputError when it is missing or not one."""
     return _read(ModelSchema, folder / SCHEMA)
 
 
-def read_golden(folder: Path) -> Golden:
-    """The golden rows in `folder`. Raises InputError when they are missing, or not one prediction a row."""
+def read_golden(folder: Path, proven: bool = True) -> Golden:
+    """The golden rows in `folder`. Raises InputError when they are missing, or not one prediction a row.
+
+    Parameters
+    ----------
+    proven: rows that nobody had predicted have the answers that the folder's proof got of the model itself.
+    """
     path = folder / GOLDEN
     golden = _read(Golden, path)
+    if golden.pending and proven:
+        golden = _answered(golden, folder / RECORD)
     counts = {len(golden.rows)} if golden.pending else {len(golden.rows), len(golden.predictions)}
     if golden.probabilities is not None:
         counts.add(len(golden.probabilities))
@@ -186,6 +200,15 @@ def read_golden(folder: Path) -> Golden:
             fix="generate the folder again: forestay score generate",
         )
     return golden
+
+
+def _answered(golden: Golden, record: Path) -> Golden:
+    """The rows with the answers that the folder's own record has; as they are where it has none."""
+    try:
+        answers = ((json.loads(record.read_bytes()).get("proof") or {}).get("answers")) or {}
+        return Golden.model_validate({**golden.model_dump(), **answers, "pending": False}) if answers else golden
+    except (OSError, ValueError, AttributeError):  # pydantic's errors are ValueErrors
+        return golden
 
 
 def _read(kind: type[Document], path: Path) -> Document:

@@ -121,7 +121,7 @@ def _read(folder: ScoringFolder, real: Golden | None, say: Say) -> _Case:
         style=styles.of(folder.style, schema),
         pins=environment.read_pins(_text(folder, "conda_env.yaml"), "conda_env.yaml"),
         lock=_text(folder, "requirements.lock"),
-        golden=read_golden(folder.path),
+        golden=read_golden(folder.path, proven=False),
         real=real,
         say=say,
     )
@@ -194,6 +194,7 @@ def _with_predictions(case: _Case, proof: Proof, model: str, ask: reference.Ask)
         return case, proof
     case.say("asking the model itself what it predicts")
     golden, check = reference.answered(case.schema, case.golden, model, ask)
+    proof = replace(proof, answers=None if golden.pending else golden.answers)
     return replace(case, golden=golden), proof.having(*_told(case.say, [check]))
 
 

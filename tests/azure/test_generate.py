@@ -45,6 +45,10 @@ def test_the_model_itself_says_what_it_predicts(azure: Azure, cli: Cli, project:
     assert check.passed, check.detail
     assert len(found.predictions) == len(golden.rows) == len(found.probabilities or ())
     assert set(found.predictions) <= {"high", "middle", "low"}
+    # A deploy's smoke test finds them in the record of the folder, beside its proof.
+    (outputs / "forestay.json").write_text(json.dumps({"proof": {"answers": found.answers}}), encoding="utf-8")
+    assert read_golden(outputs) == found
+    assert read_golden(outputs, proven=False) == golden
     (outputs / "model.pkl").write_bytes(b"no model")
     _, check = answered(schema, golden, str(outputs / "model.pkl"), here(Path(sys.executable), outputs))
     assert not check.passed
