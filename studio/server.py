@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import threading
@@ -49,9 +50,16 @@ def serve(ready: Callable[[str], None], *, port: int | None = None, browser: boo
             ws="none",
         )
         ready(link)
+        threading.Thread(target=_warm, daemon=True).start()
         if browser:
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _warm() -> None:
+    """Import what pages of jobs and data need, while their reader still looks at the first one."""
+    for name in ("automl_jobs.runs.report.page", "automl_jobs.new", "pandas", "pyarrow.csv", "scoring.targets.local"):
+        importlib.import_module(name)
 
 
 def _go_to_root() -> None:

@@ -29,4 +29,7 @@ def studio(context: click.Context, port: int | None, no_browser: bool) -> None:
         found.emit({"url": link}, f"the studio is at {link}", "Ctrl-C ends it; trainings go on")
         sys.stdout.flush()
 
-    serve(ready, port=port, browser=not no_browser)
+    try:
+        serve(ready, port=port, browser=not no_browser)
+    except KeyboardInterrupt:
+        found.note("stopped")
