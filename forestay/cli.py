@@ -115,6 +115,8 @@ TREE: dict[str, Entry] = {
                     "rotate": Lazy("forestay.commands.endpoint:rotate_keys", "Make one key anew."),
                 },
             ),
+            "stop": Lazy("forestay.commands.endpoint:stop", "Serve nothing, and bill nothing, for a while."),
+            "start": Lazy("forestay.commands.endpoint:start", "Serve again what was stopped."),
             "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
         },
     ),

@@ -10,22 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
 from forestay.console import visible
-from forestay.errors import InputError, RunFailed
+from forestay.errors import InputError, OutsideError, RunFailed
 
 if TYPE_CHECKING:
     from scoring.server import Answer
-    from scoring.targets import DeploymentRecord, Target
+    from scoring.targets import DeploymentRecord, DeployPlan, Target
 
 SHOWN_DETAILS = 5
+TARGETS = ("local", "aci", "aks", "managed")
 
 
-def _target(context: click.Context, target: str = "local", env: str = "local") -> Target:
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--env E` and `--target T`: where an endpoint is."""
+    env = click.option(
+        "--env", default=LOCAL, show_default=True, metavar="ENV", help="`local`, or an environment in Azure: `dev`."
+    )
+    target = click.option(
+        "--target", type=click.Choice(TARGETS), help="Where in the environment; by default where NAME is."
+    )
+    return env(target(function))
+
+
+def find_target(context: click.Context, name: str, target: str | None, env: str) -> Target:
+    """Where the endpoint `name` is. Raises InputError where it is nowhere."""
     from forestay import project
-    from scoring.targets import choose
+    from scoring.targets import find
 
-    return choose(target, env, project.home(), console(context).note)
+    return find(name, target, env, project.home(), console(context).note)
 
 
 def proven_folder_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,87 +53,142 @@ def proven_folder_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """`3` or `2-6`."""
+    if value is None:
+        return None
+    few, _sign, most = value.partition("-")
+    if not (few.isdigit() and (most or few).isdigit() and 1 <= int(few) <= int(most or few)):
+        raise click.BadParameter(f"{value!r} is no number of copies; write 3, or 2-6")
+    return int(few), int(most or few)
+
+
 @click.command(cls=Command)
 @click.argument("name")
 @click.option("--model", required=True, metavar="MODEL[:VERSION]", help="The newest version if none is named.")
 @proven_folder_option
-@click.option(
-    "--target",
-    type=click.Choice(["local", "aci", "aks", "managed"]),
-    default="local",
-    show_default=True,
-    help="Where to.",
-)
-@click.option("--env", default="local", show_default=True, help="The environment: local, or a stack's name.")
-@click.option("--port", type=click.IntRange(1, 65535), help="On 127.0.0.1; by default the one it had, or a free one.")
+@place_options
+@click.option("--plan", "planned", is_flag=True, help="Say what would change; change nothing.")
 @click.option(
     "--auth",
     type=click.Choice(["none", "keys"]),
-    help="Whether callers must show a key; by default as before, and none at first.",
+    help="Whether callers must show a key; by default as before; at first keys in Azure, none on this machine.",
 )
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of the deployed version would break.")
+@click.option("--port", type=click.IntRange(1, 65535), help="local: on 127.0.0.1; by default as before, or a free one.")
+@click.option("--cpu", type=click.FloatRange(0, 64, min_open=True), help="aci, aks: cores of one copy.")
+@click.option("--memory", "memory_gb", type=click.FloatRange(0, 512, min_open=True), help="aci, aks: its gigabytes.")
+@click.option("--replicas", callback=_copies, metavar="MIN[-MAX]", help="aks, managed: how many copies.")
+@click.option("--public/--private", default=None, help="aci, aks: whether it has a public address.")
+@click.option("--registry", metavar="HOST[/PATH]", help="aci, aks: where its image goes; by default the environment's.")
+@click.option("--no-apply", is_flag=True, help="aci, aks: edit the stack's file alone; a pipeline applies it.")
+@click.option("--commit", is_flag=True, help="aci, aks: commit the stack's file to git.")
+@click.option("--traffic", type=click.IntRange(0, 100), help="managed: percent that the new one begins with.")
+@click.option("--wait", metavar="SECONDS", type=click.FloatRange(1), help="How long until it must be healthy.")
 @click.pass_context
 def deploy(
     context: click.Context,
     name: str,
     model: str,
     folder: Path | None,
-    target: str,
+    target: str | None,
     env: str,
-    port: int | None,
-    auth: str | None,
+    planned: bool,
     allow_breaking: bool,
+    no_apply: bool,
+    wait: float | None,
+    **given: Any,
 ) -> None:
     """Serve a proven model version under a name. Only what was proven, to the byte, can be deployed.
 
-    The server is tested with golden rows before it replaces the one that runs; no request is lost when it does. The
-    same again changes nothing. A version that breaks callers of the deployed one (see forestay score diff) is refused
-    with exit code 1.
+    The server is tested with golden rows, and what ran before is back when it fails. The same again changes nothing. A
+    version that breaks callers of the deployed one (see forestay score diff) is refused with exit code 1.
 
-    Example: forestay endpoint deploy churn-api --model Churn:3
+    On ACI and AKS: the image is built and pushed, the entry in stacks/Pulumi.ENV-services.yaml is written, and that
+    stack alone is brought up.
+
+    Example: forestay endpoint deploy churn-api --model Churn:3 --target aci --env dev --plan
     """
     from forestay import project
     from scoring.diff import guard
-    from scoring.targets import check_name, find_proven
+    from scoring.targets import DeployOptions, check_name, find_proven
 
     check_name(name)
-    chosen = _target(context, target, env)
+    options = DeployOptions(apply=not no_apply, wait_seconds=wait, **given)
+    chosen = _deploys_to(context, name, target, env)
     proven = find_proven(project.home(), model, folder)
     guard(chosen, name, proven, allow_breaking)
-    record = chosen.deploy(name, proven, port=port, auth=auth)
     found = console(context)
+    if planned:
+        plan = chosen.plan(name, proven, options)
+        found.emit(plan.as_dict(), lambda: _plan_lines(plan))
+        return
+    record = chosen.deploy(name, proven, options)
     found.emit(record.as_dict(), lambda: _lines(record))
-    if record.changed:
-        found.note(f"try it: forestay endpoint invoke {name}")
+    if record.changed and options.apply:
+        where = "" if env == LOCAL else f" --env {env}"
+        found.note(f"try it: forestay endpoint invoke {name}{where}")
         if record.auth == "keys":
-            found.note(f"its keys: forestay endpoint keys show {name}")
+            found.note(f"its keys: forestay endpoint keys show {name}{where}")
+
+
+def _deploys_to(context: click.Context, name: str, target: str | None, env: str) -> Target:
+    """The target that is named, or where the endpoint is already."""
+    from forestay import project
+    from scoring.targets import choose, targets_of
+
+    home, say = project.home(), console(context).note
+    if target is not None or env == LOCAL:
+        return choose(target or LOCAL, env, home, say)
+    there = next((one for one in targets_of(env, home, say) if name in one.names()), None)
+    if there is None:
+        raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
+    return there
 
 
 @click.command("list", cls=Command)
+@place_options
 @click.pass_context
-def list_endpoints(context: click.Context) -> None:
-    """The endpoints, with what they serve.
+def list_endpoints(context: click.Context, target: str | None, env: str) -> None:
+    """The endpoints of an environment, with what they serve, what bills while nobody asks, and when somebody last did.
 
-    Example: forestay endpoint list
+    Example: forestay endpoint list --env dev
     """
+    from forestay import project
     from forestay.console import table
+    from scoring.targets import choose, targets_of
 
-    target = _target(context)
-    records = [target.status(name) for name in target.names()]
-    rows = [[one.name, one.target, one.model, one.version, one.status, one.scoring_uri] for one in records]
-    headers = ["endpoint", "target", "model", "version", "status", "address"]
-    console(context).emit([one.as_dict() for one in records], lambda: [table(headers, rows)])
+    found, home = console(context), project.home()
+    places = targets_of(env, home, found.note) if target is None else [choose(target, env, home, found.note)]
+    records: list[DeploymentRecord] = []
+    for place in places:
+        try:
+            records += [place.status(name) for name in place.names()]
+        except OutsideError as error:
+            if len(places) == 1:
+                raise
+            found.warn(f"{error}; its endpoints are not listed")
+    rows = [
+        [one.name, one.target, one.model, one.version, one.status, one.scoring_uri, one.bills or "-",
+         one.last_request or "-"]
+        for one in records
+    ]  # fmt: skip
+    headers = ["endpoint", "target", "model", "version", "status", "address", "bills while idle", "last request"]
+    if env == LOCAL:  # costs nothing, and nobody counts
+        headers, rows = headers[:6], [row[:6] for row in rows]
+    found.emit([one.as_dict() for one in records], lambda: [table(headers, rows)])
 
 
 @click.command(cls=Command)
 @click.argument("name")
+@place_options
 @click.pass_context
-def show(context: click.Context, name: str) -> None:
+def show(context: click.Context, name: str, target: str | None, env: str) -> None:
     """What an endpoint serves, and whether it answers.
 
     Example: forestay endpoint show churn-api
     """
-    record = _target(context).status(name)
+    record = find_target(context, name, target, env).status(name)
     console(context).emit(record.as_dict(), lambda: _lines(record))
 
 
@@ -127,8 +196,9 @@ def show(context: click.Context, name: str) -> None:
 @click.argument("name")
 @click.option("--data", metavar="FILE", help="Rows as CSV, JSON Lines or JSON; - reads them from stdin.")
 @click.option("--request", "body", metavar="JSON", help="A whole request, sent as it is.")
+@place_options
 @click.pass_context
-def invoke(context: click.Context, name: str, data: str | None, body: str | None) -> None:
+def invoke(context: click.Context, name: str, target: str | None, env: str, data: str | None, body: str | None) -> None:
     """Send rows to an endpoint and print the server's JSON as it came; without rows the sample request.
 
     CSV cells become what the model's schema says of their column. Exit code 2 when the server refuses the request, 1
@@ -141,8 +211,8 @@ def invoke(context: click.Context, name: str, data: str | None, body: str | None
 
     if data is not None and body is not None:
         raise InputError("takes one of --data and --request", where="--data", fix="leave one of them out")
-    target = _target(context)
-    assets = target.assets(name)
+    place = find_target(context, name, target, env)
+    assets = place.assets(name)
     if body is not None:
         sent = body.encode("utf-8", "surrogatepass")
     elif data is not None:
@@ -150,7 +220,7 @@ def invoke(context: click.Context, name: str, data: str | None, body: str | None
         sent = json.dumps(read_body(_read(data), where, read_schema(assets / "model"))).encode()
     else:
         sent = (assets / "sample_request.json").read_bytes()
-    answer = target.invoke(name, sent)
+    answer = place.invoke(name, sent)
     sys.stdout.write(answer.body.decode("utf-8", "replace").rstrip("\n") + "\n")
     sys.stdout.flush()
     if answer.status >= 500:
@@ -166,14 +236,15 @@ def invoke(context: click.Context, name: str, data: str | None, body: str | None
 @click.argument("name")
 @click.option("--tail", type=click.IntRange(0), default=100, show_default=True, help="How many lines.")
 @click.option("--follow", is_flag=True, help="Go on with those to come, until Ctrl-C.")
+@place_options
 @click.pass_context
-def logs(context: click.Context, name: str, tail: int, follow: bool) -> None:
+def logs(context: click.Context, name: str, target: str | None, env: str, tail: int, follow: bool) -> None:
     """What the server of an endpoint wrote.
 
     Example: forestay endpoint logs churn-api --tail 20
     """
     found = console(context)
-    lines = _target(context).logs(name, tail, follow)
+    lines = find_target(context, name, target, env).logs(name, tail, follow)
     if found.json and not follow:
         found.emit({"name": name, "lines": list(lines)})
         return
@@ -186,25 +257,27 @@ def logs(context: click.Context, name: str, tail: int, follow: bool) -> None:
 @click.command(cls=Command)
 @click.argument("name")
 @click.option("--to", metavar="VERSION", help="An earlier deployment, or its model's version; by default the last.")
+@place_options
 @click.pass_context
-def rollback(context: click.Context, name: str, to: str | None) -> None:
+def rollback(context: click.Context, name: str, target: str | None, env: str, to: str | None) -> None:
     """Serve an earlier deployment again; it is tested first, and no request is lost. Again, it goes forth.
 
     Example: forestay endpoint rollback churn-api
     """
-    record = _target(context).rollback(name, to)
+    record = find_target(context, name, target, env).rollback(name, to)
     console(context).emit(record.as_dict(), lambda: _lines(record))
 
 
 @click.command(cls=Command)
 @click.argument("name")
+@place_options
 @click.pass_context
-def show_keys(context: click.Context, name: str) -> None:
+def show_keys(context: click.Context, name: str, target: str | None, env: str) -> None:
     """The two keys of an endpoint, of which callers show one as Authorization: Bearer KEY.
 
     Example: forestay endpoint keys show churn-api
     """
-    _emit_keys(context, name, _target(context).keys(name))
+    _emit_keys(context, name, find_target(context, name, target, env).keys(name))
 
 
 @click.command(cls=Command)
@@ -217,13 +290,14 @@ def show_keys(context: click.Context, name: str) -> None:
     show_default=True,
     help="Which one.",
 )
+@place_options
 @click.pass_context
-def rotate_keys(context: click.Context, name: str, which: str) -> None:
+def rotate_keys(context: click.Context, name: str, target: str | None, env: str, which: str) -> None:
     """Make one of the two keys anew. Let callers use the other one before; they then notice nothing.
 
     Example: forestay endpoint keys rotate churn-api --key secondary
     """
-    _emit_keys(context, name, _target(context).rotate_keys(name, which))
+    _emit_keys(context, name, find_target(context, name, target, env).rotate_keys(name, which))
 
 
 def _emit_keys(context: click.Context, name: str, keys: dict[str, str]) -> None:
@@ -233,28 +307,65 @@ def _emit_keys(context: click.Context, name: str, keys: dict[str, str]) -> None:
 @click.command(cls=Command)
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@place_options
 @click.pass_context
-def delete(context: click.Context, name: str, yes: bool) -> None:
+def delete(context: click.Context, name: str, target: str | None, env: str, yes: bool) -> None:
     """Stop an endpoint's server and remove the endpoint. Models, scoring folders and proofs stay.
 
     Example: forestay endpoint delete churn-api --yes
     """
     found = console(context)
-    target = _target(context)
-    target.status(name)
+    place = find_target(context, name, target, env)
+    place.status(name)
     if not (yes or found.confirm(f"Stop and remove the endpoint {name}?")):
         raise InputError(f"{name} was not removed", where="--yes", fix="say --yes to remove it without being asked")
-    target.delete(name)
+    place.delete(name)
     found.emit({"name": name, "deleted": True}, f"{name} is removed")
 
 
+@click.command(cls=Command)
+@click.argument("name")
+@place_options
+@click.pass_context
+def stop(context: click.Context, name: str, target: str | None, env: str) -> None:
+    """Serve nothing, and bill nothing, until it is started again. What it serves is kept.
+
+    Example: forestay endpoint stop churn-api --env dev
+    """
+    record = find_target(context, name, target, env).stop(name)
+    console(context).emit(record.as_dict(), lambda: _lines(record))
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@place_options
+@click.pass_context
+def start(context: click.Context, name: str, target: str | None, env: str) -> None:
+    """Serve again what was stopped.
+
+    Example: forestay endpoint start churn-api --env dev
+    """
+    record = find_target(context, name, target, env).start(name)
+    console(context).emit(record.as_dict(), lambda: _lines(record))
+
+
+def _plan_lines(plan: DeployPlan) -> list[str]:
+    where = f"{plan.name} on {plan.target}" + ("" if plan.env == LOCAL else f" in {plan.env}")
+    if not plan.changes:
+        return [f"{where} serves {plan.model} {plan.version} already; nothing would change"]
+    outage = [f"  outage: {plan.outage}"] if plan.outage else []
+    return [f"{where} would change to {plan.model} {plan.version}:", *(f"  {one}" for one in plan.changes), *outage]
+
+
 def _lines(record: DeploymentRecord) -> list[str]:
+    known = {"bills": record.bills, "asked": record.last_request}
     return [
         f"{record.name}: {record.status}, {record.model} {record.version} on {record.target}",
         f"  address     {record.scoring_uri}",
         f"  deployment  {record.deployment}",
         f"  previous    {record.previous or '-'}",
         f"  keys        {'asked for' if record.auth == 'keys' else 'not asked for'}",
+        *(f"  {word:<10}  {value}" for word, value in known.items() if value),
     ]
 
 

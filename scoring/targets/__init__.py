@@ -1,20 +1,28 @@
 """Where a proven scoring folder can be deployed to: one interface, and one record of what is deployed.
 
-local     a server on this machine, in the background
+local      a server on this machine, in the background
+services   an environment's stack of served models: container groups (aci) and deployments on the cluster (aks)
+managed    online endpoints of Azure ML
+smoke      golden rows over HTTP, the same for all
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from forestay import LOCAL
 from forestay.errors import InputError
 from scoring.server import Answer
 
-TARGETS = ("local", "aci", "aks", "managed")
+Say = Callable[[str], None]
+
+ACI, AKS, MANAGED = "aci", "aks", "managed"
+SERVICES = (ACI, AKS)
+TARGETS = (LOCAL, *SERVICES, MANAGED)
 _NAME = re.compile(r"[a-z0-9-]{3,32}")
 
 
@@ -28,6 +36,8 @@ class DeploymentRecord:
     traffic: percent by deployment. previous: the deployment before this one, to which a rollback returns.
     auth: whether callers must show a key (keys) or not (none).
     changed: whether the call that gave this record changed anything.
+    bills: what it costs while nobody asks, in words; None where that is nothing.
+    last_request: when somebody last asked, ISO 8601 in UTC; None where that is not known.
     """
 
     name: str
@@ -42,26 +52,91 @@ class DeploymentRecord:
     previous: str | None
     auth: str = "none"
     changed: bool = False
+    bills: str | None = None
+    last_request: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `endpoint deploy` and `endpoint show`."""
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class DeployOptions:
+    """What a deploy may be told. None leaves it as it was, and takes the target's default at first.
+
+    Attributes
+    ----------
+    auth: whether callers must show a key (keys) or not (none).
+    port: on this machine. traffic: percent that a new deployment begins with.
+    cpu, memory_gb: of one copy. replicas: the fewest and the most copies.
+    public: whether it has a public address.
+    registry: where its image goes, REGISTRY or REGISTRY/PATH.
+    apply: whether the stack is changed, or its file alone. commit: whether the file is committed to git.
+    wait_seconds: how long a new deployment may take until it is healthy.
+    """
+
+    auth: str | None = None
+    port: int | None = None
+    traffic: int | None = None
+    cpu: float | None = None
+    memory_gb: float | None = None
+    replicas: tuple[int, int] | None = None
+    public: bool | None = None
+    registry: str | None = None
+    apply: bool = True
+    commit: bool = False
+    wait_seconds: float | None = None
+
+    def only(self, target: str, *taken: str) -> None:
+        """Raises InputError, naming the flag, when anything else than `taken` was said, which `target` can't do."""
+        for one in fields(self):
+            if one.name not in taken and getattr(self, one.name) != one.default:
+                flag = _FLAGS.get(one.name, f"--{one.name.replace('_', '-')}")
+                raise InputError(f"is not for the target {target}", where=flag, fix=f"leave {flag} out")
+
+
+_FLAGS = {"memory_gb": "--memory", "apply": "--no-apply", "wait_seconds": "--wait"}
+
+
+@dataclass(frozen=True)
+class DeployPlan:
+    """What a deploy would change; `deploy --plan` prints it.
+
+    Attributes
+    ----------
+    deployment: what would be served. previous: what is; None where nothing is.
+    changes: one a line, in the order in which they would be made; empty where nothing would change.
+    outage: what callers would notice; None where they would not.
+    """
+
+    name: str
+    target: str
+    env: str
+    model: str
+    version: str
+    deployment: str
+    previous: str | None
+    changes: tuple[str, ...]
+    outage: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of `endpoint deploy --plan`."""
+        return asdict(self)
+
+
 class Target(Protocol):
     """One kind of place. Every call that names an endpoint raises InputError when there is none of that name."""
 
-    def deploy(self, name: str, folder: Path, *, port: int | None = None, auth: str | None = None) -> DeploymentRecord:
+    def deploy(self, name: str, folder: Path, options: DeployOptions = ...) -> DeploymentRecord:
         """Serve a proven scoring folder under `name`. Nothing changes when it is served already.
 
-        Parameters
-        ----------
-        port: where callers ask, on targets that can choose; None leaves it, or takes a free one.
-        auth: whether callers must show a key (keys) or not (none); None leaves it, or takes the target's default.
-
-        Raises InputError when the folder is not proven, RunFailed when the deployment does not pass its smoke test;
-        what was served before is served again then.
+        Raises InputError when the folder is not proven or an option is not for this target, RunFailed when the
+        deployment does not pass its smoke test; what was served before is served again then.
         """
+        ...
+
+    def plan(self, name: str, folder: Path, options: DeployOptions = ...) -> DeployPlan:
+        """What deploy() would change; changes nothing. Raises as deploy() does before it changes anything."""
         ...
 
     def names(self) -> list[str]:
@@ -99,6 +174,14 @@ class Target(Protocol):
         """Make one of the keys anew and give both. Callers that show the other one notice nothing."""
         ...
 
+    def stop(self, name: str) -> DeploymentRecord:
+        """Serve nothing and bill nothing until start(). Raises InputError where the target can't."""
+        ...
+
+    def start(self, name: str) -> DeploymentRecord:
+        """Serve again what stop() ended."""
+        ...
+
     def delete(self, name: str) -> None:
         """Stop serving and remove the endpoint."""
         ...
@@ -115,16 +198,65 @@ def check_name(name: str) -> str:
     return name
 
 
-def choose(target: str, env: str, home: Path, say: Callable[[str], None] = lambda _: None) -> Target:
-    """The target of these names. Raises InputError for one that this installation can't deploy to."""
-    fix = "deploy on this machine: leave --target and --env out"
-    if target != "local":
-        raise InputError(f"{target} needs Azure, which is not set up here", where="--target", fix=fix)
-    if env != "local":
-        raise InputError(f"the environment {env!r} needs Azure, which is not set up here", where="--env", fix=fix)
-    from scoring.targets.local import LocalTarget
+def choose(target: str, env: str, home: Path, say: Say = lambda _: None) -> Target:
+    """The target of these names. Raises InputError where they don't go together, or packages are missing.
 
-    return LocalTarget(home, say)
+    Parameters
+    ----------
+    target: one of TARGETS. env: `local`, or a stack of the project.
+    say: told of each stage of what the target does.
+    """
+    if (target == LOCAL) != (env == LOCAL):
+        here = "deploy on this machine: leave --target and --env out"
+        if env == LOCAL:
+            raise InputError(f"{target} needs an environment in Azure", where="--env", fix=f"add --env dev; or {here}")
+        raise InputError(f"{env!r} is an environment in Azure", where="--env", fix=f"add --target aci; or {here}")
+    if target == LOCAL:
+        from scoring.targets.local import LocalTarget
+
+        return LocalTarget(home, say)
+    if target == MANAGED:
+        if not _managed_is_there():
+            raise InputError("managed endpoints can't be deployed to yet", where="--target", fix="use aci or aks")
+        from scoring.targets.managed import ManagedTarget
+
+        found: Target = ManagedTarget(env, home, say)
+        return found
+    from scoring.targets.services import ServicesTarget
+
+    return ServicesTarget(target, env, home, say)
+
+
+def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
+    """Every target of an environment, those that answer without a network first."""
+    if env == LOCAL:
+        return [choose(LOCAL, env, home, say)]
+    names = [*SERVICES, MANAGED] if _managed_is_there() else SERVICES
+    return [choose(name, env, home, say) for name in names]
+
+
+def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
+    """The target that has the endpoint `name`: the one that is named, else the first of the environment's that has it.
+
+    Raises InputError when no target of the environment has it.
+    """
+    check_name(name)
+    if target is not None or env == LOCAL:
+        return choose(target or LOCAL, env, home, say)
+    there: list[str] = []
+    for one in targets_of(env, home, say):
+        names = one.names()
+        if name in names:
+            return one
+        there += names
+    fix = f"there is {', '.join(there)}" if there else f"make it: forestay endpoint deploy {name} --env {env} --target"
+    raise InputError(f"no endpoint {name!r} in {env}", where="NAME", fix=fix)
+
+
+def _managed_is_there() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("scoring.targets.managed") is not None
 
 
 def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:

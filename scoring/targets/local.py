@@ -29,12 +29,13 @@ from scoring import checks, environment, proofs, server, styles
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
 from scoring.schema import read_golden, read_schema
-from scoring.targets import DeploymentRecord, check_name, records, supervision
+from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, records, supervision
 from scoring.targets.records import KEYS, NO_AUTH, Endpoint
 from scoring.targets.supervision import State
 
 Say = Callable[[str], None]
 
+DEFAULTS = DeployOptions()
 FOLLOW_SECONDS = 0.3
 DEPLOY_WAIT_SECONDS = 180.0  # for another deploy of the same endpoint
 SHOWN_LOG_LINES = 15
@@ -48,10 +49,12 @@ class LocalTarget:
         self.home = home or project.home()
         self.say = say
 
-    def deploy(self, name: str, folder: Path, *, port: int | None = None, auth: str | None = None) -> DeploymentRecord:
+    def deploy(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeploymentRecord:
         check_name(name)
+        options.only("local", "port", "auth")
+        port, auth = options.port, options.auth
         proven, folder_hash = proofs.require(self.home, folder)
-        deployment = f"{safe_name(proven.model)}-{proven.version}-{folder_hash[:8]}"
+        deployment = _deployment_name(proven, folder_hash)
         with self._lock(name, DEPLOY_WAIT_SECONDS):
             self._clean(name)
             state = self._read(name)
@@ -60,6 +63,24 @@ class LocalTarget:
                 return _record(state)
             self._place(self._deployment(name, deployment), proven, folder_hash)
             return self._switch(name, state, deployment, port, auth)
+
+    def plan(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeployPlan:
+        check_name(name)
+        options.only("local", "port", "auth")
+        proven, folder_hash = proofs.require(self.home, folder)
+        deployment, state = _deployment_name(proven, folder_hash), self._read(name)
+        same = state is not None and _serves(state, deployment, options.port, options.auth)
+        old = state.wanted if state else None
+        changes = [f"serve {deployment}" + (f" instead of {old.deployment}" if old else "")]
+        if old and options.port not in (None, old.port):
+            changes.append(f"move from port {old.port} to {options.port}")
+        if options.auth not in (None, old.auth if old else NO_AUTH):
+            changes.append("ask callers for a key" if options.auth == KEYS else "let callers in without a key")
+        moved = old is not None and options.port not in (None, old.port)
+        return DeployPlan(
+            name, "local", "local", proven.model, proven.version, deployment, old.deployment if old else None,
+            () if same else tuple(changes), "callers must ask another port" if moved else None,
+        )  # fmt: skip
 
     def names(self) -> list[str]:
         folders = [path for path in (self.home / "endpoints").glob("[!.]*") if path.is_dir()]
@@ -120,6 +141,20 @@ class LocalTarget:
             written = records.write_keys(self._folder(name), revision, keys)
             self._follow(state, replace(state.wanted, revision=revision, keys=written, tested=False))
             return keys
+
+    def stop(self, name: str) -> DeploymentRecord:
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
+            state = self._known(name, locked=True)
+            supervision.stop(state)
+            return replace(_record(self._known(name, locked=True)), changed=state.supervised or state.runs)
+
+    def start(self, name: str) -> DeploymentRecord:
+        with self._lock(name, DEPLOY_WAIT_SECONDS):
+            state = self._known(name, locked=True)
+            if state.supervised and state.status == "Healthy":
+                return _record(state)
+            wanted = replace(state.wanted, revision=state.next_revision, tested=False)
+            return replace(_record(self._follow(state, wanted)), changed=True)
 
     def delete(self, name: str) -> None:
         with self._lock(name, DEPLOY_WAIT_SECONDS):
@@ -334,6 +369,10 @@ class LocalTarget:
     def _show_log(self, log: Path) -> None:
         for line in server.log_tail(log, SHOWN_LOG_LINES).splitlines():
             self.say(f"  log | {line}")
+
+
+def _deployment_name(proven: ScoringFolder, folder_hash: str) -> str:
+    return f"{safe_name(proven.model)}-{proven.version}-{folder_hash[:8]}"
 
 
 def _serves(state: State, deployment: str, port: int | None, auth: str | None) -> bool:

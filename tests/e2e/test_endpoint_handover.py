@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from scoring import server
+from scoring.targets import DeployOptions
 from scoring.targets.local import LocalTarget
 from tests import served
 from tests.callers import Callers
@@ -22,7 +23,7 @@ def test_no_request_is_lost_by_the_real_server(bank: tuple[Path, Path]) -> None:
     second = served.version(first, "2", home)
     body = (first / "sample_request.json").read_bytes()
     target = LocalTarget(home)
-    before = target.deploy(NAME, first, auth="keys")
+    before = target.deploy(NAME, first, DeployOptions(auth="keys"))
     try:
         url, keys = before.scoring_uri.removesuffix("/score"), target.keys(NAME)
         with Callers(before.scoring_uri, body, keys["secondary"]) as callers:

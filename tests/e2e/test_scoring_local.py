@@ -29,6 +29,7 @@ from forestay.errors import InputError, RunFailed
 from scoring import checks, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import generate
+from scoring.targets import DeployOptions
 from scoring.targets.local import LocalTarget
 from scoring.verify import verify
 from tests import scoring_models
@@ -549,7 +550,7 @@ def test_a_taken_port_leaves_the_endpoint_alone(target: LocalTarget, proven: Pat
         held.bind(("127.0.0.1", 0))
         held.listen()
         with pytest.raises(InputError, match="can't be used"):
-            target.deploy("other", proven, port=held.getsockname()[1])
+            target.deploy("other", proven, DeployOptions(port=held.getsockname()[1]))
     assert target.status("other") == before
 
 

@@ -17,7 +17,7 @@ import pytest
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import server
 from scoring.folder import open_folder
-from scoring.targets import records, supervisor
+from scoring.targets import DeployOptions, records, supervisor
 from scoring.targets.local import LocalTarget
 from tests import quick_server, served
 from tests.callers import Callers
@@ -259,10 +259,10 @@ def test_another_port_and_one_that_is_taken(target: LocalTarget, make: Make) -> 
         held.bind(("127.0.0.1", 0))
         held.listen()
         with pytest.raises(InputError, match="can't be used"):
-            target.deploy(NAME, folder, port=held.getsockname()[1])
+            target.deploy(NAME, folder, DeployOptions(port=held.getsockname()[1]))
         assert {**target.status(NAME).as_dict(), "changed": True} == before.as_dict()
         port = held.getsockname()[1]
-    moved = target.deploy(NAME, folder, port=port)
+    moved = target.deploy(NAME, folder, DeployOptions(port=port))
     assert moved.scoring_uri == f"http://127.0.0.1:{port}/score"
     assert target.invoke(NAME, BODY).status == 200
     assert not server.is_healthy(before.scoring_uri.removesuffix("/score"))
@@ -273,7 +273,7 @@ def test_keys_turn_without_a_refused_call(target: LocalTarget, make: Make) -> No
     target.deploy(NAME, folder)
     with pytest.raises(InputError, match="asks callers for no key"):
         target.keys(NAME)
-    record = target.deploy(NAME, folder, auth="keys")
+    record = target.deploy(NAME, folder, DeployOptions(auth="keys"))
     keys, url = target.keys(NAME), record.scoring_uri.removesuffix("/score")
     assert record.auth == "keys"
     assert server.ask(url, "POST", "/score", BODY, headers=server.json_headers()).status == 401
@@ -294,7 +294,7 @@ def test_keys_turn_without_a_refused_call(target: LocalTarget, make: Make) -> No
     lines = [" ".join(one.info["cmdline"]) for one in processes("forestay:")]
     every = {*keys.values(), *turned.values()}
     assert not any(key in text for key in every for text in (*texts, *lines, *vars(target)["said"]))
-    assert target.deploy(NAME, make("3"), auth="none").auth == "none"
+    assert target.deploy(NAME, make("3"), DeployOptions(auth="none")).auth == "none"
     assert list(folder_of(target).glob("keys-*.json")) == []
 
 

@@ -1,0 +1,1 @@
+"""Served models on ACI and AKS, as the services stack of an environment declares them."""
