@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forestay.documents.names import refuse
-from forestay.documents.values import AsMapping, Flag, Name, Number, Text, one_of
+from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, Text, one_of
 from infra.values import Section, between, matching, one_address
 
 # DESIGN of names on every target: what a Kubernetes label and a DNS label both take.
@@ -66,6 +66,19 @@ class Replicas(Section):
         return self
 
 
+Image = Annotated[Name, AfterValidator(matching(IMAGE, "an image by digest", DIGEST))]
+
+
+class Served(Section):
+    """What a service serves, served, or is about to serve; `cpu` and `memory_gb` where they are not the service's."""
+
+    image: Image
+    model: Name
+    version: Text
+    cpu: Number | None = None
+    memory_gb: Number | None = None
+
+
 class Service(Section):
     """One served model.
 
@@ -82,10 +95,12 @@ class Service(Section):
     address: of an application gateway in its subnet; none where it answers in public.
     public: whether it has a public address. On ACI without a network there is no other kind, and it has one anyway.
     model, version: what is served, as tags and labels.
+    candidate: on ACI behind a front, what is tried in a group of its own, to which the front does not lead.
+    earlier: what was served before, the newest first: what a rollback returns to. Nothing is made of it.
     """
 
     target: Annotated[str, BeforeValidator(one_of("aci", "aks"))]
-    image: Annotated[Name, AfterValidator(matching(IMAGE, "an image by digest", DIGEST))]
+    image: Image
     model: Name
     version: Text
     cpu: Number = 1.0
@@ -104,6 +119,15 @@ class Service(Section):
     certificate: Annotated[Name, AfterValidator(matching(CERTIFICATE, "a certificate's name", "scoring"))] | None = None
     address: Annotated[Name, AfterValidator(one_address)] | None = None
     environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
+    candidate: Served | None = None
+    earlier: Annotated[tuple[Served, ...], AsList] = ()
+
+    def as_candidate(self) -> Self | None:
+        """The service as it would be with its candidate; None without one."""
+        if self.candidate is None:
+            return None
+        changed = self.candidate.model_dump(exclude_none=True)
+        return self.model_copy(update={**changed, "candidate": None})
 
     @property
     def ends_tls(self) -> bool:
@@ -133,6 +157,8 @@ class Service(Section):
             )
         if self.auth == "anonymous" and self.keys is not None:
             raise refuse("has keys and auth: anonymous", "remove one of the two")
+        if self.candidate is not None and self.front == "none":
+            raise refuse("has a candidate, and no front before it", "remove candidate: it is for ACI behind a front")
         if self.target == "aks" and self.front != "none":
             raise refuse("has a front, which only ACI needs", "remove front: AKS rolls without downtime")
         if self.target == "aci" and self.tls != "none":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi_azure_native import Provider, managedidentity
@@ -19,6 +20,9 @@ from infra.components.identities import IdentityFacts
 from infra.services import Service
 from infra.settings import StackSettings
 from infra.stackfile import PROJECT
+
+if TYPE_CHECKING:
+    from infra.components.aci import ContainerGroup
 
 # What stands in for a secret that nobody decrypted: a plan has no passphrase.
 MASKED = "0" * 32
@@ -32,15 +36,27 @@ def declare_services(settings: StackSettings) -> None:
     if settings.alert_mails and settings.services:
         alerts = Alerts("alerts", AlertsArgs(stack.common, settings.alert_mails, LAYER))
     urls: dict[str, pulumi.Output[str]] = {}
+    candidates: dict[str, pulumi.Output[str]] = {}
     on_cluster = {name: one for name, one in settings.services.items() if one.target == "aks"}
     for name, service in settings.services.items():
         if service.target == "aci":
             urls[name] = _on_aci(stack, name, service)
+            candidate = service.as_candidate()
+            if candidate:
+                candidates[name] = _group(stack, name, candidate).url
     if on_cluster:
         urls.update(_on_aks(stack, on_cluster))
     if alerts:
         _watch(stack, alerts, urls)
     pulumi.export("services", urls)
+    pulumi.export("candidates", candidates)
+    # What a deploy compares its stack file with: somebody with a newer one may have been here since.
+    pulumi.export("deployed", {name: deployed(one) for name, one in settings.services.items()})
+
+
+def deployed(service: Service) -> dict[str, str]:
+    """What tells one state of a service from another: the image, and what it holds."""
+    return {"image": service.image, "model": service.model, "version": service.version}
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,20 @@ def _keys(name: str, service: Service) -> dict[str, pulumi.Output[str]]:
     return {which: key(which) for which in ("primary", "secondary")}
 
 
+def _group(stack: _Stack, name: str, service: Service) -> ContainerGroup:
+    """The group of a service. Behind a front each state of it is a group of its own, in the program, too."""
+    from infra.components.aci import ContainerGroup, ContainerGroupArgs, state_of
+
+    identity = stack.addresses.of("endpointIdentity").id
+    inside = stack.settings.network.private or service.front == "application_gateway"
+    subnet = stack.addresses.subnet("aci") if inside else None
+    return ContainerGroup(
+        name if service.front == "none" else f"{name}-{state_of(service)}",
+        ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=_keys(name, service)),
+    )
+
+
 def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
-    from infra.components.aci import ContainerGroup, ContainerGroupArgs
     from infra.components.front import (
         ApplicationGateway,
         ApplicationGatewayArgs,
@@ -86,14 +114,8 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
         TrafficManagerArgs,
     )
 
-    identity = stack.addresses.of("endpointIdentity").id
     private = stack.settings.network.private
-    gated = service.front == "application_gateway"
-    subnet = stack.addresses.subnet("aci") if private or gated else None
-    keys = _keys(name, service)
-    group = ContainerGroup(
-        name, ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=keys)
-    )
+    group = _group(stack, name, service)
     if service.front == "traffic_manager":
         front = TrafficManager(f"{name}-front", TrafficManagerArgs(stack.common, name, service, group.host))
         return front.url
@@ -102,7 +124,7 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
         target = group.address if private else group.host
         there = stack.provider(f"{name}-zone-subscription", zone)
         return DnsRecord(f"{name}-front", DnsRecordArgs(service, zone, target, there)).url
-    if gated:
+    if service.front == "application_gateway":
         vault = stack.addresses.of("keyVault").name
         gateway = ApplicationGateway(
             f"{name}-front",
@@ -113,7 +135,7 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
                 group_id=stack.addresses.group.id,
                 subnet=stack.addresses.subnet("gateway"),
                 target=group.address,
-                identity_id=identity,
+                identity_id=stack.addresses.of("endpointIdentity").id,
                 certificate=f"https://{vault}.vault.azure.net/secrets/{service.certificate}",
             ),
         )
