@@ -63,10 +63,25 @@ class Arm:
         human = claims.get("idtyp") == "user" or "scp" in claims or "upn" in claims
         return Caller(str(claims.get("oid", "")), "User" if human else "ServicePrincipal", str(claims.get("tid", "")))
 
-    def get(self, resource_id: str, version: str) -> dict[str, Any] | None:
-        """A resource as it is; None where there is none. Raises OutsideError and RunFailed."""
-        answer = self._send("GET", resource_id, version)
+    def get(self, resource_id: str, version: str, asked: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        """A resource as it is; None where there is none. `asked` goes into the address.
+
+        Raises OutsideError and RunFailed.
+        """
+        answer = self._send("GET", resource_id, version, asked=asked)
         return None if answer.http_response.status_code == 404 else _body(answer)
+
+    def post(self, action: str, version: str) -> dict[str, Any]:
+        """Let a resource do something, `ID/stop`, and wait until it is done. Raises OutsideError and RunFailed."""
+        from azure.core.polling import LROPoller
+        from azure.mgmt.core.polling.arm_polling import ARMPolling
+
+        answer = self._send("POST", action, version)
+        if answer.http_response.status_code != 202:
+            return _body(answer)
+        poller = LROPoller(self._client, answer, _body, ARMPolling(POLL_SECONDS, **self._options))
+        found: dict[str, Any] = self._answered(poller.result, action)
+        return found
 
     def put(
         self, resource_id: str, version: str, body: Mapping[str, Any], *, there_is: str = ""
@@ -92,11 +107,18 @@ class Arm:
         return found
 
     def _send(
-        self, method: str, resource_id: str, version: str, body: Mapping[str, Any] | None = None, there_is: str = ""
+        self,
+        method: str,
+        resource_id: str,
+        version: str,
+        body: Mapping[str, Any] | None = None,
+        there_is: str = "",
+        asked: Mapping[str, str] | None = None,
     ) -> Any:
         from azure.core.rest import HttpRequest
 
-        request = HttpRequest(method, self._client.format_url(resource_id), params={"api-version": version}, json=body)
+        params = {**(asked or {}), "api-version": version}
+        request = HttpRequest(method, self._client.format_url(resource_id), params=params, json=body)
         answer = self._answered(
             lambda: self._client.send_request(request, _return_pipeline_response=True, **self._options), resource_id
         )

@@ -17,6 +17,12 @@ _COLOR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LONGEST = 400
 
 
+class Locked(OutsideError):
+    """Another run holds the stack; `stale` when that was a process of this machine which is gone."""
+
+    stale = False
+
+
 @dataclass(frozen=True)
 class Known:
     """A refusal that we can explain; `{env}` is the stack's name, and groups of the pattern fill both texts."""
@@ -160,7 +166,7 @@ def recognized(text: str, env: str, where: str = "") -> ForestayError | None:
     return None
 
 
-def _locked(holder: str, env: str) -> OutsideError:
+def _locked(holder: str, env: str) -> Locked:
     """Who holds the lock; where that was this machine, whether the process is still there.
 
     The state's locks name their maker: `ada@laptop (pid 4711) at 2026-01-31T10:00:00Z` (pulumi/pkg/backend/diy).
@@ -170,11 +176,13 @@ def _locked(holder: str, env: str) -> OutsideError:
     match = re.search(r"@(?P<host>\S+) \(pid (?P<pid>\d+)\)", holder)
     cancel = f"`pulumi cancel --stack {env}` takes the lock away"
     if match and match["host"] == socket.gethostname() and not _runs(int(match["pid"])):
-        return OutsideError(
+        gone = Locked(
             f"the stack is locked by a run that is gone{told}; its lock is stale",
             fix=f"{cancel}; then `forestay infra refresh --env {env}` says what that run had made",
         )
-    return OutsideError(
+        gone.stale = True
+        return gone
+    return Locked(
         f"the stack is locked by another run{told}", fix=f"wait until it ends; when its process is gone, {cancel}"
     )
 

@@ -108,15 +108,15 @@ def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
     A container group that an earlier run meant to replace, and that is wanted again, is kept: see cutoff.put_back.
     """
     try:
-        opened = _call(stack, lambda: _open(stack, None, create=False))
-        exported = _call(stack, opened.export_stack)
+        opened = ask(stack, lambda: open_stack(stack, None, create=False))
+        exported = ask(stack, opened.export_stack)
     except InputError as error:
         if not _never_made(error):
             raise
     else:
         if cutoff.replaced(exported.deployment or {}):
             exported.deployment = cutoff.put_back(exported.deployment, _ids(stack, declare))
-            _call(stack, lambda: opened.import_stack(exported))
+            ask(stack, lambda: opened.import_stack(exported))
     return _run(stack, "up", declare, say, create=True)
 
 
@@ -126,13 +126,13 @@ def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outco
     What an earlier run was making when it was cut off is looked for by the id that the plan gives it: it is kept if
     it is there, and forgotten if it is not.
     """
-    opened = _call(stack, lambda: _open(stack, None, create=False))
-    exported = _call(stack, opened.export_stack)
+    opened = ask(stack, lambda: open_stack(stack, None, create=False))
+    exported = ask(stack, opened.export_stack)
     doing = cutoff.doing(exported.deployment or {})
     if doing:
         say(f"an earlier run was cut off while: {', '.join(doing)}")
         exported.deployment = cutoff.settled(exported.deployment, _ids(stack, declare))
-        _call(stack, lambda: opened.import_stack(exported))
+        ask(stack, lambda: opened.import_stack(exported))
     return _run(stack, "refresh", declare, say, create=False)
 
 
@@ -145,16 +145,16 @@ def adopt(stack: Stack, resources: list[Any], names: dict[str, str]) -> None:
     """Take resources over into the state as they are in Azure, see infra.adopt. Raises OutsideError and RunFailed."""
 
     def work() -> None:
-        _open(stack, None, create=True).import_resources(
+        open_stack(stack, None, create=True).import_resources(
             resources=resources, name_table=names, protect=False, generate_code=False, show_secrets=False
         )
 
-    _call(stack, work)
+    ask(stack, work)
 
 
 def outputs(stack: Stack, *, secrets: bool = False) -> dict[str, Any]:
     """The stack's outputs; secrets masked unless asked for."""
-    found = _call(stack, lambda: _open(stack, None, create=False).outputs())
+    found = ask(stack, lambda: open_stack(stack, None, create=False).outputs())
     return _outputs(found, secrets=secrets)
 
 
@@ -164,7 +164,7 @@ def state(stack: Stack) -> tuple[Held, ...]:
     Raises RunFailed when an earlier run was cut off, naming what it was doing.
     """
     try:
-        deployment = _call(stack, lambda: _open(stack, None, create=False).export_stack()).deployment or {}
+        deployment = ask(stack, lambda: open_stack(stack, None, create=False).export_stack()).deployment or {}
     except InputError as error:
         if not _never_made(error):
             raise  # a wrong passphrase, say
@@ -251,7 +251,7 @@ def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None
     progress = Progress(say)
 
     def work() -> Mapping[str, Any]:
-        opened = _open(stack, lambda: declare(stack.settings), create=create)
+        opened = open_stack(stack, lambda: declare(stack.settings), create=create)
         method = getattr(opened, command)
         given: dict[str, Any] = {"on_event": progress, "color": "never"}
         if command in ("up", "refresh", "destroy"):
@@ -261,7 +261,7 @@ def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None
 
     with _stoppable(say) as stopped:
         try:
-            found = _call(stack, work, progress)
+            found = ask(stack, work, progress)
         except ForestayError:
             if stopped.is_set():
                 raise Interrupted(
@@ -295,7 +295,8 @@ def _stoppable(say: Callable[[str], None]) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _open(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> automation.Stack:
+def open_stack(stack: Stack, program: Callable[[], None] | None, *, create: bool) -> automation.Stack:
+    """The stack as Pulumi knows it; call it inside of `ask`."""
     from pulumi import automation
 
     root = str(stack.path.parent.parent)
@@ -315,8 +316,8 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _call(stack: Stack, work: Callable[[], Any], progress: Progress | None = None) -> Any:
-    """Do something with Pulumi; what it refuses becomes a message."""
+def ask(stack: Stack, work: Callable[[], Any], progress: Progress | None = None) -> Any:
+    """Do something with Pulumi; what it refuses becomes a message. Raises OutsideError, InputError and RunFailed."""
     from pulumi.automation import errors
 
     if shutil.which("pulumi") is None:

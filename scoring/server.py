@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
@@ -258,9 +259,10 @@ def ask(
     headers: Mapping[str, str] | None = None,
     seconds: float = ANSWER_SECONDS,
 ) -> Answer:
-    """One HTTP request to a server on this machine; no proxy is asked. Raises OutsideError when nothing answers."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
+    """One HTTP request, https where `url` says so; no proxy is asked. Raises OutsideError when nothing answers."""
+    place = urlsplit(url)
+    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+    connection = kind(place.hostname or "", place.port, timeout=seconds)
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()

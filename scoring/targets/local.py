@@ -25,11 +25,10 @@ from pathlib import Path
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import checks, environment, proofs, server, styles
+from scoring import environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
-from scoring.schema import read_golden, read_schema
-from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, records, supervision
+from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, records, smoke, supervision
 from scoring.targets.records import KEYS, NO_AUTH, Endpoint
 from scoring.targets.supervision import State
 
@@ -231,12 +230,8 @@ class LocalTarget:
     def _smoke(self, wanted: Endpoint, url: str) -> None:
         self.say("smoke test with golden rows")
         folder = self._deployment(wanted.name, wanted.deployment)
-        style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
-        rows = styles.golden(style, read_golden(folder))
-        smoke = checks.golden(url, style.forms[0], rows, key=self._key(wanted))
-        if not smoke.passed:
-            log = str(self._log(wanted.name, wanted.deployment))
-            raise RunFailed(f"the smoke test failed: {smoke.detail}", where=log, fix="read the log")
+        log = str(self._log(wanted.name, wanted.deployment))
+        smoke.require_golden(url, folder, log, self._key(wanted))
 
     def _follow(self, state: State | None, wanted: Endpoint) -> State:
         """Let the supervisor serve `wanted`, and test it in its place; when that fails, what was served is back."""

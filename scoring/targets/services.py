@@ -1,1 +1,445 @@
-"""Served models on ACI and AKS, as the services stack of an environment declares them."""
+"""Endpoints on ACI and AKS: entries of an environment's services stack, each an image that was proven before.
+
+    proven folder -> image by digest, kept in the registry -> lines in stacks/Pulumi.ENV-services.yaml -> `up` of that
+    stack alone -> healthy -> golden rows over HTTP -> the commit that was applied, as the stack's tag
+
+The file in git is the record: what an endpoint serves, and what it served before. `.forestay/services/ENV/NAME/` keeps
+the proven folders, for the golden rows of a rollback. Behind a front a new version on ACI is tried in a group beside the
+old one before the front moves; on AKS pods are rolled; on ACI without a front there is an outage, which is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from forestay import project
+from forestay.errors import ForestayError, InputError, Problem, RunFailed
+from infra import stackedit, stackgit, upkeep
+from infra.operate import Outcome
+from infra.services import Served, Service
+from infra.stackfile import Stack
+from scoring import proofs, server
+from scoring.folder import open_folder
+from scoring.images import publish
+from scoring.images.registry import Registry, place_of
+from scoring.targets import (
+    ACI,
+    DeploymentRecord,
+    DeployOptions,
+    DeployPlan,
+    Say,
+    bills,
+    check_name,
+    entries,
+    inspect,
+    smoke,
+    watchers,
+)
+from scoring.targets.records import KEY_NAMES, KEYS, NO_AUTH, new_key
+from scoring.targets.rollout import Rollout, Stage
+
+DEFAULTS = DeployOptions()
+LOCK_WAIT_SECONDS = 180.0
+WAIT_SECONDS = 300.0
+FOLLOW_SECONDS = 5.0
+SHOWN_LINES = 15
+TAKEN = ("auth", "cpu", "memory_gb", "public", "registry", "apply", "commit", "wait_seconds")
+LAST_REQUEST_LINES = 200
+
+
+class ServicesTarget:
+    """Endpoints of one kind, `aci` or `aks`, in one environment; see scoring.targets.Target."""
+
+    def __init__(self, kind: str, env: str, home: Path, say: Say = lambda _: None) -> None:
+        self.kind, self.env, self.home, self.say = kind, env, home, say
+
+    @cached_property
+    def rollout(self) -> Rollout:
+        return Rollout(self.env, inspect.root_of(self.env), self.home, self.say)
+
+    # ---- what changes something ----
+
+    def deploy(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeploymentRecord:
+        stack, old = self._ready(name, options)
+        proven, _ = proofs.require(self.home, folder)
+        repository = inspect.repository(stack.settings, old, proven.model, options.registry)
+        image = publish.publish(folder, repository, home=self.home, say=self.say)
+        new = Served(image=image, model=proven.model, version=proven.version)
+        with self._lock():
+            if options.apply:
+                upkeep.ensure(stack)
+            recovered = self.rollout.recover(name)
+            self._keep_folder(name, new, folder)
+            return self._change(name, new, options, again=recovered)
+
+    def plan(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeployPlan:
+        stack, old = self._ready(name, options)
+        proven, _ = proofs.require(self.home, folder)
+        repository = inspect.repository(stack.settings, old, proven.model, options.registry)
+        found = publish.find(folder, repository, home=self.home, say=self.say)
+        image = found or f"{repository}@sha256:{'0' * 64}"
+        new = Served(image=image, model=proven.model, version=proven.version)
+        before = self.rollout.read()
+        keys = {which: {"secure": "made by the deploy"} for which in KEY_NAMES} if _needs_keys(old, options) else {}
+        after = entries.put(before, name, entries.changes(old, self.kind, new, options, keys))
+        lines = [] if found else [f"build an image and push it to {repository}"]
+        outage = None
+        if after != before:
+            lines += inspect.file_changes(self.rollout.path, before, after)
+            planned = self.rollout.planned(self.rollout.checked(after))
+            lines += inspect.resource_changes(self.rollout.planned(stack), planned)
+            outage = inspect.outage(planned, name) if old else None
+        return DeployPlan(
+            name, self.kind, self.env, new.model, new.version, entries.deployment_of(new),
+            entries.deployment_of(old) if old else None, tuple(lines), outage,
+        )  # fmt: skip
+
+    def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
+        with self._lock():
+            self._known(name)
+            if self.rollout.interrupted == name:
+                self.rollout.recover()
+                return replace(self.status(name), changed=True)
+            self.rollout.recover()
+            old = self._known(name)
+            new = _earlier(name, old, to)
+            host, path = place_of(new.image)
+            if Registry(host, path).digest(new.image.partition("@")[2]) is None:
+                raise InputError(
+                    f"the registry has no {new.image} any more", where=name, fix="deploy that version again"
+                )
+            return self._change(name, new, DEFAULTS)
+
+    def rotate_keys(self, name: str, which: str) -> dict[str, str]:
+        with self._lock():
+            self.rollout.recover()
+            keys = {**self.keys(name), which: new_key()}
+            stack, before = self.rollout.load(), self.rollout.read()
+            self._announce(name, stack)
+            self._refuse_others(name, stack)
+            path = (*stackedit.service_path(name), "keys", which)
+            secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
+            stage = Stage(stackedit.put(text, path, secret[path]), self._check(name, DEFAULTS, None, keys[which]))
+            self.rollout.carry_out(name, before, [stage], lambda error: self._look(name, error))
+            self.rollout.applied(stack)
+            return keys
+
+    def stop(self, name: str) -> DeploymentRecord:
+        with self._lock():
+            watcher = self._watcher(name, self._known(name))
+            changed = not watcher.condition().stopped
+            watcher.stop()
+            return replace(self.status(name), status="Stopped", bills=None, changed=changed)
+
+    def start(self, name: str) -> DeploymentRecord:
+        with self._lock():
+            self._watcher(name, self._known(name)).start()
+            smoke.wait_healthy(self._url(name), WAIT_SECONDS, lambda: "")
+            return replace(self.status(name), changed=True)
+
+    def delete(self, name: str) -> None:
+        with self._lock():
+            self.rollout.recover()
+            self._known(name)
+            stack, before = self.rollout.load(), self.rollout.read()
+            self._refuse_others(name, stack)
+            gone = Stage(stackedit.remove(before, stackedit.service_path(name)), lambda _: None)
+            self.rollout.carry_out(name, before, [gone], lambda _: None)
+            self.rollout.applied(stack)
+            shutil.rmtree(self._folder(name), ignore_errors=True)
+
+    # ---- what only reads ----
+
+    def names(self) -> list[str]:
+        found = self.rollout.load().settings.services
+        return sorted(name for name, service in found.items() if service.target == self.kind)
+
+    def status(self, name: str) -> DeploymentRecord:
+        service, outputs = self._known(name), self.rollout.outputs()
+        if self.rollout.interrupted == name:
+            self.say(f"warning: a change of {name} was interrupted; deploy it again, or roll it back")
+        url = str(outputs.get("services", {}).get(name, ""))
+        lines: list[str] = []
+        if outputs.get("deployed", {}).get(name, {}).get("image") != service.image:
+            status = "Pending"
+        elif server.is_healthy(url):
+            status = "Healthy"
+        else:
+            status = "Unhealthy"
+        with contextlib.suppress(ForestayError):  # Azure itself may be out of reach
+            watcher = self._watcher(name, service)
+            if status == "Unhealthy" and watcher.condition().stopped:
+                status = "Stopped"
+            lines = watcher.logs(LAST_REQUEST_LINES, timestamps=True)
+        deployment = entries.deployment_of(service)
+        return DeploymentRecord(
+            name=name, target=self.kind, env=self.env, model=service.model, version=service.version,
+            deployment=deployment, status=status, scoring_uri=f"{url}/score" if url else "", traffic={deployment: 100},
+            previous=entries.deployment_of(service.earlier[0]) if service.earlier else None,
+            auth=KEYS if service.keys else NO_AUTH, bills=bills.of(service, status),
+            last_request=watchers.last_request(lines),
+        )  # fmt: skip
+
+    def assets(self, name: str) -> Path:
+        service = self._known(name)
+        found = self._kept(name, entries.served_of(service))
+        return found or proofs.require_last(self.home, service.model, service.version)
+
+    def invoke(self, name: str, body: bytes) -> server.Answer:
+        service = self._known(name)
+        headers = server.json_headers(self.keys(name)["primary"] if service.keys else "")
+        return server.ask(self._url(name), "POST", "/score", body, headers=headers)
+
+    def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
+        watcher = self._watcher(name, self._known(name))
+        shown = watcher.logs(tail)
+        yield from shown
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            now = watcher.logs(max(tail, 1000))
+            yield from _new_lines(shown, now)
+            shown = now
+
+    def keys(self, name: str) -> dict[str, str]:
+        if not self._known(name).keys:
+            fix = f"let it: forestay endpoint deploy {name} --env {self.env} --auth keys with --model"
+            raise InputError(f"{name} asks callers for no key", where="NAME", fix=fix)
+        path = (*stackedit.service_path(name), "keys")
+        return {which: upkeep.decrypted(self.rollout.load(), (*path, which)) for which in KEY_NAMES}
+
+    # ---- one change ----
+
+    def _change(self, name: str, new: Served, options: DeployOptions, *, again: bool = False) -> DeploymentRecord:
+        """Serve `new`. `again`: an interrupted change may have left the stack in between, so that all is done anew."""
+        stack, before = self.rollout.load(), self.rollout.read()
+        old = stack.settings.services.get(name)
+        if options.apply:
+            old, before = self._taken_over(name, stack, before, again=again)
+        after = self._written(name, old, stack, before, new, options)
+        if after == self.rollout.read() and not again and self._serves(name, options):
+            self.say(f"{name} serves this already; nothing changed")
+            return self.status(name)
+        if not options.apply:
+            stackedit.write(self.rollout.path, self.rollout.read(), after)
+            self._commit(name, new, options)
+            self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
+            return replace(self.status_of_file(name), changed=True)
+        self._refuse_others(name, stack)
+        stages, shown = self._stages(name, old, before, after, new, options), self._announce(name, stack, after)
+        self.say(f"{self.env}: {shown}")
+        self.rollout.carry_out(name, before, stages, lambda error: self._look(name, error))
+        self._commit(name, new, options)
+        self.rollout.applied(stack)
+        self._prune(name)
+        return replace(self.status(name), changed=True)
+
+    def _stages(
+        self, name: str, old: Service | None, before: str, after: str, new: Served, options: DeployOptions
+    ) -> list[Stage]:
+        """Behind a front the new state is tried beside the old one first."""
+        last = Stage(after, self._check(name, options, new))
+        if old is None or old.front == "none" or old.image == new.image:
+            return [last]
+        text = entries.put(before, name, entries.as_candidate(new, options))
+        self.rollout.checked(text)
+        return [Stage(text, self._check(name, options, new, candidate=True)), last]
+
+    def _check(
+        self, name: str, options: DeployOptions, new: Served | None, key: str = "", *, candidate: bool = False
+    ) -> Callable[[Outcome], None]:
+        """What must hold after `up`: it is healthy, and the golden rows come back. Raises RunFailed."""
+
+        def check(outcome: Outcome) -> None:
+            service = self.rollout.load().settings.services[name]
+            url = str(outcome.outputs["candidates" if candidate else "services"][name])
+            asked = (service.as_candidate() or service) if candidate else service
+            self.say(f"waiting until {url} is healthy")
+            smoke.wait_healthy(url, options.wait_seconds or WAIT_SECONDS, lambda: self._hopeless(name, asked))
+            folder = self._kept(name, new or entries.served_of(service))
+            if folder is None:
+                self.say("warning: no smoke test: the proven folder of this version is not on this machine")
+                return
+            self.say("smoke test with golden rows")
+            shown = key or (self.keys(name)["primary"] if service.keys else "")
+            smoke.require_golden(url, folder, url, shown)
+
+        return check
+
+    def _written(
+        self, name: str, old: Service | None, stack: Stack, before: str, new: Served, options: DeployOptions
+    ) -> str:
+        """The text of the stack's file with the entry as it shall be, checked. Raises InputError."""
+        keys: Mapping[str, Any] = {}
+        text = before
+        if _needs_keys(old, options):
+            upkeep.ensure(stack)
+            text = self.rollout.read() if text == self.rollout.read() else text
+            root = (*stackedit.service_path(name), "keys")
+            given = {(*root, which): new_key() for which in KEY_NAMES}
+            secret, text = upkeep.encrypted(stack, text, given)
+            keys = {path[-1]: value for path, value in secret.items()}
+        after = entries.put(text, name, entries.changes(old, self.kind, new, options, keys))
+        self.rollout.planned(self.rollout.checked(after))
+        return after
+
+    def _taken_over(self, name: str, stack: Stack, before: str, *, again: bool) -> tuple[Service | None, str]:
+        """The entry with what is deployed, where the file says something else: that is what to go back to."""
+        self.rollout.warn_outdated(stack)
+        old = stack.settings.services.get(name)
+        there = (self.rollout.outputs().get("deployed") or {}).get(name)
+        if old is None or there is None or again or there == inspect.state(old):
+            return old, before
+        deployed = Served(**there)
+        self.say(
+            f"warning: {entries.deployment_of(deployed)} is deployed and the file says {entries.deployment_of(old)}; "
+            "somebody deployed since, or it was never applied: what is deployed is what a rollback returns to"
+        )
+        text = entries.put(before, name, entries.changes(old, self.kind, deployed, DEFAULTS, {}))
+        stackedit.write(self.rollout.path, before, text)
+        return self.rollout.load().settings.services[name], text
+
+    def _serves(self, name: str, options: DeployOptions) -> bool:
+        return not options.apply or self.status(name).status == "Healthy"
+
+    def _refuse_others(self, name: str, stack: Stack) -> None:
+        self.rollout.refuse_others(name, stack, self.rollout.outputs().get("deployed"))
+
+    def _announce(self, name: str, stack: Stack, after: str = "") -> str:
+        """What callers will notice, in one line."""
+        planned = self.rollout.planned(self.rollout.checked(after) if after else stack)
+        outage = inspect.outage(planned, name) if name in stack.settings.services else None
+        if outage:
+            self.say(f"warning: {name}: {outage}")
+        return f"changing {name} on {self.kind}"
+
+    def _hopeless(self, name: str, service: Service) -> str:
+        with contextlib.suppress(ForestayError):
+            return self._watcher(name, service).condition().problem
+        return ""
+
+    def _look(self, name: str, error: ForestayError) -> None:
+        """Show the events and the end of the log of what failed, and put the one suggestion into the error."""
+        told = [str(error)]
+        with contextlib.suppress(ForestayError):
+            service = self.rollout.load().settings.services[name]
+            watcher = self._watcher(name, service.as_candidate() or service)
+            for line in watcher.events()[-SHOWN_LINES:]:
+                self.say(f"  event | {line}")
+                told.append(line)
+            for line in watcher.logs(SHOWN_LINES):
+                self.say(f"  log | {line}")
+                told.append(line)
+        if isinstance(error, RunFailed):
+            first, *rest = error.problems
+            fix = watchers.advice(told, name, self.env)
+            error.problems = (Problem(first.where, first.message, fix), *rest)
+
+    def _commit(self, name: str, new: Served, options: DeployOptions) -> None:
+        if not options.commit or not (stackgit.head(self.rollout.path) or "").endswith(stackgit.UNCOMMITTED):
+            return
+        commit = stackgit.commit(self.rollout.path, f"Serve {new.model} {new.version} as {name} in {self.env}")
+        self.say(f"committed as {commit[:12]}")
+
+    # ---- records and places ----
+
+    def status_of_file(self, name: str) -> DeploymentRecord:
+        """The record of what the file says and nobody has applied: nothing is asked."""
+        service = self._known(name)
+        deployment = entries.deployment_of(service)
+        return DeploymentRecord(
+            name=name, target=self.kind, env=self.env, model=service.model, version=service.version,
+            deployment=deployment, status="Pending", scoring_uri="", traffic={deployment: 100},
+            previous=entries.deployment_of(service.earlier[0]) if service.earlier else None,
+            auth=KEYS if service.keys else NO_AUTH,
+        )  # fmt: skip
+
+    def _ready(self, name: str, options: DeployOptions) -> tuple[Stack, Service | None]:
+        """The stack and the entry as it is. Raises InputError for what can't be deployed here."""
+        check_name(name)
+        options.only(self.kind, *TAKEN, *(() if self.kind == ACI else ("replicas",)))
+        stack = self.rollout.load()
+        old = stack.settings.services.get(name)
+        if old is not None and old.target != self.kind:
+            fix = f"deploy to {old.target}, choose another name, or delete it first"
+            raise InputError(f"{name} is on {old.target}", where="--target", fix=fix)
+        if old is None and self.kind == "aks" and stack.settings.aks is None and not stack.settings.existing.aks:
+            fix = f"write forestay:aks into {self.rollout.path.name} and the estate's, then forestay infra up"
+            raise InputError(f"{self.env} has no cluster", where="--target", fix=fix)
+        return stack, old
+
+    def _known(self, name: str) -> Service:
+        check_name(name)
+        found = self.rollout.load().settings.services.get(name)
+        if found is None or found.target != self.kind:
+            there = ", ".join(self.names())
+            fix = f"there is {there}" if there else f"make it: forestay endpoint deploy {name} --target {self.kind}"
+            raise InputError(f"no endpoint {name!r} on {self.kind} in {self.env}", where="NAME", fix=fix)
+        return found
+
+    def _url(self, name: str) -> str:
+        url = str(self.rollout.outputs().get("services", {}).get(name, ""))
+        if not url:
+            fix = f"apply it: forestay infra up --env {self.rollout.name}"
+            raise InputError(f"{name} is in the stack's file and was never applied", where="NAME", fix=fix)
+        return url
+
+    def _watcher(self, name: str, service: Service) -> watchers.Watcher:
+        return inspect.watcher(self.env, self.rollout.load().settings, name, service)
+
+    def _lock(self) -> contextlib.AbstractContextManager[None]:
+        guard = self.home / "services" / f".{self.env}.guard"
+        return project.lock(guard, f"the services stack of {self.env}", LOCK_WAIT_SECONDS)
+
+    def _folder(self, name: str) -> Path:
+        return self.home / "services" / self.env / name
+
+    def _kept(self, name: str, served: Served) -> Path | None:
+        """The proven folder of a deployment, where this machine has it."""
+        kept = self._folder(name) / entries.deployment_of(served)
+        if (kept / "forestay.json").is_file():
+            return kept
+        return proofs.last_proven(self.home, served.model, served.version)
+
+    def _keep_folder(self, name: str, served: Served, folder: Path) -> None:
+        target = self._folder(name) / entries.deployment_of(served)
+        if not target.is_dir():
+            with project.new_folder(target) as scratch:
+                open_folder(folder.absolute()).copy_to(scratch)
+
+    def _prune(self, name: str) -> None:
+        service = self._known(name)
+        kept = {entries.deployment_of(one) for one in (entries.served_of(service), *service.earlier)}
+        for path in self._folder(name).glob("*"):
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _needs_keys(old: Service | None, options: DeployOptions) -> bool:
+    wanted = options.auth or (NO_AUTH if old is not None and old.auth == "anonymous" else KEYS)
+    return wanted == KEYS and (old is None or old.keys is None)
+
+
+def _earlier(name: str, service: Service, to: str | None) -> Served:
+    """What to go back to: the last, or the newest earlier one of this name or version. Raises InputError."""
+    if not service.earlier:
+        raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")
+    for one in service.earlier:
+        if to is None or to in (entries.deployment_of(one), one.version):
+            return one
+    kept = ", ".join(entries.deployment_of(one) for one in service.earlier)
+    raise InputError(f"{name} keeps no earlier deployment {to}", where="--to", fix=f"choose one of {kept}")
+
+
+def _new_lines(shown: list[str], now: list[str]) -> list[str]:
+    """The lines of `now` after the last ones of `shown`."""
+    for start in range(len(now), 0, -1):
+        if now[:start][-len(shown) :] == shown[-start:]:
+            return now[start:]
+    return now

@@ -1,0 +1,218 @@
+"""A change of one service of an environment, and the way back: its lines in the stack's file, then `up` of that stack.
+
+    .forestay/services/ENV/change.json   the entry as it was, while a change is under way
+
+Stages: the old lines are noted -> the new ones are written -> `up` -> the new state is checked -> the note is removed.
+When a stage fails, the old lines are put back and `up` runs again. A command that is killed leaves its note: the next
+one goes back first. Nothing of other services changes: where the file says something else of them than what is
+deployed, it is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forestay import project
+from forestay.documents.document import parse
+from forestay.errors import ForestayError, InputError, RunFailed
+from infra import operate, stackedit, stackfile, stackgit, upkeep
+from infra.engine_errors import Locked
+from infra.operate import Outcome
+from infra.plan.model import Plan
+from infra.program import declare
+from infra.serving import deployed
+from infra.settings import SERVICES
+from infra.stackfile import STACK_FILE, Stack
+from scoring.targets import Say
+
+Check = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A text of the stack's file, and what must hold once that is up. `check` raises ForestayError when it does not."""
+
+    text: str
+    check: Check
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The services stack of an environment. `env` is the environment's name, `home` the project's .forestay."""
+
+    env: str
+    root: Path
+    home: Path
+    say: Say
+
+    @property
+    def name(self) -> str:
+        return f"{self.env}-{SERVICES}"
+
+    @property
+    def path(self) -> Path:
+        return stackfile.stack_path(self.root, self.name)
+
+    def load(self) -> Stack:
+        """The stack as its file says. Raises InputError."""
+        return stackfile.load(self.root, self.name)
+
+    def read(self) -> str:
+        return stackedit.read(self.path)
+
+    def checked(self, text: str) -> Stack:
+        """The stack as an edited text says. Raises InputError when that is no valid one."""
+        return stackfile.check(parse(text, str(self.path), STACK_FILE), self.name, self.path)
+
+    def planned(self, stack: Stack) -> Plan:
+        """What a stack would make. Raises RunFailed where a mandatory policy is violated."""
+        from infra.plan import build, prices
+
+        plan = build.plan(stack, prices.load(), declare)
+        for finding in plan.policy:
+            if finding.level == "mandatory":
+                told = f"{finding.rule}: {finding.resource.rpartition('::')[2]} {finding.message}"
+                raise RunFailed(told, where=self.name, fix=finding.fix)
+        return plan
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs; empty for a stack that was never made. Raises OutsideError without Pulumi."""
+        from pulumi.automation import errors
+
+        try:
+            return operate.outputs(self.load())
+        except InputError as error:
+            if not isinstance(error.__cause__, errors.StackNotFoundError):
+                raise
+            return {}
+
+    def refuse_others(self, name: str, stack: Stack, there: dict[str, Any] | None) -> None:
+        """A change is of one service alone. Raises InputError where the file would change another one.
+
+        Parameters
+        ----------
+        there: what is deployed, by service; None where the stack does not tell.
+        """
+        if there is None:
+            return
+        wanted = {one: deployed(service) for one, service in stack.settings.services.items()}
+        differing = sorted(one for one in {*wanted, *there} - {name} if wanted.get(one) != there.get(one))
+        if not differing:
+            return
+        first = differing[0]
+        told = f"{_shown(there.get(first))} is deployed and the file says {_shown(wanted.get(first))}"
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        raise InputError(
+            f"this would also change {first}{more}: {told}",
+            where=str(self.path),
+            fix=f"git pull, when somebody deployed since; or apply the file first: forestay infra up --env {self.name}",
+        )
+
+    def warn_outdated(self, stack: Stack) -> None:
+        """Say so when what was applied last is no commit of this checkout."""
+        applied = upkeep.tags(stack).get(stackgit.APPLIED, "")
+        if applied and stackgit.has(self.path, applied) is False:
+            self.say(
+                f"warning: {self.path.name} may be outdated: what is deployed was applied from commit "
+                f"{applied.removesuffix(stackgit.UNCOMMITTED)[:12]}, which this checkout lacks; git pull"
+            )
+
+    def applied(self, stack: Stack) -> None:
+        """Keep the commit that was applied as a tag of the stack; say so where the file is not committed."""
+        commit = stackgit.head(self.path)
+        if commit is None:
+            return
+        upkeep.tag(stack, stackgit.APPLIED, commit)
+        if commit.endswith(stackgit.UNCOMMITTED):
+            self.say(
+                f"warning: {self.path.name} is not committed: until it is, a deploy from another checkout is refused "
+                "or undoes this one; git commit it, or say --commit"
+            )
+
+    def carry_out(
+        self, name: str, before: str, stages: Sequence[Stage], failed: Callable[[ForestayError], None]
+    ) -> Outcome:
+        """Go through all stages, or back to `before`.
+
+        Parameters
+        ----------
+        before: the file's text as it is. failed: told of what went wrong before the way back is gone, while the new
+            state can still be looked at.
+
+        Raises what went wrong.
+        """
+        lines = stackedit.lines_of(before, stackedit.service_path(name))
+        self._note(name, lines)
+        text, outcome = before, None
+        try:
+            for stage in stages:
+                stackedit.write(self.path, text, stage.text)
+                text = stage.text
+                outcome = upkeep.bring_up(self.load(), declare, self.say)
+                stage.check(outcome)
+        except BaseException as error:
+            if isinstance(error, ForestayError) and not isinstance(error, Locked):
+                failed(error)
+            self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None)
+            raise
+        self._forget()
+        assert outcome is not None
+        return outcome
+
+    def recover(self, name: str = "") -> bool:
+        """Go back where a killed command had begun a change; gives whether there was one of `name`.
+
+        The stack is brought up to the old lines, too, except for `name`, whose next change does that.
+        """
+        note = self._noted()
+        if note is None:
+            return False
+        self.say(f"a change of {note['name']} was interrupted; what it was before is put back")
+        self._go_back(str(note["name"]), note["lines"], up=note["name"] != name)
+        return bool(note["name"] == name)
+
+    @property
+    def interrupted(self) -> str | None:
+        """The service of which a change was begun and not ended."""
+        note = self._noted()
+        return str(note["name"]) if note else None
+
+    def _go_back(self, name: str, lines: str | None, *, up: bool) -> None:
+        path, text = stackedit.service_path(name), self.read()
+        old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
+        stackedit.write(self.path, text, old)
+        if up:
+            self.say("putting back what was there before")
+            try:
+                upkeep.bring_up(self.load(), declare, self.say)
+            except ForestayError as error:  # the note stays: the next command tries again
+                self.say(f"warning: that failed, too: {error}; run the command again when its cause is mended")
+                return
+        self._forget()
+
+    def _note(self, name: str, lines: str | None) -> None:
+        project.write_json(self._note_path, {"name": name, "lines": lines})
+
+    def _noted(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._note_path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) and {"name", "lines"} <= found.keys() else None
+
+    def _forget(self) -> None:
+        self._note_path.unlink(missing_ok=True)
+
+    @property
+    def _note_path(self) -> Path:
+        return self.home / "services" / self.env / "change.json"
+
+
+def _shown(state: dict[str, Any] | None) -> str:
+    if not state:
+        return "none"
+    return f"{state.get('model')} {state.get('version')} ({str(state.get('image')).rpartition(':')[2][:8]})"
