@@ -122,6 +122,11 @@ class Service(Section):
     candidate: Served | None = None
     earlier: Annotated[tuple[Served, ...], AsList] = ()
 
+    @property
+    def state(self) -> dict[str, str]:
+        """What tells one state of a service from another: the image, and what it holds."""
+        return {"image": self.image, "model": self.model, "version": self.version}
+
     def as_candidate(self) -> Self | None:
         """The service as it would be with its candidate; None without one."""
         if self.candidate is None:

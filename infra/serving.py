@@ -51,12 +51,7 @@ def declare_services(settings: StackSettings) -> None:
     pulumi.export("services", urls)
     pulumi.export("candidates", candidates)
     # What a deploy compares its stack file with: somebody with a newer one may have been here since.
-    pulumi.export("deployed", {name: deployed(one) for name, one in settings.services.items()})
-
-
-def deployed(service: Service) -> dict[str, str]:
-    """What tells one state of a service from another: the image, and what it holds."""
-    return {"image": service.image, "model": service.model, "version": service.version}
+    pulumi.export("deployed", {name: one.state for name, one in settings.services.items()})
 
 
 @dataclass(frozen=True)

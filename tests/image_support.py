@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from scoring import process, server
+from tests import served
 from tests.conftest import ROOT
 
 PROGRAMS = {"buildah": "buildah", "debootstrap": "debootstrap", "docker-registry": "docker-registry"}
@@ -27,6 +29,11 @@ STORAGE = """\
 driver = "overlay"
 graphroot = "{tools}/store"
 runroot = "{tools}/run"
+"""
+REGISTRY = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {root}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
 """
 LEFT_OUT = shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-3*", "idlelib", "tkinter", "lib2to3")
 
@@ -101,3 +108,36 @@ def copy_python(source: Path, version: str, target: Path) -> None:
     shutil.copy2(source / "bin" / program, target / "bin" / program)
     for name in ("python", "python3"):
         (target / "bin" / name).symlink_to(program)
+
+        (target / "bin" / name).symlink_to(version)
+
+
+class Registry:
+    """Debian's docker-registry on a free port; it can be stopped and started again."""
+
+    def __init__(self, place: Path) -> None:
+        with server.listen() as bound:
+            self.port = int(bound.getsockname()[1])
+        self.place, self.running = place, None
+        (place / "config.yml").write_text(REGISTRY.format(root=place / "data", port=self.port))
+        self.start()
+
+    def start(self) -> None:
+        with (self.place / "log").open("ab") as log:
+            self.running = process.start(
+                [find("docker-registry") or "", "serve", self.place / "config.yml"],
+                environment={"PATH": os.defpath}, folder=self.place, output=log,
+            )  # fmt: skip
+        served.wait_for(lambda: server.is_healthy(self.url, says=("/v2/", b"{}")))
+
+    def stop(self) -> None:
+        assert self.running is not None
+        process.stop(self.running)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def manifest(self, reference: str) -> server.Answer:
+        accepted = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+        return server.ask(self.url, "GET", f"/v2/bank/manifests/{reference}", headers={"Accept": accepted})

@@ -34,7 +34,7 @@ class Access:
 def access(arm: Arm, cluster_id: str) -> Access:
     """The way into a cluster of Azure's by its id. Raises OutsideError where Azure gives none."""
     from forestay.login import Login
-    from infra.components.aks_service import AKS_SERVER_ID
+    from infra.components.aks_home import AKS_SERVER_ID
 
     found = arm.post(f"{cluster_id}/listClusterUserCredential", VERSION)
     try:

@@ -1,4 +1,4 @@
-"""What is known of an environment's services without changing them: where they are, what a change would do, who watches."""
+"""What is known of an environment's services without a change: where they are, what one would do, who watches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from forestay import project
 from forestay.errors import InputError
 from infra.addresses import Addresses, names_of
-from infra.serving import deployed as state
 from infra.services import Service
 from infra.settings import SERVICES, StackSettings
 from scoring.images.registry import place_of
@@ -18,8 +17,6 @@ from scoring.targets import ACI, watchers
 
 if TYPE_CHECKING:
     from infra.plan.model import Plan
-
-__all__ = ["file_changes", "outage", "repository", "resource_changes", "root_of", "state", "watcher"]
 
 
 def root_of(env: str) -> Path:

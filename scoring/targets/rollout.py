@@ -24,7 +24,6 @@ from infra.engine_errors import Locked
 from infra.operate import Outcome
 from infra.plan.model import Plan
 from infra.program import declare
-from infra.serving import deployed
 from infra.settings import SERVICES
 from infra.stackfile import STACK_FILE, Stack
 from scoring.targets import Say
@@ -99,7 +98,7 @@ class Rollout:
         """
         if there is None:
             return
-        wanted = {one: deployed(service) for one, service in stack.settings.services.items()}
+        wanted = {one: service.state for one, service in stack.settings.services.items()}
         differing = sorted(one for one in {*wanted, *there} - {name} if wanted.get(one) != there.get(one))
         if not differing:
             return

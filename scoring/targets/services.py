@@ -4,8 +4,8 @@
     stack alone -> healthy -> golden rows over HTTP -> the commit that was applied, as the stack's tag
 
 The file in git is the record: what an endpoint serves, and what it served before. `.forestay/services/ENV/NAME/` keeps
-the proven folders, for the golden rows of a rollback. Behind a front a new version on ACI is tried in a group beside the
-old one before the front moves; on AKS pods are rolled; on ACI without a front there is an outage, which is told.
+the proven folders, for the golden rows of a rollback. Behind a front a new version on ACI is tried in a group beside
+the old one before the front moves; on AKS pods are rolled; on ACI without a front there is an outage, which is told.
 """
 
 from __future__ import annotations
@@ -294,7 +294,7 @@ class ServicesTarget:
         self.rollout.warn_outdated(stack)
         old = stack.settings.services.get(name)
         there = (self.rollout.outputs().get("deployed") or {}).get(name)
-        if old is None or there is None or again or there == inspect.state(old):
+        if old is None or there is None or again or there == old.state:
             return old, before
         deployed = Served(**there)
         self.say(

@@ -21,13 +21,9 @@ from scoring import checks, process, server, styles
 from scoring.folder import open_folder
 from scoring.schema import read_golden, read_schema
 from tests import image_support, served
+from tests.image_support import Registry
 
 PRIMARY, SECONDARY = "a-key-of-thirty-two-characters-1", "a-key-of-thirty-two-characters-2"
-REGISTRY = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {root}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
 # Everything is mounted read-only but what a container always has to itself.
 START = """
 set -e
@@ -59,37 +55,6 @@ def cli(bank: tuple[Path, Path]) -> Cli:
         )
 
     return run
-
-
-class Registry:
-    """Debian's docker-registry on a free port; it can be stopped and started again."""
-
-    def __init__(self, place: Path) -> None:
-        with server.listen() as bound:
-            self.port = int(bound.getsockname()[1])
-        self.place, self.running = place, None
-        (place / "config.yml").write_text(REGISTRY.format(root=place / "data", port=self.port))
-        self.start()
-
-    def start(self) -> None:
-        with (self.place / "log").open("ab") as log:
-            self.running = process.start(
-                [image_support.find("docker-registry") or "", "serve", self.place / "config.yml"],
-                environment={"PATH": os.defpath}, folder=self.place, output=log,
-            )  # fmt: skip
-        served.wait_for(lambda: server.is_healthy(self.url, says=("/v2/", b"{}")))
-
-    def stop(self) -> None:
-        assert self.running is not None
-        process.stop(self.running)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def manifest(self, reference: str) -> server.Answer:
-        accepted = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
-        return server.ask(self.url, "GET", f"/v2/bank/manifests/{reference}", headers={"Accept": accepted})
 
 
 @pytest.fixture(scope="module")
