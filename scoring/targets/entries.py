@@ -60,8 +60,8 @@ def changes(
 
 def as_candidate(new: Served, options: DeployOptions) -> dict[str, Any]:
     """What an entry must hold to try `new` in a group beside the one that serves."""
-    tried = Served(**{**new.model_dump(), "cpu": options.cpu, "memory_gb": options.memory_gb})
-    return {"candidate": _plain(tried)}
+    amounts = {"cpu": options.cpu, "memoryGb": options.memory_gb}
+    return {"candidate": {**_plain(new), **{key: one for key, one in amounts.items() if one is not None}}}
 
 
 def put(text: str, name: str, found: Mapping[str, Any]) -> str:

@@ -133,14 +133,19 @@ class Rollout:
             )
 
     def carry_out(
-        self, name: str, before: str, stages: Sequence[Stage], failed: Callable[[ForestayError], None]
+        self,
+        name: str,
+        before: str,
+        stages: Sequence[Stage],
+        failed: Callable[[ForestayError], None],
+        back: Check = lambda _: None,
     ) -> Outcome:
         """Go through all stages, or back to `before`.
 
         Parameters
         ----------
         before: the file's text as it is. failed: told of what went wrong before the way back is gone, while the new
-            state can still be looked at.
+            state can still be looked at. back: told when what was there before is up again.
 
         Raises what went wrong.
         """
@@ -156,7 +161,7 @@ class Rollout:
         except BaseException as error:
             if isinstance(error, ForestayError) and not isinstance(error, Locked):
                 failed(error)
-            self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None)
+            self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None, back=back)
             raise
         self._forget()
         assert outcome is not None
@@ -180,14 +185,16 @@ class Rollout:
         note = self._noted()
         return str(note["name"]) if note else None
 
-    def _go_back(self, name: str, lines: str | None, *, up: bool) -> None:
+    def _go_back(self, name: str, lines: str | None, *, up: bool, back: Check = lambda _: None) -> None:
         path, text = stackedit.service_path(name), self.read()
         old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
         stackedit.write(self.path, text, old)
         if up:
             self.say("putting back what was there before")
             try:
-                upkeep.bring_up(self.load(), declare, self.say)
+                outcome = upkeep.bring_up(self.load(), declare, self.say)
+                if lines is not None:
+                    back(outcome)
             except ForestayError as error:  # the note stays: the next command tries again
                 self.say(f"warning: that failed, too: {error}; run the command again when its cause is mended")
                 return

@@ -127,7 +127,7 @@ class ServicesTarget:
             path = (*stackedit.service_path(name), "keys", which)
             secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
             stage = Stage(stackedit.put(text, path, secret[path]), self._check(name, DEFAULTS, None, keys[which]))
-            self.rollout.carry_out(name, before, [stage], lambda error: self._look(name, error))
+            self.rollout.carry_out(name, before, [stage], lambda error: self._look(name, error), self._is_back(name))
             self.rollout.applied(stack)
             return keys
 
@@ -234,7 +234,7 @@ class ServicesTarget:
         self._refuse_others(name, stack)
         stages, shown = self._stages(name, old, before, after, new, options), self._announce(name, stack, after)
         self.say(f"{self.env}: {shown}")
-        self.rollout.carry_out(name, before, stages, lambda error: self._look(name, error))
+        self.rollout.carry_out(name, before, stages, lambda error: self._look(name, error), self._is_back(name))
         self._commit(name, new, options)
         self.rollout.applied(stack)
         self._prune(name)
@@ -269,6 +269,17 @@ class ServicesTarget:
             self.say("smoke test with golden rows")
             shown = key or (self.keys(name)["primary"] if service.keys else "")
             smoke.require_golden(url, folder, url, shown)
+
+        return check
+
+    def _is_back(self, name: str) -> Callable[[Outcome], None]:
+        """Waits until what was there before answers again, and says so. Raises RunFailed when it does not."""
+
+        def check(outcome: Outcome) -> None:
+            url = str(outcome.outputs["services"][name])
+            service = self.rollout.load().settings.services[name]
+            smoke.wait_healthy(url, WAIT_SECONDS, lambda: self._hopeless(name, service))
+            self.say(f"{entries.deployment_of(service)} answers again")
 
         return check
 

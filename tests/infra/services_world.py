@@ -8,6 +8,7 @@ the same with the engine.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +73,8 @@ class World:
 
     @property
     def repository(self) -> str:
-        return f"127.0.0.1:{self.registry.port}"
+        """Where images go; one of this world's own in a registry that others use, too."""
+        return f"127.0.0.1:{self.registry.port}/{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
 
     @property
     def file(self) -> Path:

@@ -1,8 +1,8 @@
 """Where images run in tests: each as a process on this machine, at an address of 127.0.0.0/8 of its own.
 
 An image is pulled from its registry, over the registry's protocol, and its folder is served by tests.quick_server. With
-a file `broken` in it the server ends at once, with `sick` it never says that it is healthy, with `wrong` it answers
-something else. All that is known of what runs lies in files, so that other processes can look, and end it.
+a file `broken` in it the server ends at once, with `sick` it never says that it is healthy, with `wrong` one
+label is another. All that is known of what runs lies in files, so that other processes can look, and end it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ANSWERS = "answers.json"  # the golden rows' predictions: an image has no golden
 IMAGE = re.compile(r"(?P<host>[^/]+)/(?P<path>.+)@(?P<digest>sha256:[0-9a-f]{64})")
 SCRIPT = (
     quick_server.SCRIPT.replace('"golden.json"', f'"{ANSWERS}"')
+    .replace('["wrong"] if', '["wrong", *results[1:]] if')
     .replace('b"Healthy"', 'b"Sick" if (folder / "sick").exists() else b"Healthy"')
     .replace('if (folder / "broken").exists():\n', 'print("starting", flush=True)\nif (folder / "broken").exists():\n')
 )
