@@ -11,5 +11,6 @@ a lock keeps what it is on; what is in a deleted group is gone.
     provider.py    the protocol, common to both
     azure.py       azure-native
     kubernetes.py  kubernetes
+    machines.py    what runs images as processes, where a test wants that
     __main__.py    serves both: `python -m tests.infra.providers FOLDER` prints PULUMI_DEBUG_PROVIDERS
 """

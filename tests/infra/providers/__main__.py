@@ -1,6 +1,7 @@
 """Serves both providers until it is ended: `python -m tests.infra.providers FOLDER`.
 
 Prints one line, the value of PULUMI_DEBUG_PROVIDERS with which the engine finds them. The cloud is FOLDER/cloud.json.
+Where there is a FOLDER/machines, served models really run.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from tests.infra.providers.azure import Azure
 from tests.infra.providers.cloud import Cloud
 from tests.infra.providers.kubernetes import Kubernetes
+from tests.infra.providers.machines import Machines
 from tests.infra.providers.provider import Provider
 
 
 def serve(folder: Path) -> None:
     cloud = Cloud(folder / "cloud.json")
+    machines = Machines(folder / "machines") if (folder / "machines").is_dir() else None
     served: dict[str, Provider] = {
-        "azure-native": Azure(cloud, version("pulumi-azure-native")),
-        "kubernetes": Kubernetes(cloud, version("pulumi-kubernetes")),
+        "azure-native": Azure(cloud, version("pulumi-azure-native"), machines),
+        "kubernetes": Kubernetes(cloud, version("pulumi-kubernetes"), machines),
     }
     ports, servers = {}, []
     for name, provider in served.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from tests.infra.providers import schemas
 from tests.infra.providers.cloud import Refused, Request
+from tests.infra.providers.machines import NotPulled
 from tests.infra.providers.provider import Given, Provider
 
 # What an object is known by, or what the API server never changes in place.
@@ -48,8 +50,33 @@ class Kubernetes(Provider):
         }
         if given.plain.get("kind") == "Service":
             balancer = given.plain.get("spec", {}).get("type") == "LoadBalancer"
-            made["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]} if balancer else {}}
+            ip = self.machines.address(f"aks/{metadata['name']}") if self.machines else "203.0.113.10"
+            made["status"] = {"loadBalancer": {"ingress": [{"ip": ip}]} if balancer else {}}
+        if self.machines and given.plain.get("kind") == "Deployment":
+            self._roll(given, str(metadata["name"]))
         return made
+
+    def _roll(self, given: Given, name: str) -> None:
+        """Start a deployment's pod; the one that ran goes when the new one is ready."""
+        assert self.machines is not None
+        container = given.plain["spec"]["template"]["spec"]["containers"][0]
+        variables = {}
+        for one in container.get("env") or ():
+            asked = (one.get("valueFrom") or {}).get("secretKeyRef")
+            variables[one["name"]] = self._secret(f"{name}-key-{asked['key']}") if asked else str(one.get("value", ""))
+        port = container["ports"][0]["containerPort"]
+        try:
+            self.machines.serve(f"aks/{name}", container["image"], variables, port, rolling=True)
+        except NotPulled as error:
+            raise Refused(f"ImagePullBackOff: {error}") from error
+        except RuntimeError as error:
+            raise Refused(str(error)) from error
+
+    def _secret(self, name: str) -> str:
+        """A secret as the vault's driver brings it into the cluster; the cloud is open, its file is read as it lies."""
+        there = json.loads(self.cloud.path.read_text(encoding="utf-8"))["resources"]
+        found = next(one for one in there.values() if one["inputs"].get("secretName") == name)
+        return str(found["inputs"]["properties"]["value"])
 
     def permit(self, request: Request, given: Given, content: dict[str, Any]) -> None:
         space = given.plain.get("metadata", {}).get("namespace")
@@ -59,6 +86,8 @@ class Kubernetes(Provider):
 
     def removed(self, key: str, content: dict[str, Any]) -> None:
         """What is in a namespace goes with it."""
+        if self.machines and "/kubernetes:apps/v1:deployment/" in key:
+            self.machines.stop(f"aks/{key.rpartition('/')[2]}")
         cluster, mark, space = key.rpartition(f"/{SPACE.lower()}/")
         if mark:
             inside = (f"{cluster}/kubernetes:", f"/{space}/")

@@ -16,6 +16,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from tests.infra.providers.cloud import Cloud, HalfMade, Refused, Request
+from tests.infra.providers.machines import Machines
 from tests.infra.providers.wire import SIGNATURE, differing, is_secret, pack, plain, secret, unknown, unpack
 
 KINDS = {
@@ -52,8 +53,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     cloud: what there is. version: of the SDK that asks.
     """
 
-    def __init__(self, cloud: Cloud, version: str) -> None:
-        self.cloud, self.version = cloud, version
+    def __init__(self, cloud: Cloud, version: str, machines: Machines | None = None) -> None:
+        self.cloud, self.version, self.machines = cloud, version, machines
         self._configs: dict[str, dict[str, Any]] = {}
 
     # What a provider of its own knows.
