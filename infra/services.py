@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Annotated, Any, Self
 
@@ -23,6 +25,7 @@ CLASS = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 KEY_VARIABLES = {"primary": "FORESTAY_KEY_PRIMARY", "secondary": "FORESTAY_KEY_SECONDARY"}
 AUTH_VARIABLE, NO_AUTH = "FORESTAY_AUTH", "none"
 SECRET_VARIABLE = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY)$", re.IGNORECASE)
+SERVED = ("image", "model", "version")
 OURS = (*KEY_VARIABLES.values(), AUTH_VARIABLE)
 FRONTS = ("none", "dns", "traffic_manager", "application_gateway")
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
@@ -124,8 +127,10 @@ class Service(Section):
 
     @property
     def state(self) -> dict[str, str]:
-        """What tells one state of a service from another: the image, and what it holds."""
-        return {"image": self.image, "model": self.model, "version": self.version}
+        """What tells one state of a service from another: the image, what it holds, and a hash of all other settings."""
+        others = self.model_dump(exclude={*SERVED, "candidate", "earlier", "keys"}, exclude_defaults=True)
+        settings = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:12]
+        return {**{name: getattr(self, name) for name in SERVED}, "settings": settings}
 
     def as_candidate(self) -> Self | None:
         """The service as it would be with its candidate; None without one."""

@@ -23,7 +23,7 @@ from forestay import project
 from forestay.errors import ForestayError, InputError, Problem, RunFailed
 from infra import stackedit, stackgit, upkeep
 from infra.operate import Outcome
-from infra.services import Served, Service
+from infra.services import SERVED, Served, Service
 from infra.stackfile import Stack
 from scoring import proofs, server
 from scoring.folder import open_folder
@@ -167,7 +167,7 @@ class ServicesTarget:
             self.say(f"warning: a change of {name} was interrupted; deploy it again, or roll it back")
         url = str(outputs.get("services", {}).get(name, ""))
         lines: list[str] = []
-        if outputs.get("deployed", {}).get(name, {}).get("image") != service.image:
+        if outputs.get("deployed", {}).get(name) != service.state:
             status = "Pending"
         elif server.is_healthy(url):
             status = "Healthy"
@@ -305,9 +305,11 @@ class ServicesTarget:
         self.rollout.warn_outdated(stack)
         old = stack.settings.services.get(name)
         there = (self.rollout.outputs().get("deployed") or {}).get(name)
-        if old is None or there is None or again or there == old.state:
+        if old is None or there is None or again:
             return old, before
-        deployed = Served(**there)
+        deployed = Served(**{key: there[key] for key in SERVED})
+        if deployed == entries.served_of(old):
+            return old, before
         self.say(
             f"warning: {entries.deployment_of(deployed)} is deployed and the file says {entries.deployment_of(old)}; "
             "somebody deployed since, or it was never applied: what is deployed is what a rollback returns to"
