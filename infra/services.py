@@ -127,7 +127,7 @@ class Service(Section):
 
     @property
     def state(self) -> dict[str, str]:
-        """What tells one state of a service from another: the image, what it holds, and a hash of all other settings."""
+        """What tells one state of a service from another: the image, what it holds, a hash of all other settings."""
         others = self.model_dump(exclude={*SERVED, "candidate", "earlier", "keys"}, exclude_defaults=True)
         settings = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:12]
         return {**{name: getattr(self, name) for name in SERVED}, "settings": settings}
