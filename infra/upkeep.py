@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from infra import cutoff, operate, stackedit
+from forestay.errors import ForestayError
+from infra import cutoff, operate, stackedit, stackgit
 from infra.engine_errors import Locked, explain
 from infra.operate import Outcome
 from infra.plan.run import Declare
@@ -66,6 +67,22 @@ def tags(stack: Stack) -> dict[str, str]:
         stack, lambda: operate.open_stack(stack, None, create=True).workspace.list_tags(stack.name)
     )
     return dict(found)
+
+
+def keep_commit(stack: Stack, say: Say) -> None:
+    """Keep the commit of the file that was applied as a tag of the stack; say so where it has changes since."""
+    commit = stackgit.head(stack.path)
+    if commit is None:
+        return
+    try:
+        tag(stack, stackgit.APPLIED, commit)
+    except ForestayError as error:  # what was applied stays applied
+        say(f"warning: the commit {commit[:12]} could not be kept as a tag of the stack: {error}")
+    if commit.endswith(stackgit.UNCOMMITTED):
+        say(
+            f"warning: {stack.path.name} is not committed: until it is, others may undo this from their checkouts;"
+            " git commit it (endpoint deploy does so with --commit)"
+        )
 
 
 def encrypted(stack: Stack, text: str, values: Mapping[EntryPath, str]) -> tuple[dict[EntryPath, Any], str]:

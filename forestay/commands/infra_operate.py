@@ -53,7 +53,7 @@ def up(context: click.Context, env: str, yes: bool) -> None:
 
     Example: forestay infra up --env dev --yes
     """
-    from infra import operate
+    from infra import operate, upkeep
     from infra.program import declare
 
     answerable(context, yes)
@@ -66,6 +66,7 @@ def up(context: click.Context, env: str, yes: bool) -> None:
         if before.steps:
             agree(context, f"Change the stack {env}?")
     found = operate.up(stack, declare, say)
+    upkeep.keep_commit(stack, say)
     console(context).emit(found.as_dict(), lambda: _outcome_view(found, ""))
 
 

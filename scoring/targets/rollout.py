@@ -120,18 +120,6 @@ class Rollout:
                 f"{applied.removesuffix(stackgit.UNCOMMITTED)[:12]}, which this checkout lacks; git pull"
             )
 
-    def applied(self, stack: Stack) -> None:
-        """Keep the commit that was applied as a tag of the stack; say so where the file is not committed."""
-        commit = stackgit.head(self.path)
-        if commit is None:
-            return
-        upkeep.tag(stack, stackgit.APPLIED, commit)
-        if commit.endswith(stackgit.UNCOMMITTED):
-            self.say(
-                f"warning: {self.path.name} is not committed: until it is, a deploy from another checkout is refused "
-                "or undoes this one; git commit it, or say --commit"
-            )
-
     def carry_out(
         self,
         name: str,

@@ -49,6 +49,7 @@ DEFAULTS = DeployOptions()
 LOCK_WAIT_SECONDS = 180.0
 WAIT_SECONDS = 300.0
 FOLLOW_SECONDS = 5.0
+HOPELESS_SECONDS = 5.0
 SHOWN_LINES = 15
 TAKEN = ("auth", "cpu", "memory_gb", "public", "registry", "apply", "commit", "wait_seconds")
 LAST_REQUEST_LINES = 200
@@ -59,6 +60,7 @@ class ServicesTarget:
 
     def __init__(self, kind: str, env: str, home: Path, say: Say = lambda _: None) -> None:
         self.kind, self.env, self.home, self.say = kind, env, home, say
+        self._outputs: dict[str, Any] | None = None
 
     @cached_property
     def rollout(self) -> Rollout:
@@ -106,6 +108,7 @@ class ServicesTarget:
             self._known(name)
             if self.rollout.interrupted == name:
                 self.rollout.recover()
+                self._outputs = None
                 return replace(self.status(name), changed=True)
             self.rollout.recover()
             old = self._known(name)
@@ -128,7 +131,7 @@ class ServicesTarget:
             secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
             stage = Stage(stackedit.put(text, path, secret[path]), self._check(name, DEFAULTS, None, keys[which]))
             self.rollout.carry_out(name, before, [stage], lambda error: self._look(name, error), self._is_back(name))
-            self.rollout.applied(stack)
+            upkeep.keep_commit(stack, self.say)
             return keys
 
     def stop(self, name: str) -> DeploymentRecord:
@@ -152,7 +155,7 @@ class ServicesTarget:
             self._refuse_others(name, stack)
             gone = Stage(stackedit.remove(before, stackedit.service_path(name)), lambda _: None)
             self.rollout.carry_out(name, before, [gone], lambda _: None)
-            self.rollout.applied(stack)
+            upkeep.keep_commit(stack, self.say)
             shutil.rmtree(self._folder(name), ignore_errors=True)
 
     # ---- what only reads ----
@@ -162,7 +165,7 @@ class ServicesTarget:
         return sorted(name for name, service in found.items() if service.target == self.kind)
 
     def status(self, name: str) -> DeploymentRecord:
-        service, outputs = self._known(name), self.rollout.outputs()
+        service, outputs = self._known(name), self._there()
         if self.rollout.interrupted == name:
             self.say(f"warning: a change of {name} was interrupted; deploy it again, or roll it back")
         url = str(outputs.get("services", {}).get(name, ""))
@@ -236,8 +239,9 @@ class ServicesTarget:
         self.say(f"{self.env}: {shown}")
         self.rollout.carry_out(name, before, stages, lambda error: self._look(name, error), self._is_back(name))
         self._commit(name, new, options)
-        self.rollout.applied(stack)
+        upkeep.keep_commit(stack, self.say)
         self._prune(name)
+        self._outputs = None
         return replace(self.status(name), changed=True)
 
     def _stages(
@@ -261,7 +265,7 @@ class ServicesTarget:
             url = str(outcome.outputs["candidates" if candidate else "services"][name])
             asked = (service.as_candidate() or service) if candidate else service
             self.say(f"waiting until {url} is healthy")
-            smoke.wait_healthy(url, options.wait_seconds or WAIT_SECONDS, lambda: self._hopeless(name, asked))
+            smoke.wait_healthy(url, options.wait_seconds or WAIT_SECONDS, self._hopeless(name, asked, start=True))
             folder = self._kept(name, new or entries.served_of(service))
             if folder is None:
                 self.say("warning: no smoke test: the proven folder of this version is not on this machine")
@@ -278,7 +282,7 @@ class ServicesTarget:
         def check(outcome: Outcome) -> None:
             url = str(outcome.outputs["services"][name])
             service = self.rollout.load().settings.services[name]
-            smoke.wait_healthy(url, WAIT_SECONDS, lambda: self._hopeless(name, service))
+            smoke.wait_healthy(url, WAIT_SECONDS, self._hopeless(name, service, start=True))
             self.say(f"{entries.deployment_of(service)} answers again")
 
         return check
@@ -304,7 +308,7 @@ class ServicesTarget:
         """The entry with what is deployed, where the file says something else: that is what to go back to."""
         self.rollout.warn_outdated(stack)
         old = stack.settings.services.get(name)
-        there = (self.rollout.outputs().get("deployed") or {}).get(name)
+        there = (self._there(fresh=True).get("deployed") or {}).get(name)
         if old is None or there is None or again:
             return old, before
         deployed = Served(**{key: there[key] for key in SERVED})
@@ -322,7 +326,7 @@ class ServicesTarget:
         return not options.apply or self.status(name).status == "Healthy"
 
     def _refuse_others(self, name: str, stack: Stack) -> None:
-        self.rollout.refuse_others(name, stack, self.rollout.outputs().get("deployed"))
+        self.rollout.refuse_others(name, stack, self._there(fresh=True).get("deployed"))
 
     def _announce(self, name: str, stack: Stack, after: str = "") -> str:
         """What callers will notice, in one line."""
@@ -332,10 +336,25 @@ class ServicesTarget:
             self.say(f"warning: {name}: {outage}")
         return f"changing {name} on {self.kind}"
 
-    def _hopeless(self, name: str, service: Service) -> str:
-        with contextlib.suppress(ForestayError):
-            return self._watcher(name, service).condition().problem
-        return ""
+    def _hopeless(self, name: str, service: Service, *, start: bool) -> Callable[[], str]:
+        """What keeps a deployment from ever answering, asked from time to time; what was stopped is started once."""
+        asked: list[watchers.Watcher] = []
+        looked = 0.0
+
+        def problem() -> str:
+            nonlocal looked
+            if looked and time.monotonic() - looked < HOPELESS_SECONDS:
+                return ""
+            looked = time.monotonic()
+            with contextlib.suppress(ForestayError):  # Azure itself may be out of reach: then only time tells
+                if not asked:
+                    asked.append(self._watcher(name, service))
+                    if start and asked[0].condition().stopped:
+                        asked[0].start()
+                return asked[0].condition().problem
+            return ""
+
+        return problem
 
     def _look(self, name: str, error: ForestayError) -> None:
         """Show the events and the end of the log of what failed, and put the one suggestion into the error."""
@@ -397,11 +416,17 @@ class ServicesTarget:
         return found
 
     def _url(self, name: str) -> str:
-        url = str(self.rollout.outputs().get("services", {}).get(name, ""))
+        url = str(self._there().get("services", {}).get(name, ""))
         if not url:
             fix = f"apply it: forestay infra up --env {self.rollout.name}"
             raise InputError(f"{name} is in the stack's file and was never applied", where="NAME", fix=fix)
         return url
+
+    def _there(self, *, fresh: bool = False) -> dict[str, Any]:
+        """The stack's outputs: for reading they are asked once, for each change anew."""
+        if fresh or self._outputs is None:
+            self._outputs = self.rollout.outputs()
+        return self._outputs
 
     def _watcher(self, name: str, service: Service) -> watchers.Watcher:
         return inspect.watcher(self.env, self.rollout.load().settings, name, service)

@@ -143,8 +143,7 @@ class Watching:
     def stop(self) -> None:
         self.machines.stop(self.key)
 
-    def start(self) -> None:
-        raise NotImplementedError
+    def start(self) -> None: ...
 
 
 def key_of(name: str, service: Service) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture
 def here(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(smoke, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(services, "HOPELESS_SECONDS", 0.05)
     with world(tmp_path, registry, monkeypatch) as found:
         yield found
 
@@ -401,3 +404,40 @@ def test_only_lines_of_what_changes_are_touched() -> None:
     text = "config:\n  forestay:services:\n    api:\n      image: old  # by hand\n      cpu: 2\n    b: {}\n"
     after = entries.put(text, "api", {"image": "new", "memoryGb": 3, "candidate": None, "cpu": 2})
     assert after == text.replace("old  # by hand", "new").replace("cpu: 2\n", "cpu: 2\n      memoryGb: 3\n")
+
+
+def test_the_commands(
+    here: World, engine: Monitor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forestay.cli import main
+    from scoring import targets
+
+    monkeypatch.setattr(targets, "find_proven", lambda *_: here.make("1"))
+
+    def run(*words: str, code: int = 0) -> Any:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["endpoint", *words, "--env", "test", "-o", "json"])
+        out, err = capsys.readouterr()
+        assert (ended.value.code or 0) == code, err
+        assert "Traceback" not in err
+        return json.loads(out) if code == 0 else err
+
+    assert "is new in test" in run("deploy", NAME, "--model", "Quick", code=2)
+    deploy = ("deploy", NAME, "--model", "Quick", "--target", "aks", "--registry", here.repository, "--replicas", "1-3")
+    assert f"make kubernetes:apps/v1:Deployment {NAME}" in run(*deploy, "--plan")["changes"]
+    made = run(*deploy)
+    assert (made["target"], made["env"], made["status"], made["changed"]) == ("aks", "test", "Healthy", True)
+    assert run("deploy", NAME, "--model", "Quick")["changed"] is False
+    listed = run("list")
+    assert [one["name"] for one in listed] == [NAME]
+    assert listed[0]["bills"].startswith("at least 1 copy of 1 cores")
+    assert run("show", NAME)["scoring_uri"] == made["scoring_uri"]
+    assert run("invoke", NAME) == {"Results": ["yes"]}
+    assert "POST /score" in run("logs", NAME)["lines"]
+    assert run("keys", "rotate", NAME)["primary"] == run("keys", "show", NAME)["primary"]
+    assert "no earlier deployment" in run("rollback", NAME, code=2)
+    assert "no endpoint 'other-api' in test" in run("show", "other-api", code=2)
+    assert "is not for the target aks" in run(*deploy, "--port", "8000", code=2)
+    assert run("delete", NAME, "--yes")["deleted"] is True
+    assert run("list") == []
