@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from forestay import project
-from forestay.errors import ForestayError, InputError, Problem, RunFailed
+from forestay.errors import ForestayError, InputError, OutsideError, Problem, RunFailed
 from infra import stackedit, stackgit, upkeep
 from infra.operate import Outcome
 from infra.services import SERVED, Served, Service
@@ -85,7 +85,7 @@ class ServicesTarget:
         stack, old = self._ready(name, options)
         proven, _ = proofs.require(self.home, folder)
         repository = inspect.repository(stack.settings, old, proven.model, options.registry)
-        found = publish.find(folder, repository, home=self.home, say=self.say)
+        found = self._published(folder, repository)
         image = found or f"{repository}@sha256:{'0' * 64}"
         new = Served(image=image, model=proven.model, version=proven.version)
         before = self.rollout.read()
@@ -243,6 +243,14 @@ class ServicesTarget:
         self._prune(name)
         self._outputs = None
         return replace(self.status(name), changed=True)
+
+    def _published(self, folder: Path, repository: str) -> str | None:
+        """The image that the registry has of a folder's content, where that can be reached without a login."""
+        try:
+            return publish.find(folder, repository, home=self.home, say=self.say)
+        except OutsideError as error:
+            self.say(f"whether {repository} has the image already is not known: {error}")
+            return None
 
     def _stages(
         self, name: str, old: Service | None, before: str, after: str, new: Served, options: DeployOptions
