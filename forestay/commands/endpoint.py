@@ -88,6 +88,7 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.pass_context
 def deploy(
     context: click.Context,
+    /,
     name: str,
     model: str,
     folder: Path | None,

@@ -218,7 +218,7 @@ def choose(target: str, env: str, home: Path, say: Say = lambda _: None) -> Targ
     if target == MANAGED:
         if not _managed_is_there():
             raise InputError("managed endpoints can't be deployed to yet", where="--target", fix="use aci or aks")
-        from scoring.targets.managed import ManagedTarget
+        from scoring.targets.managed import ManagedTarget  # type: ignore[import-not-found,unused-ignore]
 
         found: Target = ManagedTarget(env, home, say)
         return found

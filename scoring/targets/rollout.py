@@ -147,9 +147,11 @@ class Rollout:
                 outcome = upkeep.bring_up(self.load(), declare, self.say)
                 stage.check(outcome)
         except BaseException as error:
-            if isinstance(error, ForestayError) and not isinstance(error, Locked):
-                failed(error)
-            self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None, back=back)
+            try:
+                if isinstance(error, ForestayError) and not isinstance(error, Locked):
+                    failed(error)
+            finally:
+                self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None, back=back)
             raise
         self._forget()
         assert outcome is not None

@@ -259,6 +259,7 @@ def world(folder: Path, registry: Registry, patch: pytest.MonkeyPatch) -> Iterat
     project.mkdir()
     shutil.copy(ROOT / "Pulumi.yaml", project)
     shutil.copytree(ROOT / "stacks", project / "stacks")
+    (project / "infra").symlink_to(ROOT / "infra")
     (folder / "bin").mkdir()
     quick_builder.install(folder / "bin", folder / "store")
     found = World(folder, registry, Machines(folder / "machines"))

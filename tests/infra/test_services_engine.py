@@ -57,9 +57,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 patch.setenv(key, value)
             patch.setattr(smoke, "LOOK_SECONDS", 0.05)
             patch.setattr(services, "HOPELESS_SECONDS", 0.05)
-            patch.setattr(
-                inspect, "watcher", lambda _, settings, name, one: Watching(found.machines, key(settings, name, one))
-            )
+            patch.setattr(inspect, "watcher", lambda _, settings, *one: watching(found, settings, *one))
             yield found
     registry.stop()
 

@@ -181,7 +181,7 @@ def test_a_record_in_a_zone_of_others_leads_to_the_group(stack: str, kind: str, 
     else:
         assert given["cnameRecord"]["cname"].endswith(".azurecontainer.io")
     assert "api-zone-subscription" in record_set.options.provider
-    assert "api" in record_set.depends_on
+    assert found.one("containerinstance:ContainerGroup").name in record_set.depends_on
     assert found.exports["services"]["api"] == "http://churn.api.ml.contoso.com:5001"
     assert not found.one("containerinstance:ContainerGroup").options.deleteBeforeReplace
 
