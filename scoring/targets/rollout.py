@@ -113,7 +113,7 @@ class Rollout:
 
     def warn_outdated(self, stack: Stack) -> None:
         """Say so when what was applied last is no commit of this checkout."""
-        applied = upkeep.tags(stack).get(stackgit.APPLIED, "")
+        applied = upkeep.tags(stack).get(stackgit.APPLIED, "") if stackgit.head(self.path) else ""
         if applied and stackgit.has(self.path, applied) is False:
             self.say(
                 f"warning: {self.path.name} may be outdated: what is deployed was applied from commit "

@@ -13,16 +13,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from forestay import project
-from forestay.errors import ForestayError, InputError, OutsideError, Problem, RunFailed
+from forestay.errors import ForestayError, InputError, OutsideError
 from infra import stackedit, stackgit, upkeep
-from infra.operate import Outcome
 from infra.services import SERVED, Served, Service
 from infra.stackfile import Stack
 from scoring import proofs, server
@@ -44,13 +43,11 @@ from scoring.targets import (
 )
 from scoring.targets.records import KEY_NAMES, KEYS, NO_AUTH, new_key
 from scoring.targets.rollout import Rollout, Stage
+from scoring.targets.trial import WAIT_SECONDS, Trial
 
 DEFAULTS = DeployOptions()
 LOCK_WAIT_SECONDS = 180.0
-WAIT_SECONDS = 300.0
 FOLLOW_SECONDS = 5.0
-HOPELESS_SECONDS = 5.0
-SHOWN_LINES = 15
 TAKEN = ("auth", "cpu", "memory_gb", "public", "registry", "apply", "commit", "wait_seconds")
 LAST_REQUEST_LINES = 200
 
@@ -75,7 +72,7 @@ class ServicesTarget:
         image = publish.publish(folder, repository, home=self.home, say=self.say)
         new = Served(image=image, model=proven.model, version=proven.version)
         with self._lock():
-            if options.apply:
+            if options.apply or _needs_keys(old, options):
                 upkeep.ensure(stack)
             recovered = self.rollout.recover(name)
             self._keep_folder(name, new, folder)
@@ -129,8 +126,9 @@ class ServicesTarget:
             self._refuse_others(name, stack)
             path = (*stackedit.service_path(name), "keys", which)
             secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
-            stage = Stage(stackedit.put(text, path, secret[path]), self._check(name, DEFAULTS, None, keys[which]))
-            self.rollout.carry_out(name, before, [stage], lambda error: self._look(name, error), self._is_back(name))
+            trial = self._trial(name)
+            stage = Stage(stackedit.put(text, path, secret[path]), trial.passed(key=keys[which]))
+            self.rollout.carry_out(name, before, [stage], trial.look, trial.is_back)
             upkeep.keep_commit(stack, self.say)
             return keys
 
@@ -161,6 +159,8 @@ class ServicesTarget:
     # ---- what only reads ----
 
     def names(self) -> list[str]:
+        if not self.rollout.path.is_file():
+            return []  # an environment of managed endpoints alone
         found = self.rollout.load().settings.services
         return sorted(name for name, service in found.items() if service.target == self.kind)
 
@@ -234,10 +234,10 @@ class ServicesTarget:
             self._commit(name, new, options)
             self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
             return replace(self.status_of_file(name), changed=True)
-        self._refuse_others(name, stack)
-        stages, shown = self._stages(name, old, before, after, new, options), self._announce(name, stack, after)
-        self.say(f"{self.env}: {shown}")
-        self.rollout.carry_out(name, before, stages, lambda error: self._look(name, error), self._is_back(name))
+        self.rollout.refuse_others(name, stack, self._there().get("deployed"))
+        stages, trial = self._stages(name, old, before, after, new, options), self._trial(name)
+        self._announce(name, stack, after)
+        self.rollout.carry_out(name, before, stages, trial.look, trial.is_back)
         self._commit(name, new, options)
         upkeep.keep_commit(stack, self.say)
         self._prune(name)
@@ -256,44 +256,13 @@ class ServicesTarget:
         self, name: str, old: Service | None, before: str, after: str, new: Served, options: DeployOptions
     ) -> list[Stage]:
         """Behind a front the new state is tried beside the old one first."""
-        last = Stage(after, self._check(name, options, new))
+        trial = self._trial(name)
+        last = Stage(after, trial.passed(new, options.wait_seconds))
         if old is None or old.front == "none" or old.image == new.image:
             return [last]
         text = entries.put(before, name, entries.as_candidate(new, options))
         self.rollout.checked(text)
-        return [Stage(text, self._check(name, options, new, candidate=True)), last]
-
-    def _check(
-        self, name: str, options: DeployOptions, new: Served | None, key: str = "", *, candidate: bool = False
-    ) -> Callable[[Outcome], None]:
-        """What must hold after `up`: it is healthy, and the golden rows come back. Raises RunFailed."""
-
-        def check(outcome: Outcome) -> None:
-            service = self.rollout.load().settings.services[name]
-            url = str(outcome.outputs["candidates" if candidate else "services"][name])
-            asked = (service.as_candidate() or service) if candidate else service
-            self.say(f"waiting until {url} is healthy")
-            smoke.wait_healthy(url, options.wait_seconds or WAIT_SECONDS, self._hopeless(name, asked, start=True))
-            folder = self._kept(name, new or entries.served_of(service))
-            if folder is None:
-                self.say("warning: no smoke test: the proven folder of this version is not on this machine")
-                return
-            self.say("smoke test with golden rows")
-            shown = key or (self.keys(name)["primary"] if service.keys else "")
-            smoke.require_golden(url, folder, url, shown)
-
-        return check
-
-    def _is_back(self, name: str) -> Callable[[Outcome], None]:
-        """Waits until what was there before answers again, and says so. Raises RunFailed when it does not."""
-
-        def check(outcome: Outcome) -> None:
-            url = str(outcome.outputs["services"][name])
-            service = self.rollout.load().settings.services[name]
-            smoke.wait_healthy(url, WAIT_SECONDS, self._hopeless(name, service, start=True))
-            self.say(f"{entries.deployment_of(service)} answers again")
-
-        return check
+        return [Stage(text, trial.passed(new, options.wait_seconds, candidate=True)), last]
 
     def _written(
         self, name: str, old: Service | None, stack: Stack, before: str, new: Served, options: DeployOptions
@@ -302,8 +271,6 @@ class ServicesTarget:
         keys: Mapping[str, Any] = {}
         text = before
         if _needs_keys(old, options):
-            upkeep.ensure(stack)
-            text = self.rollout.read() if text == self.rollout.read() else text
             root = (*stackedit.service_path(name), "keys")
             given = {(*root, which): new_key() for which in KEY_NAMES}
             secret, text = upkeep.encrypted(stack, text, given)
@@ -336,50 +303,12 @@ class ServicesTarget:
     def _refuse_others(self, name: str, stack: Stack) -> None:
         self.rollout.refuse_others(name, stack, self._there(fresh=True).get("deployed"))
 
-    def _announce(self, name: str, stack: Stack, after: str = "") -> str:
-        """What callers will notice, in one line."""
+    def _announce(self, name: str, stack: Stack, after: str = "") -> None:
+        """Say beforehand what callers will notice."""
         planned = self.rollout.planned(self.rollout.checked(after) if after else stack)
         outage = inspect.outage(planned, name) if name in stack.settings.services else None
         if outage:
             self.say(f"warning: {name}: {outage}")
-        return f"changing {name} on {self.kind}"
-
-    def _hopeless(self, name: str, service: Service, *, start: bool) -> Callable[[], str]:
-        """What keeps a deployment from ever answering, asked from time to time; what was stopped is started once."""
-        asked: list[watchers.Watcher] = []
-        looked = 0.0
-
-        def problem() -> str:
-            nonlocal looked
-            if looked and time.monotonic() - looked < HOPELESS_SECONDS:
-                return ""
-            looked = time.monotonic()
-            with contextlib.suppress(ForestayError):  # Azure itself may be out of reach: then only time tells
-                if not asked:
-                    asked.append(self._watcher(name, service))
-                    if start and asked[0].condition().stopped:
-                        asked[0].start()
-                return asked[0].condition().problem
-            return ""
-
-        return problem
-
-    def _look(self, name: str, error: ForestayError) -> None:
-        """Show the events and the end of the log of what failed, and put the one suggestion into the error."""
-        told = [str(error)]
-        with contextlib.suppress(ForestayError):
-            service = self.rollout.load().settings.services[name]
-            watcher = self._watcher(name, service.as_candidate() or service)
-            for line in watcher.events()[-SHOWN_LINES:]:
-                self.say(f"  event | {line}")
-                told.append(line)
-            for line in watcher.logs(SHOWN_LINES):
-                self.say(f"  log | {line}")
-                told.append(line)
-        if isinstance(error, RunFailed):
-            first, *rest = error.problems
-            fix = watchers.advice(told, name, self.env)
-            error.problems = (Problem(first.where, first.message, fix), *rest)
 
     def _commit(self, name: str, new: Served, options: DeployOptions) -> None:
         if not options.commit or not (stackgit.head(self.rollout.path) or "").endswith(stackgit.UNCOMMITTED):
@@ -435,6 +364,14 @@ class ServicesTarget:
         if fresh or self._outputs is None:
             self._outputs = self.rollout.outputs()
         return self._outputs
+
+    def _trial(self, name: str) -> Trial:
+        def key() -> str:
+            return self.keys(name)["primary"] if self._known(name).keys else ""
+
+        return Trial(
+            name, self.rollout, lambda served: self._kept(name, served), key, lambda one: self._watcher(name, one)
+        )
 
     def _watcher(self, name: str, service: Service) -> watchers.Watcher:
         return inspect.watcher(self.env, self.rollout.load().settings, name, service)

@@ -19,7 +19,7 @@ from infra.components.aci import state_of
 from infra.services import Service
 from infra.settings import StackSettings
 from scoring import server
-from scoring.targets import DeployOptions, inspect, services, smoke
+from scoring.targets import DeployOptions, inspect, smoke, trial
 from tests.callers import Callers
 from tests.image_support import Registry
 from tests.infra.engine import binary, environment, serving
@@ -56,7 +56,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             for key, value in environment(folder, providers).items():
                 patch.setenv(key, value)
             patch.setattr(smoke, "LOOK_SECONDS", 0.05)
-            patch.setattr(services, "HOPELESS_SECONDS", 0.05)
+            patch.setattr(trial, "HOPELESS_SECONDS", 0.05)
             patch.setattr(inspect, "watcher", lambda _, settings, *one: watching(found, settings, *one))
             yield found
     registry.stop()

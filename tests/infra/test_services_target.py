@@ -20,7 +20,7 @@ from infra import stackedit, stackgit, upkeep
 from scoring import server
 from scoring.images.registry import Registry as Asked
 from scoring.images.registry import kept_tag, place_of
-from scoring.targets import DeployOptions, entries, rollout, services, smoke
+from scoring.targets import DeployOptions, entries, rollout, services, smoke, trial
 from scoring.targets.services import ServicesTarget
 from tests.callers import Callers
 from tests.image_support import Registry
@@ -39,7 +39,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture
 def here(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(smoke, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(services, "HOPELESS_SECONDS", 0.05)
+    monkeypatch.setattr(trial, "HOPELESS_SECONDS", 0.05)
     with world(tmp_path, registry, monkeypatch) as found:
         yield found
 
