@@ -160,14 +160,18 @@ class Rollout:
     def recover(self, name: str = "") -> bool:
         """Go back where a killed command had begun a change; gives whether there was one of `name`.
 
-        The stack is brought up to the old lines, too, except for `name`, whose next change does that.
+        The stack is brought up to the old lines, too, except for `name`, whose next change does that: till then the
+        note stays.
         """
         note = self._noted()
         if note is None:
             return False
         self.say(f"a change of {note['name']} was interrupted; what it was before is put back")
-        self._go_back(str(note["name"]), note["lines"], up=note["name"] != name)
-        return bool(note["name"] == name)
+        if note["name"] == name:
+            self._restore(name, note["lines"])
+            return True
+        self._go_back(str(note["name"]), note["lines"], up=True)
+        return False
 
     @property
     def interrupted(self) -> str | None:
@@ -176,9 +180,7 @@ class Rollout:
         return str(note["name"]) if note else None
 
     def _go_back(self, name: str, lines: str | None, *, up: bool, back: Check = lambda _: None) -> None:
-        path, text = stackedit.service_path(name), self.read()
-        old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
-        stackedit.write(self.path, text, old)
+        self._restore(name, lines)
         if up:
             self.say("putting back what was there before")
             try:
@@ -189,6 +191,12 @@ class Rollout:
                 self.say(f"warning: that failed, too: {error}; run the command again when its cause is mended")
                 return
         self._forget()
+
+    def _restore(self, name: str, lines: str | None) -> None:
+        """The entry as it was, in the file alone."""
+        path, text = stackedit.service_path(name), self.read()
+        old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
+        stackedit.write(self.path, text, old)
 
     def _note(self, name: str, lines: str | None) -> None:
         project.write_json(self._note_path, {"name": name, "lines": lines})

@@ -74,7 +74,7 @@ class ServicesTarget:
         with self._lock():
             if options.apply or _needs_keys(old, options):
                 upkeep.ensure(stack)
-            recovered = self.rollout.recover(name)
+            recovered = self.rollout.recover(name if options.apply else "")
             self._keep_folder(name, new, folder)
             return self._change(name, new, options, again=recovered)
 
