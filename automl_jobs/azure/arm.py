@@ -112,12 +112,23 @@ class Arm:
                 return
             page = self._answer("GET", further, what).json()
 
-    def put(self, path: str, version: str, what: str, body: Mapping[str, Any], wait: bool = False) -> Any:
-        """Make or replace; with `wait`, until it is there."""
-        return self._json("PUT", path, version, what, body=body, wait=wait)
+    def put(
+        self,
+        path: str,
+        version: str,
+        what: str,
+        body: Mapping[str, Any],
+        wait: bool = False,
+        seconds: float = OPERATION_SECONDS,
+    ) -> Any:
+        """Make or replace; with `wait`, until it is there, for so many seconds at most."""
+        return self._json("PUT", path, version, what, body=body, wait=wait, seconds=seconds)
 
-    def post(self, path: str, version: str, what: str, body: Mapping[str, Any] | None = None) -> Any:
-        return self._json("POST", path, version, what, body=body)
+    def post(
+        self, path: str, version: str, what: str, body: Mapping[str, Any] | None = None, wait: bool = False
+    ) -> Any:
+        """Ask for something to be done; with `wait`, until it is, and nothing comes back where that takes a while."""
+        return self._json("POST", path, version, what, body=body, wait=wait)
 
     def delete(self, path: str, version: str, what: str) -> None:
         self._json("DELETE", path, version, what, wait=True)
@@ -175,23 +186,24 @@ class Arm:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         wait: bool = False,
+        seconds: float = OPERATION_SECONDS,
     ) -> Any:
         words = urlencode({"api-version": version, **(query or {})})
         response = self._answer(method, f"{RESOURCE_MANAGER}{quote(path)}?{words}", what, body)
         operation = response.headers.get("Azure-AsyncOperation") or response.headers.get("Location")
         if wait and response.status_code in (201, 202) and operation:
-            self._await(operation, response, what)
-            return None if method == "DELETE" else self.get(path, version, what)
+            self._await(operation, response, what, seconds)
+            return self.get(path, version, what) if method == "PUT" else None
         return response.json() if response.body() else None
 
-    def _await(self, operation: str, response: Any, what: str) -> None:
+    def _await(self, operation: str, response: Any, what: str, seconds: float) -> None:
         """Poll a long-running operation until it ends. https://learn.microsoft.com/azure/azure-resource-manager"""
-        until = time.monotonic() + OPERATION_SECONDS
+        until = time.monotonic() + seconds
         while True:
             time.sleep(_pause(response))
             if time.monotonic() > until:
                 raise OutsideError(
-                    f"{what}: Azure still works on it after {OPERATION_SECONDS / 60:.0f} minutes", fix="look later"
+                    f"{what}: Azure still works on it after {seconds / 60:.0f} minutes", fix="look later"
                 )
             response = self._answer("GET", operation, what)
             document = response.json() if response.body() else {}

@@ -104,19 +104,23 @@ def quota_warning(arm: Arm, wanted: Estimate) -> str | None:
     """A line where the region's quota is too small for the job; None where it is enough, or can't be asked for."""
     if wanted.cores is None or not wanted.family:
         return None
+    left = free_cores(arm, wanted.family)
+    if left is None or left >= wanted.cores:
+        return None
+    return (
+        f"the job takes up to {wanted.cores} cores of {wanted.family} in {arm.place.region}, and {left} are "
+        f"free: it waits, or trains on fewer nodes; more is asked for in the portal (Quotas)"
+    )
+
+
+def free_cores(arm: Arm, family: str) -> int | None:
+    """What is left of the region's quota for Azure ML; None where it can't be asked for, or has no such family."""
     path = f"/subscriptions/{arm.place.subscription}/providers/{_PROVIDER}/locations/{arm.place.region}/usages"
     try:
         usages = list(arm.pages(path, USAGES, "the quota"))
     except ForestayError:
         return None
     for usage in usages:
-        name = str((usage.get("name") or {}).get("value") or "")
-        if name.lower() != wanted.family.lower():
-            continue
-        left = math.floor(float(usage.get("limit") or 0) - float(usage.get("currentValue") or 0))
-        if left < wanted.cores:
-            return (
-                f"the job takes up to {wanted.cores} cores of {wanted.family} in {arm.place.region}, and {left} are "
-                f"free: it waits, or trains on fewer nodes; more is asked for in the portal (Quotas)"
-            )
+        if str((usage.get("name") or {}).get("value") or "").lower() == family.lower():
+            return math.floor(float(usage.get("limit") or 0) - float(usage.get("currentValue") or 0))
     return None

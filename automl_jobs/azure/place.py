@@ -22,6 +22,7 @@ class Place:
     ----------
     env: the stack. subscription, group, workspace: where the workspace lies. region: of the stack.
     cluster: the name of the stack's own training cluster. training: its settings. trainer: id of its nodes' identity.
+    server: id of the identity that served models have. registry: id of the container registry.
     private: whether the estate answers inside its own network only.
     stack_file: "stacks/Pulumi.dev.yaml", for messages.
     """
@@ -33,6 +34,8 @@ class Place:
     region: str
     cluster: str
     trainer: str
+    server: str
+    registry: str
     training: Training
     private: bool
     stack_file: str
@@ -95,6 +98,8 @@ def of(env: str) -> Place:
         region=settings.location,
         cluster=stack.names.of("computeCluster"),
         trainer=f"{addresses.group.id}/providers/{IDENTITIES}/{stack.names.of('computeIdentity')}",
+        server=addresses.of("endpointIdentity").id,
+        registry=addresses.of("containerRegistry").id,
         training=settings.training,
         private=settings.network.private,
         stack_file=str(stack.path),

@@ -25,6 +25,10 @@ class NotThere(InputError):
     """Azure has nothing of that name."""
 
 
+class Conflict(InputError):
+    """Something else of that name is there, or somebody else changes it at this moment."""
+
+
 def of(response: Any, what: str, place: Place, method: str = "GET") -> InputError | OutsideError:
     """The error of an answer of 400 or more."""
     status, code, message = response.status_code, *_said(response)
@@ -37,7 +41,7 @@ def of(response: Any, what: str, place: Place, method: str = "GET") -> InputErro
     if status == 404:
         return _missing(code, message, what, place)
     if status in (409, 412):
-        return InputError(
+        return Conflict(
             f"{what}: {message or 'it is there already, and other'}",
             fix="choose another name; what is there stays as it is",
         )
