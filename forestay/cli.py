@@ -108,6 +108,8 @@ TREE: dict[str, Entry] = {
             "invoke": Lazy("forestay.commands.endpoint:invoke", "Send rows, print the answer."),
             "logs": Lazy("forestay.commands.endpoint:logs", "What the server wrote."),
             "rollback": Lazy("forestay.commands.endpoint:rollback", "Serve an earlier deployment again."),
+            "traffic": Lazy("forestay.commands.endpoint_traffic:traffic", "Share callers among deployments."),
+            "prune": Lazy("forestay.commands.endpoint_traffic:prune", "Remove deployments that nobody reaches."),
             "keys": (
                 "The keys of an endpoint.\n\nExample: forestay endpoint keys show churn-api",
                 {

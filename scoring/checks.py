@@ -13,7 +13,7 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +169,16 @@ def golden(url: str, form: str, rows: Golden, *, real: bool = False, key: str = 
 
     Of `real` rows, which a proof must not keep, only the number is told. `key` is shown where the server asks for one.
     """
-    name = f"golden_{'real_' if real else ''}{form.lower()}"
     path = "/invocations" if form in requests.MLFLOW else "/score"  # MLflow's own address
+    return golden_by(lambda document: server.post(url, document, path, key), form, rows, real=real)
+
+
+def golden_by(ask: Callable[[Any], server.Answer], form: str, rows: Golden, *, real: bool = False) -> Check:
+    """The same of a server that is asked by a function, with a request's document."""
+    name = f"golden_{'real_' if real else ''}{form.lower()}"
     differing: list[str] = []
     for method, quantiles, expected in _expectations(rows):
-        answer = server.post(url, requests.request(form, rows.rows, method, quantiles), path, key)
+        answer = ask(requests.request(form, rows.rows, method, quantiles))
         results = requests.results(form, answer.json)
         if answer.status != 200 or results is None:
             told = "see the server's answer by sending them to forestay score serve" if real else _body(answer)

@@ -7,8 +7,10 @@ predictions of the folder, and ends as gunicorn does: it takes nothing more, and
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,8 @@ import http.server, json, os, pathlib, select, signal, socket, sys, threading
 folder = pathlib.Path(sys.argv[sys.argv.index("gunicorn") - 1])
 if (folder / "broken").exists():
     sys.exit("RuntimeError: broken")
-golden = json.loads((folder / "golden.json").read_text())
+answers = folder / "answers.json"  # where golden.json is not, as in an image
+golden = json.loads((answers if answers.exists() else folder / "golden.json").read_text())
 version = json.loads((folder / "service.json").read_text())["version"]
 keys = [os.environ.get(name) for name in ("FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_SECONDARY")]
 
@@ -79,6 +82,38 @@ for one in listening:
     one.close()
 server.server_close()
 """
+
+
+SCHEMA = {
+    "task": "classification", "target": "y", "target_type": "string", "classes": ["no", "yes"],
+    "columns": [{"name": "a", "type": "numeric", "used": True}], "algorithm": "None", "python": "3.11.7",
+    "packages": {}, "files": {},
+}  # fmt: skip
+GOLDEN: dict[str, Any] = {
+    "rows": [{"a": 1}, {"a": 2}], "predictions": ["yes", "no"], "classes": ["no", "yes"],
+    "probabilities": [[0.1, 0.9], [0.8, 0.2]],
+}  # fmt: skip
+LOCK = "".join(f"{name}==1.0\n" for name in ("azureml-inference-server-http", "inference-schema", "numpy", "pandas"))
+
+
+def scoring_folder(path: Path, version: str, *more: str) -> Path:
+    """A scoring folder that this server can serve, with the files `more` in it."""
+    (path / "model").mkdir(parents=True)
+    record = {"generator": "forestay", "forestay": "0", "model": "Quick", "job": "j", "trial": "t", "files": {}}
+    documents = {
+        "model/model_schema.json": SCHEMA,
+        "golden.json": GOLDEN,
+        "sample_request.json": {"data": GOLDEN["rows"][:1]},
+        "service.json": {"model": "Quick", "version": version},
+        "forestay.json": {**record, "version": version},
+    }
+    for name, document in documents.items():
+        (path / name).write_text(json.dumps(document))
+    (path / "conda_env.yaml").write_text("dependencies: [python=3.11.7, {pip: []}]")
+    (path / "requirements.lock").write_text(LOCK)
+    for name in ("score.py", "wsgi.py", *more):
+        (path / name).write_text("")
+    return path
 
 
 def install(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

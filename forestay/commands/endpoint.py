@@ -71,8 +71,9 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--plan", "planned", is_flag=True, help="Say what would change; change nothing.")
 @click.option(
     "--auth",
-    type=click.Choice(["none", "keys"]),
-    help="Whether callers must show a key; by default as before; at first keys in Azure, none on this machine.",
+    type=click.Choice(["none", "keys", "token"]),
+    help="What callers must show: a key, or to a managed endpoint a token of Entra ID; by default as before; at first "
+    "a key in Azure, nothing on this machine.",
 )
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of the deployed version would break.")
 @click.option("--port", type=click.IntRange(1, 65535), help="local: on 127.0.0.1; by default as before, or a free one.")
@@ -83,6 +84,8 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--registry", metavar="HOST[/PATH]", help="aci, aks: where its image goes; by default the environment's.")
 @click.option("--no-apply", is_flag=True, help="aci, aks: edit the stack's file alone; a pipeline applies it.")
 @click.option("--commit", is_flag=True, help="aci, aks: commit the stack's file to git.")
+@click.option("--instance-type", metavar="SIZE", help="managed: of its machines; at first Standard_DS3_v2.")
+@click.option("--image", metavar="NAME@DIGEST", help="managed: run this image instead of code and environment.")
 @click.option("--traffic", type=click.IntRange(0, 100), help="managed: percent that the new one begins with.")
 @click.option("--wait", metavar="SECONDS", type=click.FloatRange(1), help="How long until it must be healthy.")
 @click.pass_context
@@ -106,7 +109,8 @@ def deploy(
     version that breaks callers of the deployed one (see forestay score diff) is refused with exit code 1.
 
     On ACI and AKS: the image is built and pushed, the entry in stacks/Pulumi.ENV-services.yaml is written, and that
-    stack alone is brought up.
+    stack alone is brought up. On a managed endpoint: a deployment a version, made beside the one that runs; after the
+    test, traffic moves to it. The earlier one stays until forestay endpoint prune.
 
     Example: forestay endpoint deploy churn-api --model Churn:3 --target aci --env dev --plan
     """

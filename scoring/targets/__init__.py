@@ -66,11 +66,12 @@ class DeployOptions:
 
     Attributes
     ----------
-    auth: whether callers must show a key (keys) or not (none).
+    auth: whether callers must show a key (keys), a token of Entra ID (token, managed only) or neither (none).
     port: on this machine. traffic: percent that a new deployment begins with.
     cpu, memory_gb: of one copy. replicas: the fewest and the most copies.
     public: whether it has a public address.
     registry: where its image goes, REGISTRY or REGISTRY/PATH.
+    instance_type: the size of a managed endpoint's machines. image: one by digest that it runs, instead of the folder.
     apply: whether the stack is changed, or its file alone. commit: whether the file is committed to git.
     wait_seconds: how long a new deployment may take until it is healthy.
     """
@@ -83,12 +84,17 @@ class DeployOptions:
     replicas: tuple[int, int] | None = None
     public: bool | None = None
     registry: str | None = None
+    instance_type: str | None = None
+    image: str | None = None
     apply: bool = True
     commit: bool = False
     wait_seconds: float | None = None
 
     def only(self, target: str, *taken: str) -> None:
         """Raises InputError, naming the flag, when anything else than `taken` was said, which `target` can't do."""
+        if self.auth == "token" and target != MANAGED:
+            fix = "say --auth keys"
+            raise InputError(f"tokens of Entra ID are for managed endpoints, not for {target}", where="--auth", fix=fix)
         for one in fields(self):
             if one.name not in taken and getattr(self, one.name) != one.default:
                 flag = _FLAGS.get(one.name, f"--{one.name.replace('_', '-')}")

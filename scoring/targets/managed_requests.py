@@ -4,8 +4,8 @@ What Forestay must know of an endpoint stands in its tags and in those of its de
 the same: which model version each deployment serves, and in which order they were served. Traffic and that order are
 written by one request.
 
-azure-ai-ml would send the same bodies, but polls a deployment without bound and, once a request named a deployment, adds
-that header to every later one.
+azure-ai-ml would send the same bodies, but polls a deployment without bound and, once a request named a deployment,
+adds that header to every later one.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class Online:
     def deploy(self, name: str, deployment: str, body: Mapping[str, Any], seconds: float = OPERATION_SECONDS) -> None:
         """Make or change a deployment and wait for it. Raises OutsideError, Conflict while Azure is at it."""
         what = f"the deployment {deployment} of {name}"
-        self.arm.put(f"{self._path(name)}/deployments/{deployment}", DEPLOYMENTS, what, body, wait=True, seconds=seconds)
+        self.arm.put(
+            f"{self._path(name)}/deployments/{deployment}", DEPLOYMENTS, what, body, wait=True, seconds=seconds
+        )
 
     def settled(self, name: str, deployment: str, seconds: float = OPERATION_SECONDS) -> OnlineDeployment | None:
         """A deployment, once Azure has ended what somebody else began with it; None where there is none."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.azure.standin import endpoints
 from tests.azure.standin.blobs import Blobs, azurite
 from tests.azure.standin.service import CLIENT, SECRET, TENANT, Service
-from tests.azure.standin.wire import HOSTS, Fault, Proxy, Request
+from tests.azure.standin.wire import HOSTS, Fault, Proxy, Request, Response
 
 STACK = """\
 config:
@@ -70,9 +72,14 @@ def serving(folder: Path, shared: Path) -> Iterator[tuple[Azure, dict[str, str]]
     with azurite(folder, paths["certificate"], paths["key"]) as port:
         blobs = Blobs(port, paths["authority"])
         service = Service(root, "westeurope", lambda: blobs, shared)
+        service.endpoints = online = endpoints.Endpoints(service, folder / "deployments")
         service.reset()
-        proxy = Proxy(service.answer, paths["both"], lambda: port)
-        with proxy.running():
+
+        def answer(request: Request) -> Response:
+            return online.score(request) if request.host.endswith(endpoints.HOST) else service.answer(request)
+
+        proxy = Proxy(answer, paths["both"], lambda: port)
+        with proxy.running(), contextlib.closing(online):
             yield (
                 Azure(service, proxy),
                 {

@@ -70,6 +70,7 @@ class Service:
     ----------
     root: the workspace's ARM id. secrets: how its datastores are opened: "Sas", "AccountKey" or "None".
     script: what the next job will do. token_seconds: how long tokens hold.
+    states: how operations stand that take as long as what they do. endpoints: the online endpoints.
     gone: why the workspace is not there: "", "missing", "group" or "soft". forbidden: paths that answer 403, a pattern.
     """
 
@@ -85,6 +86,8 @@ class Service:
     jobs: dict[str, Job] = field(default_factory=dict)
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
     operations: dict[str, int] = field(default_factory=dict)
+    states: dict[str, Callable[[], str]] = field(default_factory=dict)
+    endpoints: Any = None
     quota: dict[str, tuple[int, int]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
@@ -93,6 +96,9 @@ class Service:
         self.jobs.clear()
         self.things.clear()
         self.refusals.clear()
+        self.states.clear()
+        if self.endpoints is not None:
+            self.endpoints.reset()
         self.secrets, self.gone, self.forbidden, self.token_seconds = "Sas", "", "", 3600
         self.script = Script()
         self.quota = {"standardDSv2Family": (0, 100), "lowPriorityCores": (0, 100)}
@@ -145,7 +151,7 @@ class Service:
     def check(self, kind: str, name: str, body: dict[str, Any]) -> Response | None:
         """A refusal when a body doesn't fit the published schema."""
         arm_type, version = CHECKED[kind]
-        errors = arm_check(self.shared).check_arm(arm_type, version, {"name": name, **_no_floats(body)})
+        errors = arm_check(self.shared).check_arm(arm_type, version, {"name": name, **no_floats(body)})
         found = [error for error in errors if not error.startswith("name:")]
         return self.refuse(400, "UserError", "; ".join(found)) if found else None
 
@@ -170,13 +176,13 @@ def arm_check(shared: Path) -> Any:
 _LOADED: dict[str, Any] = {}
 
 
-def _no_floats(value: Any) -> Any:
+def no_floats(value: Any) -> Any:
     """The schema language of templates has no fractions: its numbers are integers."""
     if isinstance(value, float):
         return int(value)
     if isinstance(value, dict):
-        return {key: _no_floats(item) for key, item in value.items()}
-    return [_no_floats(item) for item in value] if isinstance(value, list) else value
+        return {key: no_floats(item) for key, item in value.items()}
+    return [no_floats(item) for item in value] if isinstance(value, list) else value
 
 
 def _login(service: Service, request: Request) -> Response:
@@ -226,11 +232,17 @@ def _login(service: Service, request: Request) -> Response:
     )
 
 
-def _unauthorised(request: Request) -> Response | None:
-    given = request.headers.get("authorization", "")
+def claims_of(shown: str) -> Any:
+    """What the token in an Authorization header says; None where there is none."""
     try:
-        claims = json.loads(base64.urlsafe_b64decode(given.removeprefix("Bearer ").split(".")[1] + "=="))
+        return json.loads(base64.urlsafe_b64decode(shown.removeprefix("Bearer ").split(".")[1] + "=="))
     except (IndexError, ValueError):
+        return None
+
+
+def _unauthorised(request: Request) -> Response | None:
+    claims = claims_of(request.headers.get("authorization", ""))
+    if claims is None:
         return refused(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
     if claims["exp"] <= time.time():
         return refused(401, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than now.")
@@ -254,7 +266,7 @@ def _missing(service: Service, request: Request) -> Response | None:
     other = request.path.lower().startswith("/subscriptions/") and not request.path.lower().startswith(
         service.root.lower()
     )
-    if service.gone == "missing" or (other and "/locations/" not in request.path):
+    if service.gone == "missing" or (other and f"/providers/{ML}/" in request.path):
         name = request.path.split("/workspaces/")[-1].split("/")[0]
         return refused(404, "ResourceNotFound", f"The Resource '{ML}/{name}' under resource group was not found.")
     return None
@@ -275,7 +287,7 @@ def _workspace(service: Service, _: Request, __: re.Match[str]) -> Response:
     )
 
 
-def _thing(service: Service, request: Request, match: re.Match[str]) -> Response:
+def thing(service: Service, request: Request, match: re.Match[str]) -> Response:
     found = service.things.get(match["thing"])
     if found is None:
         return refused(404, "UserError", f"{match['thing']} was not found")
@@ -286,10 +298,10 @@ def _list(service: Service, request: Request, match: re.Match[str]) -> Response:
     """Members of one kind, a page at a time."""
     prefix, depth = match["thing"] + "/", match["thing"].count("/") + 1
     names = [name for name in service.things if name.startswith(prefix) and name.count("/") == depth]
-    return _page(service, request, [service.things[name] for name in names])
+    return page(service, request, [service.things[name] for name in names])
 
 
-def _page(service: Service, request: Request, found: list[Any]) -> Response:
+def page(service: Service, request: Request, found: list[Any]) -> Response:
     start = int(request.query.get("$skip", 0))
     document: dict[str, Any] = {"value": found[start : start + PAGE]}
     if start + PAGE < len(found):
@@ -347,6 +359,10 @@ def _delete(service: Service, request: Request, match: re.Match[str]) -> Respons
 
 
 def _operation(service: Service, _: Request, match: re.Match[str]) -> Response:
+    state = service.states.get(match["name"])
+    if state is not None:
+        error = {"error": {"code": "UserError", "message": "the container has crashed or does not answer"}}
+        return Response(200, {"status": state(), **(error if state() == "Failed" else {})}, {"retry-after-ms": "30"})
     left = service.operations[match["name"]] = service.operations[match["name"]] - 1
     return Response(200, {"status": "InProgress" if left > 0 else "Succeeded"}, {"retry-after-ms": "50"})
 
@@ -397,7 +413,7 @@ def _job_get(service: Service, _: Request, match: re.Match[str]) -> Response:
 
 
 def _job_list(service: Service, request: Request, _: re.Match[str]) -> Response:
-    return _page(service, request, [job.document() for job in reversed(service.jobs.values())])
+    return page(service, request, [job.document() for job in reversed(service.jobs.values())])
 
 
 def _job_cancel(service: Service, request: Request, match: re.Match[str]) -> Response:
@@ -458,10 +474,10 @@ _STORES = ("2024-10-01-preview",)
 _NEW = ("2023-06-01-preview",)
 ROUTES: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("GET", _W, _STORES, _workspace),
-    ("GET", rf"{_W}/(?P<thing>computes/[^/]+)", _MODELS, _thing),
+    ("GET", rf"{_W}/(?P<thing>computes/[^/]+)", _MODELS, thing),
     ("PUT", rf"{_W}/(?P<thing>computes/[^/]+)", _MODELS, _put),
-    ("GET", rf"{_W}/(?P<thing>data/[^/]+)", _ASSETS, _thing),
-    ("GET", rf"{_W}/(?P<thing>data/[^/]+/versions/[^/]+)", _ASSETS, _thing),
+    ("GET", rf"{_W}/(?P<thing>data/[^/]+)", _ASSETS, thing),
+    ("GET", rf"{_W}/(?P<thing>data/[^/]+/versions/[^/]+)", _ASSETS, thing),
     ("PUT", rf"{_W}/(?P<thing>data/[^/]+/versions/[^/]+)", _ASSETS, _put),
     ("GET", rf"{_W}/datastores/(?P<name>[^/]+)", _STORES, _datastore),
     ("POST", rf"{_W}/datastores/(?P<name>[^/]+)/listSecrets", _STORES, _datastore),
@@ -470,12 +486,12 @@ ROUTES: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("PUT", rf"{_W}/jobs/(?P<name>[^/]+)", _JOBS, _job_put),
     ("POST", rf"{_W}/jobs/(?P<name>[^/]+)/cancel", _ASSETS, _job_cancel),
     ("GET", rf"{_W}/(?P<thing>models)", _MODELS, _list),
-    ("GET", rf"{_W}/(?P<thing>models/[^/]+)", _MODELS, _thing),
+    ("GET", rf"{_W}/(?P<thing>models/[^/]+)", _MODELS, thing),
     ("GET", rf"{_W}/(?P<thing>models/[^/]+/versions)", _MODELS, _list),
-    ("GET", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, _thing),
+    ("GET", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, thing),
     ("PUT", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, _put),
     ("GET", rf"{_W}/(?P<thing>schedules)", _NEW, _list),
-    ("GET", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _thing),
+    ("GET", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, thing),
     ("PUT", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _put),
     ("DELETE", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _delete),
     ("GET", rf"{_W}/operations/(?P<name>[^/]+)", (), _operation),
