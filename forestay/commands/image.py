@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--builder",
-    type=click.Choice(["docker", "podman", "buildah"]),
-    help="What builds it; by default the first of these that runs.",
+    type=click.Choice(["docker", "podman", "buildah", "acr"]),
+    help="What builds it; by default the first program that runs here, else, with --env, the registry in Azure (acr).",
 )
+@click.option("--env", default=LOCAL, metavar="ENV", help="The environment whose registry builds and keeps it: `dev`.")
 @click.pass_context
-def build(context: click.Context, folder: Path, tag: str, base: str, builder: str | None) -> None:
+def build(context: click.Context, folder: Path, tag: str, base: str, builder: str | None, env: str) -> None:
     """Build the image of a proven scoring folder: the lock that was proven, no compiler, a user without rights.
 
     Nothing is built where the builder, or the registry in NAME, has an image of the same content; it gets the tag.
@@ -41,15 +43,16 @@ def build(context: click.Context, folder: Path, tag: str, base: str, builder: st
     Example: forestay image build scoring --tag churn:3
     """
     from scoring.images import build as room
-    from scoring.images import builders
+    from scoring.images import builders, choice
 
     found = console(context)
     started = time.monotonic()
     builders.check_tag(tag)
-    made, built = room.build(folder, tag, base=base, builder=builders.choose(builder), say=found.note)
+    made, built = room.build(folder, tag, base=base, builder=choice.choose(builder, env, found.note), say=found.note)
     document = {**asdict(made), "built": built, "duration_seconds": round(time.monotonic() - started, 1)}
     found.emit(document, lambda: _lines(made))
-    found.note(f"push it: forestay image push {tag}")
+    if not made.pushed:
+        found.note(f"push it: forestay image push {tag}")
 
 
 @click.command(cls=Command)

@@ -19,7 +19,7 @@ from forestay import project
 from forestay.errors import InputError
 from scoring import proofs
 from scoring.images import builders, indexes, sbom
-from scoring.images.builders import Builder
+from scoring.images.builders import ImageBuilder
 from scoring.images.context import CONTENT_LABEL, SLIM, context
 
 Say = Callable[[str], None]
@@ -60,7 +60,13 @@ def own_tag(tag: str, content: str) -> str:
 
 
 def build(
-    path: Path, tag: str, *, base: str = SLIM, builder: Builder, home: Path | None = None, say: Say = lambda _: None
+    path: Path,
+    tag: str,
+    *,
+    base: str = SLIM,
+    builder: ImageBuilder,
+    home: Path | None = None,
+    say: Say = lambda _: None,
 ) -> tuple[Image, bool]:
     """The image of a proven scoring folder, and whether it had to be built.
 
@@ -87,12 +93,15 @@ def build(
         else:
             say("an image of this content is there already; nothing is built")
             builder.tag(digest, tag)
+        if builder.pushes:
+            builder.tag(digest, own_tag(tag, given.content))
         place = home / "images"
         parts = place / f"{given.content}.cdx.json"
         project.write_atomic(parts, sbom.document(proven, tag, digest))
         made = Image(
-            image=tag, digest=digest, tag=tag, builder=builder.name, base=base, content=given.content,
-            model=proven.model, version=proven.version, labels=given.labels, sbom=str(parts),
+            image=_by_digest(tag, digest) if builder.pushes else tag, digest=digest, tag=tag, builder=builder.name,
+            base=base, content=given.content, model=proven.model, version=proven.version, labels=given.labels,
+            sbom=str(parts), pushed=builder.pushes,
         )  # fmt: skip
         _keep(made, home)
     return made, built
@@ -106,14 +115,21 @@ def push(tag: str, *, home: Path | None = None, say: Say = lambda _: None) -> Im
     home = home or project.home()
     builders.check_tag(tag)
     made = find(tag, home)
+    if made.pushed and made.builder not in builders.NAMES:
+        say(f"{tag} was pushed when it was built")
+        return made
     builder = builders.choose(made.builder)
     say(f"pushing {tag} with {builder.name}")
     builder.tag(made.tag, made.own_tag)
     builder.push(made.own_tag, say)
     digest = builder.push(tag, say)
-    pushed = replace(made, image=f"{tag.rpartition(':')[0]}@{digest}", digest=digest, pushed=True)
+    pushed = replace(made, image=_by_digest(tag, digest), digest=digest, pushed=True)
     _keep(pushed, home)
     return pushed
+
+
+def _by_digest(tag: str, digest: str) -> str:
+    return f"{tag.rpartition(':')[0]}@{digest}"
 
 
 def find(tag: str, home: Path) -> Image:

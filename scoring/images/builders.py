@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
@@ -38,12 +39,32 @@ _REGISTRY = re.compile(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?/")  # e
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?/")
 
 
+class ImageBuilder(Protocol):
+    """What builds images and keeps them, here or in a registry; see Builder for what each call does.
+
+    `pushes`: whether what it builds is in the registry with that.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pushes(self) -> bool: ...
+    def find(self, label: str, value: str) -> str | None: ...
+    def build(
+        self, context: Path, tag: str, labels: Mapping[str, str], secrets: Mapping[str, Path], say: Say
+    ) -> str: ...
+    def fetch(self, tag: str) -> bool: ...
+    def tag(self, image: str, tag: str) -> None: ...
+    def push(self, tag: str, say: Say) -> str: ...
+
+
 @dataclass(frozen=True)
 class Builder:
     """One of NAMES, and where its program lies."""
 
     name: str
     program: str
+    pushes: bool = False
 
     def find(self, label: str, value: str) -> str | None:
         """The id of an image in its store that has this label, `sha256:...`; None where there is none."""

@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from forestay import LOCAL
 from scoring import proofs
-from scoring.images import build, builders
+from scoring.images import build, builders, choice
 from scoring.images.context import SLIM, context
 from scoring.images.registry import ANYBODY, AZURES, Registry, place_of, refresh_token, stored_login
 
@@ -31,12 +32,12 @@ def find(path: Path, repository: str, *, home: Path, say: Say = lambda _: None) 
     return f"{repository}@{digest}" if digest else None
 
 
-def publish(path: Path, repository: str, *, home: Path, say: Say = lambda _: None) -> str:
+def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: Say = lambda _: None) -> str:
     """The image of a proven folder, REPOSITORY@DIGEST, in its registry, under a tag of its own that is never moved.
 
     Parameters
     ----------
-    repository: as in contoso.azurecr.io/churn.
+    repository: as in contoso.azurecr.io/churn. env: whose registry builds where nothing here can.
 
     Raises InputError when the folder is not proven, and what build, push and the registry raise.
     """
@@ -46,7 +47,7 @@ def publish(path: Path, repository: str, *, home: Path, say: Say = lambda _: Non
         proven, _ = proofs.require(home, path)
         tag = builders.check_tag(f"{repository}:{proven.version}")
         with logged_in(host):
-            build.build(path, tag, builder=builders.choose(None), home=home, say=say)
+            build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
             image = build.push(tag, home=home, say=say).image
     else:
         say("the registry has an image of this content; nothing is built")

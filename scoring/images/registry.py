@@ -67,20 +67,25 @@ class Registry:
         Raises OutsideError, also when the registry has no such digest.
         """
         tag = kept_tag(digest)
-        if self.digest(tag) != digest:
-            where = f"/v2/{self.path}/manifests/"
-            status, headers, manifest = self._ask("GET", where + digest, {"Accept": KINDS})
-            if status == 404:
-                raise OutsideError(
-                    f"the registry has no {self.path}@{digest}", where=self.host, fix="push the image: deploy again"
-                )
-            kind = {"Content-Type": headers.get("content-type", KINDS.partition(",")[0])}
-            self._ask("PUT", where + tag, kind, manifest)
+        self.name(digest, tag)
         if AZURES.fullmatch(self.host):
             fixed = json.dumps({"deleteEnabled": False, "writeEnabled": False}).encode()
             where = f"/acr/v1/{self.path}/_tags/{tag}"
             self._ask("PATCH", where, {"Content-Type": "application/json"}, fixed)
         return tag
+
+    def name(self, digest: str, tag: str) -> None:
+        """Give a digest one more tag. Raises OutsideError, also when the registry has no such digest."""
+        if self.digest(tag) == digest:
+            return
+        where = f"/v2/{self.path}/manifests/"
+        status, headers, manifest = self._ask("GET", where + digest, {"Accept": KINDS})
+        if status == 404:
+            raise OutsideError(
+                f"the registry has no {self.path}@{digest}", where=self.host, fix="push the image: deploy again"
+            )
+        kind = {"Content-Type": headers.get("content-type", KINDS.partition(",")[0])}
+        self._ask("PUT", where + tag, kind, manifest)
 
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, again: bool = True

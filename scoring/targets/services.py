@@ -69,7 +69,7 @@ class ServicesTarget:
         stack, old = self._ready(name, options)
         proven, _ = proofs.require(self.home, folder)
         repository = inspect.repository(stack.settings, old, proven.model, options.registry)
-        image = publish.publish(folder, repository, home=self.home, say=self.say)
+        image = publish.publish(folder, repository, home=self.home, env=self.env, say=self.say)
         new = Served(image=image, model=proven.model, version=proven.version)
         with self._lock():
             if options.apply or _needs_keys(old, options):

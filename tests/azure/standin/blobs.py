@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 ACCOUNT = "stcategorizedev"
 KEY = base64.b64encode(hashlib.sha256(b"a key of the tests").digest() * 2).decode()
-DATA, ARTIFACTS = "azureml-blobstore", "azureml"
+DATA, ARTIFACTS, TASKS = "azureml-blobstore", "azureml", "acr-tasks"
 AZURITE = ROOT / "node_modules" / ".bin" / "azurite-blob"
 
 
@@ -78,7 +78,7 @@ class Blobs:
             connection_verify=str(authority),
             proxies={"https": None},
         )
-        for name in (DATA, ARTIFACTS):
+        for name in (DATA, ARTIFACTS, TASKS):
             self.service.create_container(name)
 
     def put(self, container: str, name: str, data: bytes) -> None:

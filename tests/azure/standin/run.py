@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.azure.standin import endpoints
+from tests.azure.standin import endpoints, registry
 from tests.azure.standin.blobs import Blobs, azurite
 from tests.azure.standin.service import CLIENT, SECRET, TENANT, Service
 from tests.azure.standin.wire import HOSTS, Fault, Proxy, Request, Response
@@ -73,9 +73,12 @@ def serving(folder: Path, shared: Path) -> Iterator[tuple[Azure, dict[str, str]]
         blobs = Blobs(port, paths["authority"])
         service = Service(root, "westeurope", lambda: blobs, shared)
         service.endpoints = online = endpoints.Endpoints(service, folder / "deployments")
+        service.registry = images = registry.Registry(service)
         service.reset()
 
         def answer(request: Request) -> Response:
+            if request.host.endswith(registry.HOST):
+                return images.answer(request)
             return online.score(request) if request.host.endswith(endpoints.HOST) else service.answer(request)
 
         proxy = Proxy(answer, paths["both"], lambda: port)

@@ -70,7 +70,7 @@ class Service:
     ----------
     root: the workspace's ARM id. secrets: how its datastores are opened: "Sas", "AccountKey" or "None".
     script: what the next job will do. token_seconds: how long tokens hold.
-    states: how operations stand that take as long as what they do. endpoints: the online endpoints.
+    states: how operations stand that take as long as what they do. endpoints, registry: of the workspace.
     gone: why the workspace is not there: "", "missing", "group" or "soft". forbidden: paths that answer 403, a pattern.
     """
 
@@ -88,6 +88,7 @@ class Service:
     operations: dict[str, int] = field(default_factory=dict)
     states: dict[str, Callable[[], str]] = field(default_factory=dict)
     endpoints: Any = None
+    registry: Any = None
     quota: dict[str, tuple[int, int]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
@@ -97,8 +98,9 @@ class Service:
         self.things.clear()
         self.refusals.clear()
         self.states.clear()
-        if self.endpoints is not None:
-            self.endpoints.reset()
+        for part in (self.endpoints, self.registry):
+            if part is not None:
+                part.reset()
         self.secrets, self.gone, self.forbidden, self.token_seconds = "Sas", "", "", 3600
         self.script = Script()
         self.quota = {"standardDSv2Family": (0, 100), "lowPriorityCores": (0, 100)}

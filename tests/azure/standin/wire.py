@@ -23,6 +23,7 @@ HOSTS = (
     "*.api.azureml.ms",
     "*.inference.ml.azure.com",
     "*.blob.core.windows.net",
+    "*.azurecr.io",
 )
 BLOBS = ".blob.core.windows.net"
 

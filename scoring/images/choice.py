@@ -1,0 +1,32 @@
+"""What builds an image: a program on this machine, or the registry of an environment in Azure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forestay import LOCAL
+from forestay.errors import InputError, OutsideError
+from scoring.images import acr_tasks, builders
+from scoring.images.builders import ImageBuilder
+
+NAMES = (*builders.NAMES, acr_tasks.NAME)
+
+
+def choose(name: str | None, env: str = LOCAL, say: Callable[[str], None] = lambda _: None) -> ImageBuilder:
+    """The builder of this name; else the first that runs here; else, for an environment in Azure, its registry.
+
+    Raises InputError when the registry is asked for without an environment, OutsideError when nothing can build.
+    """
+    if name != acr_tasks.NAME:
+        try:
+            return builders.choose(name)
+        except OutsideError:
+            if name is not None or env == LOCAL:
+                raise
+            say("no builder runs on this machine: the environment's registry builds")
+    if env == LOCAL:
+        fix = "name the environment whose registry it is: --env dev"
+        raise InputError("needs a registry in Azure", where=f"--builder {acr_tasks.NAME}", fix=fix)
+    from forestay.commands.azure import arm_of
+
+    return acr_tasks.AcrTasks(arm_of(env))
