@@ -77,6 +77,9 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 )
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of the deployed version would break.")
 @click.option("--port", type=click.IntRange(1, 65535), help="local: on 127.0.0.1; by default as before, or a free one.")
+@click.option(
+    "--container/--environment", default=None, help="local: run a container of its image, by docker or podman."
+)
 @click.option("--cpu", type=click.FloatRange(0, 64, min_open=True), help="aci, aks: cores of one copy.")
 @click.option("--memory", "memory_gb", type=click.FloatRange(0, 512, min_open=True), help="aci, aks: its gigabytes.")
 @click.option("--replicas", callback=_copies, metavar="MIN[-MAX]", help="aks, managed: how many copies.")

@@ -67,7 +67,8 @@ class DeployOptions:
     Attributes
     ----------
     auth: whether callers must show a key (keys), a token of Entra ID (token, managed only) or neither (none).
-    port: on this machine. traffic: percent that a new deployment begins with.
+    port: on this machine. container: whether it runs there as a container of its image.
+    traffic: percent that a new deployment begins with.
     cpu, memory_gb: of one copy. replicas: the fewest and the most copies.
     public: whether it has a public address.
     registry: where its image goes, REGISTRY or REGISTRY/PATH.
@@ -78,6 +79,7 @@ class DeployOptions:
 
     auth: str | None = None
     port: int | None = None
+    container: bool | None = None
     traffic: int | None = None
     cpu: float | None = None
     memory_gb: float | None = None

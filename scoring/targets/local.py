@@ -25,10 +25,10 @@ from pathlib import Path
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import environment, proofs, server
+from scoring import container, engines, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
-from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, records, smoke, supervision
+from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, launch, records, smoke, supervision
 from scoring.targets.records import KEYS, NO_AUTH, Endpoint
 from scoring.targets.supervision import State
 
@@ -39,6 +39,7 @@ FOLLOW_SECONDS = 0.3
 DEPLOY_WAIT_SECONDS = 180.0  # for another deploy of the same endpoint
 SHOWN_LOG_LINES = 15
 KEPT_DEPLOYMENTS = 5
+INSTALL = "install and start docker or podman, or leave --container out"
 
 
 class LocalTarget:
@@ -50,29 +51,30 @@ class LocalTarget:
 
     def deploy(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeploymentRecord:
         check_name(name)
-        options.only("local", "port", "auth")
-        port, auth = options.port, options.auth
+        options.only("local", "port", "auth", "container")
         proven, folder_hash = proofs.require(self.home, folder)
         deployment = _deployment_name(proven, folder_hash)
         with self._lock(name, DEPLOY_WAIT_SECONDS):
             self._clean(name)
             state = self._read(name)
-            if state is not None and _serves(state, deployment, port, auth):
+            if state is not None and _serves(state, deployment, options):
                 self.say(f"{name} serves this already; nothing changed")
                 return _record(state)
             self._place(self._deployment(name, deployment), proven, folder_hash)
-            return self._switch(name, state, deployment, port, auth)
+            return self._switch(name, state, deployment, options)
 
     def plan(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeployPlan:
         check_name(name)
-        options.only("local", "port", "auth")
+        options.only("local", "port", "auth", "container")
         proven, folder_hash = proofs.require(self.home, folder)
         deployment, state = _deployment_name(proven, folder_hash), self._read(name)
-        same = state is not None and _serves(state, deployment, options.port, options.auth)
+        same = state is not None and _serves(state, deployment, options)
         old = state.wanted if state else None
         changes = [f"serve {deployment}" + (f" instead of {old.deployment}" if old else "")]
         if old and options.port not in (None, old.port):
             changes.append(f"move from port {old.port} to {options.port}")
+        if options.container not in (None, bool(old and old.image)):
+            changes.append(f"run {'a container of its image' if options.container else 'its environment'}")
         if options.auth not in (None, old.auth if old else NO_AUTH):
             changes.append("ask callers for a key" if options.auth == KEYS else "let callers in without a key")
         moved = old is not None and options.port not in (None, old.port)
@@ -127,7 +129,7 @@ class LocalTarget:
                 raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")
             chosen = state.wanted.previous if to is None else self._earlier(state.wanted, to)
             proofs.require(self.home, self._deployment(name, chosen))
-            return self._switch(name, state, chosen, None, None)
+            return self._switch(name, state, chosen, DEFAULTS)
 
     def keys(self, name: str) -> dict[str, str]:
         return self._with_keys(self._known(name).wanted)
@@ -176,32 +178,46 @@ class LocalTarget:
                 fix = f"prove it again: forestay score verify {proven.path}"
                 raise RunFailed("the folder changed while it was copied", where=str(proven.path), fix=fix)
 
-    def _switch(
-        self, name: str, state: State | None, deployment: str, port: int | None, auth: str | None
-    ) -> DeploymentRecord:
+    def _switch(self, name: str, state: State | None, deployment: str, options: DeployOptions) -> DeploymentRecord:
         """Serve `deployment` instead of what is served; when it fails, what was served goes on."""
-        folder, old = self._folder(name), state.wanted if state else None
+        folder, old, port = self._folder(name), state.wanted if state else None, options.port
         if port is not None and (old is None or port != old.port):
             server.listen(port).close()
         opened = open_folder(self._deployment(name, deployment))
-        pins = environment.read_pins((opened.path / "conda_env.yaml").read_text(encoding="utf-8"), str(opened.path))
-        lock = (opened.path / "requirements.lock").read_text(encoding="utf-8")
-        python = str(environment.ensure(lock, pins.python, self.home, self.say).python)
+        contained = bool(old and old.image) if options.container is None else options.container
+        engine, image = self._image(opened) if contained else ("", "")
+        python = "" if contained else self._python(opened)
         project.ensure_folder(folder / "work")
         project.ensure_folder(folder / "logs")
         earlier = [] if old is None else [one for one in (old.deployment, *old.earlier) if one != deployment]
         revision = state.next_revision if state else 1
-        auth = auth or (old.auth if old else NO_AUTH)
+        auth = options.auth or (old.auth if old else NO_AUTH)
         wanted = Endpoint(
             name=name, revision=revision, model=opened.model, version=opened.version, deployment=deployment,
             earlier=tuple(earlier[: KEPT_DEPLOYMENTS - 1]), port=port or (old.port if old else server.free_port()),
-            python=python, auth=auth, keys=self._keys_for(folder, old, auth, revision),
+            python=python, auth=auth, keys=self._keys_for(folder, old, auth, revision), engine=engine, image=image,
         )  # fmt: skip
         if state is not None and state.runs:
             self.say("trying the new deployment beside the one that runs")
             self._try(wanted)
         followed = self._follow(state, wanted)
         return replace(_record(followed), changed=True)
+
+    def _python(self, folder: ScoringFolder) -> str:
+        """The interpreter of a folder's environment."""
+        pins = environment.read_pins((folder.path / "conda_env.yaml").read_text(encoding="utf-8"), str(folder.path))
+        lock = (folder.path / "requirements.lock").read_text(encoding="utf-8")
+        return str(environment.ensure(lock, pins.python, self.home, self.say).python)
+
+    def _image(self, folder: ScoringFolder) -> tuple[str, str]:
+        """A container engine's program, and the id of the folder's image, built where it has none of its content."""
+        from scoring.images import build, builders
+
+        name, program = engines.first_running(container.ENGINES, "container engine", INSTALL)
+        tag = f"forestay-endpoint:{safe_name(folder.model).lower()}-{folder.version}"
+        builder = builders.Builder(name, program)
+        made, _ = build.build(folder.path, tag, builder=builder, home=self.home, say=self.say)
+        return program, made.digest
 
     def _keys_for(self, folder: Path, old: Endpoint | None, auth: str, revision: int) -> str:
         """The file of the keys to ask for: the endpoint's own where it has some, else new ones."""
@@ -213,11 +229,7 @@ class LocalTarget:
     def _try(self, wanted: Endpoint) -> None:
         """Start a server of a deployment that ends with us, and replay the golden rows. Raises RunFailed."""
         folder, log = self._folder(wanted.name), self._log(wanted.name, wanted.deployment)
-        running = server.start(
-            Path(wanted.python), self._deployment(wanted.name, wanted.deployment), server.listen(), log=log,
-            work=folder / "work", tag=records.server_tag(folder) + uuid.uuid4().hex,
-            keys=records.key_variables(folder, wanted),
-        )  # fmt: skip
+        running, _ = launch.start(folder, wanted)
         try:
             server.wait_healthy(running)
             self._smoke(wanted, running.url)
@@ -370,10 +382,15 @@ def _deployment_name(proven: ScoringFolder, folder_hash: str) -> str:
     return f"{safe_name(proven.model)}-{proven.version}-{folder_hash[:8]}"
 
 
-def _serves(state: State, deployment: str, port: int | None, auth: str | None) -> bool:
+def _serves(state: State, deployment: str, options: DeployOptions) -> bool:
     """Whether all is as a deploy of this would leave it."""
     wanted = state.wanted
-    same = wanted.deployment == deployment and port in (None, wanted.port) and auth in (None, wanted.auth)
+    same = (
+        wanted.deployment == deployment
+        and options.port in (None, wanted.port)
+        and options.auth in (None, wanted.auth)
+        and options.container in (None, bool(wanted.image))
+    )
     followed = state.serving is not None and state.serving.revision == wanted.revision
     return same and wanted.tested and followed and state.supervised and state.status == "Healthy"
 

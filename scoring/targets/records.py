@@ -41,6 +41,7 @@ class Endpoint:
     port: of 127.0.0.1, where callers ask.
     python: the interpreter of the deployment's environment.
     auth: NO_AUTH or KEYS. keys: the file with the keys, in the endpoint's folder; empty without.
+    engine, image: of a container that serves it: the engine's program, and the image's id; empty without.
     tested: whether its golden rows came back since it was put there.
     """
 
@@ -54,6 +55,8 @@ class Endpoint:
     python: str
     auth: str = NO_AUTH
     keys: str = ""
+    engine: str = ""
+    image: str = ""
     tested: bool = False
 
     @property

@@ -13,13 +13,14 @@ from pathlib import Path
 from forestay.errors import RunFailed
 from scoring import process, server
 from scoring.targets import background, records
+from scoring.targets.launch import ENGINE_VARIABLES
 from scoring.targets.records import Endpoint, Serving
 
 Say = Callable[[str], None]
 
 LOOK_SECONDS = 0.05
 SWITCH_SECONDS = server.START_SECONDS + 30.0
-PASSED_ON = ("PATH", "LANG", "PYTHONPATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
+PASSED_ON = ("PATH", "LANG", "PYTHONPATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", *ENGINE_VARIABLES)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import time
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import psutil
 
 from forestay.errors import ForestayError
 from scoring import server
-from scoring.targets import records
+from scoring.targets import launch, records
 from scoring.targets.records import Endpoint, Running, Serving
 
 LOOK_SECONDS = 0.2
@@ -134,18 +133,7 @@ class Supervisor:
 
     def _start(self, wanted: Endpoint) -> tuple[server.Server, str]:
         """A healthy server on the shared socket, and the tag on its line; one that does not come up is stopped."""
-        tag = records.server_tag(self.folder) + uuid.uuid4().hex
-        running = server.start(
-            Path(wanted.python),
-            self.folder / "deployments" / wanted.deployment,
-            server.listen(),
-            log=records.log_path(self.folder, wanted.deployment),
-            work=self.folder / "work",
-            tag=tag,
-            detached=True,
-            shared=self.shared,
-            keys=records.key_variables(self.folder, wanted),
-        )
+        running, tag = launch.start(self.folder, wanted, detached=True, shared=self.shared)
         try:
             server.wait_healthy(running)
         except BaseException:

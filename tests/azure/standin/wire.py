@@ -21,7 +21,7 @@ HOSTS = (
     "management.azure.com",
     "login.microsoftonline.com",
     "*.api.azureml.ms",
-    "*.inference.ml.azure.com",
+    "*.westeurope.inference.ml.azure.com",
     "*.blob.core.windows.net",
     "*.azurecr.io",
 )
