@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
+from forestay.commands.azure import arm_of
 from forestay.commands.endpoint import proven_folder_option
 from forestay.errors import InputError
 
@@ -54,6 +56,10 @@ def _read_outputs(context: click.Context, _: click.Parameter, values: tuple[str,
 )
 @click.option("--probabilities", is_flag=True, help="A column for the probability of each class, too.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes, each with the model; by default one a core.")
+@click.option(
+    "--env", default=LOCAL, show_default=True, metavar="ENV", help="Here, or on the cluster of a stack: `dev`."
+)
+@click.option("--nodes", type=click.IntRange(1, 100), default=1, help="How many of the cluster's nodes score at once.")
 @proven_folder_option
 @click.pass_context
 def batch(
@@ -64,9 +70,11 @@ def batch(
     rejects: Path | None,
     probabilities: bool,
     workers: int | None,
+    env: str,
+    nodes: int,
     folder: Path | None,
 ) -> None:
-    """Score a file of any size on this machine, in the proven environment and with the proven score.py.
+    """Score a file of any size, here or in Azure, in the proven environment and with the proven score.py.
 
     The output has all columns of the input and `prediction`; it is there when all is done, or not at all. A row that
     fails goes to the rejects with its number and the reason, and the rest is scored. Exit code 1 when no row could be.
@@ -80,11 +88,19 @@ def batch(
     found = console(context)
     home = project.home()
     proven = find_proven(home, model, folder)
+    if env == LOCAL and nodes > 1:
+        raise InputError("this machine is one node", where="--nodes", fix="name an environment in Azure: --env dev")
     with _progress(found) as progress:
-        done = score_file(
-            proven, source, to, rejects=rejects, probabilities=probabilities, workers=workers, home=home,
-            say=found.note, progress=progress,
-        )  # fmt: skip
+        given: dict[str, Any] = {
+            "rejects": rejects, "probabilities": probabilities, "workers": workers, "home": home,
+            "say": found.note, "progress": progress,
+        }  # fmt: skip
+        if env == LOCAL:
+            done = score_file(proven, source, to, **given)
+        else:
+            from scoring.batch import azure
+
+            done = azure.score_file(arm_of(env), proven, source, to, nodes=nodes, **given)
     found.emit(done.as_dict(), lambda: _lines(done))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import tempfile
@@ -17,8 +16,9 @@ from forestay import project
 from forestay.documents.names import closest
 from forestay.errors import InputError, RunFailed
 from scoring import environment, proofs, requests, styles
-from scoring.batch.pool import Pool, Scored
-from scoring.batch.tables import Block, Table, Writer, open_table
+from scoring.batch.pool import Pool
+from scoring.batch.sink import Sink
+from scoring.batch.tables import Table, open_table
 from scoring.folder import ScoringFolder, snapshot
 from scoring.schema import ModelSchema, read_schema
 
@@ -46,6 +46,41 @@ class Done:
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `score batch`."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be scored, looked at before anything is started.
+
+    Attributes
+    ----------
+    folder: the proven one, and its hash. names, kinds: of the columns that are added.
+    settings: for worker.py, but for where the folder lies then.
+    """
+
+    folder: ScoringFolder
+    folder_hash: str
+    table: Table
+    rejects: Path
+    names: list[str]
+    kinds: list[str]
+    settings: dict[str, Any]
+
+
+def look(path: Path, source: Path, output: Path, rejects: Path | None, probabilities: bool, home: Path) -> Work:
+    """Parameters and errors as of score_file(); nothing is scored."""
+    proven, folder_hash = proofs.require(home, path)
+    table = open_table(source)
+    rejects = rejects or output.with_name(f"{output.stem}.rejects.csv")
+    schema = read_schema(proven.path / "model")
+    names, kinds = _columns(schema, styles.of(proven.style, schema), probabilities)
+    _check(table, schema, source, output, rejects, names)
+    settings = {
+        "form": _form(proven, schema),
+        "probabilities": [name.removeprefix(PROBABILITY) for name in names[1:]],
+        "columns": [{"name": column.name, "type": column.type} for column in schema.used],
+    }
+    return Work(proven, folder_hash, table, rejects, names, kinds, settings)
 
 
 def score_file(
@@ -78,28 +113,19 @@ def score_file(
     """
     home = home or project.home()
     started = time.monotonic()
-    proven, _ = proofs.require(home, path)
-    table = open_table(source)
-    rejects = rejects or output.with_name(f"{output.stem}.rejects.csv")
-    schema = read_schema(proven.path / "model")
-    names, kinds = _columns(schema, styles.of(proven.style, schema), probabilities)
-    _check(table, schema, source, output, rejects, names)
+    work_of = look(path, source, output, rejects, probabilities, home)
+    proven, table, rejects = work_of.folder, work_of.table, work_of.rejects
     with snapshot(proven, home, say) as copy, contextlib.ExitStack() as stack:
         made = _environment(copy, home, say)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = {
-            "folder": str(copy.path),
-            "form": _form(proven, schema),
-            "probabilities": [name.removeprefix(PROBABILITY) for name in names[1:]],
-            "columns": [{"name": column.name, "type": column.type} for column in schema.used],
-        }
+        settings = {**work_of.settings, "folder": str(copy.path)}
         count = workers or min(os.cpu_count() or 1, MOST_WORKERS)
         pool = stack.enter_context(Pool(made, settings, work, count))
         say(f"loading {proven.model} {proven.version} in {count} process{'es' if count > 1 else ''}")
         pool.wait_ready()
-        written = stack.enter_context(_whole(output))
-        failed = stack.enter_context(_whole(rejects))
-        sink = _Sink(table, table.writer(written, names, kinds), failed)
+        written = stack.enter_context(whole(output))
+        failed = stack.enter_context(whole(rejects))
+        sink = Sink(table, table.writer(written, work_of.names, work_of.kinds), failed)
         with contextlib.closing(sink):
             for block, scored in pool.score((block, block.message) for block in table.blocks()):
                 sink.write(block, scored)
@@ -119,35 +145,8 @@ def score_file(
     )  # fmt: skip
 
 
-class _Sink:
-    """Where blocks go when they are scored."""
-
-    def __init__(self, table: Table, writer: Writer, rejects: Path) -> None:
-        self.table, self.writer = table, writer
-        self.stream = rejects.open("w", encoding="utf-8", newline="")
-        self.lines = csv.writer(self.stream, lineterminator="\n")
-        self.lines.writerow(["row", "reason", "record"])
-        self.rows = self.scored = self.rejected = 0
-        self.first_reason = ""
-
-    def write(self, block: Block, scored: Scored) -> None:
-        reasons = {**block.rejects, **{block.places[place]: reason for place, reason in scored.rejects.items()}}
-        for place in sorted(reasons):
-            self.first_reason = self.first_reason or f"row {block.first + place}: {reasons[place]}"
-            self.lines.writerow([block.first + place, reasons[place], self.table.text(block.rows, place)])
-        kept = [place for number, place in enumerate(block.places) if number not in scored.rejects]
-        self.writer.write(block.rows, kept, scored.results)
-        self.rows += len(kept) + len(reasons)
-        self.scored += len(kept)
-        self.rejected += len(reasons)
-
-    def close(self) -> None:
-        self.writer.close()
-        self.stream.close()
-
-
 @contextlib.contextmanager
-def _whole(target: Path) -> Iterator[Path]:
+def whole(target: Path) -> Iterator[Path]:
     """A new file beside `target`, gone at the end unless it was put in its place."""
     try:
         handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")

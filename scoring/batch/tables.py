@@ -204,6 +204,11 @@ class CsvWriter:
             parts += [str(rows[place].text).rstrip("\r\n"), ",", csv_line(values), "\n"]
         self.stream.write("".join(parts))
 
+    def written(self) -> int:
+        """Bytes so far, the header included."""
+        self.stream.flush()
+        return self.stream.tell()
+
     def close(self) -> None:
         self.stream.close()
 

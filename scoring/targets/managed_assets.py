@@ -140,6 +140,11 @@ class Storehouse:
         return self.home / "deployed" / folder_hash
 
 
+def folder_address(folder_hash: str) -> str:
+    """Where a proven folder lies in the datastore, once ensure() has been called for it."""
+    return f"{_prefix(folder_hash)}/folder/"
+
+
 def _prefix(folder_hash: str) -> str:
     return f"forestay/scoring/{folder_hash[:32]}"
 

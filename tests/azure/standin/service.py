@@ -70,6 +70,7 @@ class Service:
     ----------
     root: the workspace's ARM id. secrets: how its datastores are opened: "Sas", "AccountKey" or "None".
     script: what the next job will do. token_seconds: how long tokens hold.
+    kinds: what a job of another type than AutoML is made of, by its type.
     states: how operations stand that take as long as what they do. endpoints, registry: of the workspace.
     gone: why the workspace is not there: "", "missing", "group" or "soft". forbidden: paths that answer 403, a pattern.
     """
@@ -87,6 +88,7 @@ class Service:
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
     operations: dict[str, int] = field(default_factory=dict)
     states: dict[str, Callable[[], str]] = field(default_factory=dict)
+    kinds: dict[str, Callable[..., Any]] = field(default_factory=dict)
     endpoints: Any = None
     registry: Any = None
     quota: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -403,7 +405,8 @@ def _job_put(service: Service, request: Request, match: re.Match[str]) -> Respon
     compute = str(body["properties"].get("computeId") or "")
     if compute and f"computes/{compute.rsplit('/', 1)[1]}" not in service.things:
         return service.refuse(400, "UserError", f"Unknown compute target {compute}")
-    service.jobs[name] = Job(name, body["properties"], service)
+    kind = service.kinds.get(body["properties"]["jobType"], Job)
+    service.jobs[name] = kind(name, body["properties"], service)
     return Response(201, service.jobs[name].document())
 
 

@@ -1,0 +1,243 @@
+"""Score a file in Azure ML: a job on the environment's cluster, on several nodes at once, and its parts put together.
+
+Stages: the work is looked at as for this machine -> the proven folder, the file and our reader are uploaded, each once
+by its content -> a job runs azure_entry on every node, started by MPI -> its parts come back and are put together in
+the order of the rows. The job runs in the environment of the lock, as a managed endpoint does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import forestay
+import scoring
+from automl_jobs.azure import storage, submit
+from automl_jobs.azure.arm import Arm
+from automl_jobs.azure.jobs import CANCEL, JOBS
+from automl_jobs.azure.storage import Datastore
+from automl_jobs.runs import names
+from automl_jobs.runs.rows import ENDED
+from forestay import project
+from forestay.errors import InputError, Interrupted, OutsideError, RunFailed
+from scoring.batch.run import Done, Progress, Say, Work, look, whole
+from scoring.targets.managed_assets import ASSETS, Storehouse, folder_address
+
+LOOK_SECONDS, PATIENCE_SECONDS = 5.0, 900.0
+SHOWN_LOG_LINES = 20
+LOG = "user_logs/std_log.txt"
+# What runs there of ours: readers and workers, which need nothing but Python.
+SENT = {
+    forestay: ("__init__.py", "errors.py"),
+    scoring: (
+        *("__init__.py", "cells.py", "process.py", "server.py"),
+        *(f"batch/{name}.py" for name in ("__init__", "azure_entry", "pool", "sink", "tables", "worker")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a job is asked for. `nodes` at once; `workers` on each, 0 for one a core."""
+
+    work: Work
+    source: Path
+    nodes: int
+    workers: int
+
+
+def score_file(
+    arm: Arm,
+    path: Path,
+    source: Path,
+    output: Path,
+    *,
+    rejects: Path | None = None,
+    probabilities: bool = False,
+    nodes: int = 1,
+    workers: int | None = None,
+    home: Path,
+    say: Say = lambda _: None,
+    progress: Progress = lambda rows, share: None,
+) -> Done:
+    """Score the CSV file `source` in Azure into `output`, whole or not at all; the rows keep their order.
+
+    Parameters as of scoring.batch.run.score_file(); `nodes` is how many of the cluster score at once.
+
+    Raises InputError, OutsideError as that and Azure's clients do; RunFailed when the job fails or no row was scored;
+    Interrupted at Ctrl-C, after the job was asked to end.
+    """
+    started = time.monotonic()
+    if source.suffix.lower() != ".csv":
+        fix = "convert it, or leave --env out: on this machine Parquet is scored as well"
+        raise InputError("jobs in Azure score CSV", where="--input", fix=fix)
+    work = look(path, source, output, rejects, probabilities, home)
+    store = storage.open_store(arm)
+    asked = Asked(work, source, nodes, workers or 0)
+    job = _send(arm, store, asked, home, say, progress)
+    say(f"job {job}: {arm.place.studio}")
+    try:
+        _follow(arm, job, say)
+    except KeyboardInterrupt as error:
+        arm.post(f"{arm.place.path}/jobs/{job}/cancel", CANCEL, f"the job {job}")
+        raise Interrupted(f"{job} was asked to end; nothing was written", fix="run the same command again") from error
+    with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
+        say("fetching what was scored")
+        store.download(_outputs(job), Path(scratch), lambda *_: None)
+        rows, scored, rejected = _join(Path(scratch), source, output, work.rejects)
+    return Done(
+        work.folder.model, work.folder.version, str(source), str(output), rows, scored, rejected,
+        str(work.rejects) if rejected else None, round(time.monotonic() - started, 2),
+    )  # fmt: skip
+
+
+def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progress: Progress) -> str:
+    """Upload what Azure lacks and make the job; its name."""
+    work, place = asked.work, arm.place
+    compute = place.compute_id(place.cluster)
+    if arm.find(compute, submit.COMPUTES, f"the cluster {place.cluster}") is None:
+        fix = f"make it: forestay infra up --env {place.env}"
+        raise InputError(f"there is no cluster {place.cluster} in {place.workspace}", where=place.stack_file, fix=fix)
+    storehouse = Storehouse(arm, store, home, say)
+    environment = storehouse.ensure(work.folder, work.folder_hash, None).environment
+    mark = project.sha256(asked.source)[:32]
+    say(f"uploading {asked.source.name}, {asked.source.stat().st_size / 1e6:,.1f} MB")
+    store.upload(
+        asked.source.parent.absolute(), [asked.source.name], f"forestay/batch/rows/{mark}",
+        lambda done, total: progress(0, 0.0),
+    )  # fmt: skip
+    job = names.new_job_name()
+    body = _body(arm, asked, _code(arm, store), environment, compute, job, mark)
+    arm.put(f"{place.path}/jobs/{job}", JOBS, f"the job {job}", body)
+    return job
+
+
+def _code(arm: Arm, store: Datastore) -> str:
+    """The asset of our own modules that the job runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for package, files in SENT.items():
+            root = Path(package.__file__ or "").parent
+            for name in files:
+                target = Path(scratch, root.name, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, target)
+        there = storage.files_below(Path(scratch))
+        mark = storage.content_mark(Path(scratch), there)
+        prefix = f"forestay/batch/code/{mark}"
+        path = f"{arm.place.path}/codes/forestay-batch-{mark}/versions/1"
+        if arm.find(path, ASSETS, "the code of the job") is None:
+            store.upload(Path(scratch), there, prefix, lambda *_: None)
+            address = f"https://{store.account}.blob.core.windows.net/{store.container.container_name}/{prefix}"
+            about = {"isAnonymous": True, "isArchived": False, "description": "Made by forestay", "properties": {}}
+            arm.put(path, ASSETS, "the code of the job", {"properties": {"codeUri": address, **about, "tags": {}}})
+    return path
+
+
+def _body(arm: Arm, asked: Asked, code: str, environment: str, compute: str, job: str, mark: str) -> dict[str, Any]:
+    work, place = asked.work, arm.place
+
+    def address(path: str) -> str:
+        return place.datastore_uri(storage.DATA_STORE, path)
+
+    rows = address(f"forestay/batch/rows/{mark}/{asked.source.name}")
+    settings = {"settings": work.settings, "names": work.names, "kinds": work.kinds, "workers": asked.workers}
+    several = {"distribution": {"distributionType": "Mpi", "processCountPerInstance": 1}} if asked.nodes > 1 else {}
+    return {
+        "properties": {
+            "jobType": "Command",
+            "displayName": f"score {asked.source.name} with {work.folder.model} {work.folder.version}",
+            "experimentName": "forestay-batch",
+            "computeId": compute,
+            "codeId": code,
+            "environmentId": environment,
+            "command": "python -m scoring.batch.azure_entry ${{inputs.folder}} ${{inputs.rows}} ${{outputs.scored}}",
+            "environmentVariables": {"FORESTAY_BATCH": json.dumps(settings)},
+            "inputs": {
+                "folder": {
+                    "jobInputType": "uri_folder", "mode": "Download", "uri": address(folder_address(work.folder_hash))
+                },
+                "rows": {"jobInputType": "uri_file", "mode": "ReadOnlyMount", "uri": rows},
+            },
+            "outputs": {"scored": {"jobOutputType": "uri_folder", "mode": "Upload", "uri": address(_outputs(job))}},
+            "resources": {"instanceCount": asked.nodes},
+            **several,
+            "tags": {"forestay.model": work.folder.model, "forestay.version": work.folder.version},
+            "properties": {},
+        }
+    }  # fmt: skip
+
+
+def _follow(arm: Arm, job: str, say: Callable[[str], None]) -> None:
+    """Wait until the job has ended. Raises RunFailed, with the end of its log, when it did not complete."""
+    told, away = "", time.monotonic()
+    while True:
+        try:
+            found = arm.get(f"{arm.place.path}/jobs/{job}", JOBS, f"the job {job}")
+            away = time.monotonic()
+        except OutsideError:
+            if time.monotonic() - away > PATIENCE_SECONDS:
+                raise
+            found = {}
+        status = str((found.get("properties") or {}).get("status") or told)
+        if status != told:
+            say(f"{job}: {status}")
+            told = status
+        if status == ENDED[0]:
+            return
+        if status in ENDED:
+            store = storage.open_store(arm, storage.ARTIFACT_STORE)
+            with contextlib.suppress(OutsideError):
+                for line in (
+                    store.read(f"ExperimentRun/dcid.{job}/{LOG}")
+                    .decode("utf-8", "replace")
+                    .splitlines()[-SHOWN_LOG_LINES:]
+                ):
+                    say(f"  log | {line}")
+            raise RunFailed(f"{job} ended as {status}", where=arm.place.studio, fix="see its log, above")
+        time.sleep(LOOK_SECONDS)
+
+
+def _join(parts: Path, source: Path, output: Path, rejects: Path) -> tuple[int, int, int]:
+    """Put the nodes' parts together, block after block: the rows, those scored, those rejected."""
+    indexes = [json.loads(path.read_bytes()) for path in sorted(parts.glob("index-*.json"))]
+    if not indexes or len(indexes) != indexes[0]["nodes"]:
+        fix = "run the same command again"
+        raise RunFailed(f"{len(indexes)} nodes of the job gave their part, not all", where=str(source), fix=fix)
+    rows, scored, rejected = (sum(one[key] for one in indexes) for key in ("rows", "scored", "rejected"))
+    if rows and not scored:
+        reason = next(one["first_reason"] for one in indexes if one["first_reason"])
+        fix = "are these the model's columns? forestay score generate writes a README.md that lists them"
+        raise RunFailed(f"not one of {rows} rows could be scored; the first: {reason}", where=str(source), fix=fix)
+    with whole(output) as written, whole(rejects) as failed:
+        for place, (name, target) in enumerate((("scored", written), ("rejects", failed))):
+            with target.open("wb") as stream:
+                stream.writelines(_pieces(parts, name, indexes, place))
+        written.replace(output)
+        if rejected:
+            failed.replace(rejects)
+    return rows, scored, rejected
+
+
+def _pieces(parts: Path, name: str, indexes: Sequence[dict[str, Any]], place: int) -> Iterator[bytes]:
+    """The header, then the blocks of all nodes by turns: in the order of the file."""
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context((parts / f"{name}-{rank:04}.csv").open("rb")) for rank in range(len(indexes))]
+        for rank, stream in enumerate(streams):
+            header = stream.read(indexes[rank]["header"][place])
+            if rank == 0:
+                yield header
+        for turn in range(max(len(one["blocks"]) for one in indexes)):
+            for rank, stream in enumerate(streams):
+                if turn < len(indexes[rank]["blocks"]):
+                    yield stream.read(indexes[rank]["blocks"][turn][place])
+
+
+def _outputs(job: str) -> str:
+    return f"forestay/batch/scored/{job}/"
