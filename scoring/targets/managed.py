@@ -363,12 +363,13 @@ class ManagedTarget:
                 resized = machinery.resized(dict(there.document), wanted.machines.least)
                 self._waiting_out(lambda: self.online.deploy(name, deployment, resized, wanted.seconds))
         except OutsideError as error:
+            left = None
             with contextlib.suppress(ForestayError):
                 left = self.online.deployments(name).get(deployment)
-                if left is not None and left.state in ("Failed", "Canceled"):
-                    problem = error.problems[0]
-                    raise RunFailed(problem.message, where=problem.where, fix=problem.fix) from error
-            raise
+            if left is None or left.state not in ("Failed", "Canceled"):
+                raise
+            problem = error.problems[0]
+            raise RunFailed(problem.message, where=problem.where, fix=problem.fix) from error
         if wanted.machines.scaled:
             self.online.scale(name, deployment, *wanted.machines.scaled)
         elif there is not None:

@@ -31,7 +31,7 @@ def table(path: Path, rows: int = 700) -> Path:
     from tests.scoring_models import bank_frame
 
     frame = bank_frame()
-    lines = [row.split("\n") for row in [frame.to_csv(index=False)]][0]
+    lines = frame.to_csv(index=False).split("\n")
     header, body = lines[0], [line for line in lines[1:] if line]
     with path.open("w", encoding="utf-8", newline="") as stream:
         stream.write(header + "\n")

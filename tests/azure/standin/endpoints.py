@@ -190,6 +190,7 @@ class Endpoints:
                 work=work,
                 tag=f"standin:{made.document['name']}:{self.number}",
                 application=self.application,
+                detached=True,  # else it would end with this thread
             )
             server.wait_healthy(made.running)
         except Exception as error:  # noqa: BLE001 - Azure says that it failed, whatever it was
