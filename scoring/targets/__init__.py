@@ -224,9 +224,7 @@ def choose(target: str, env: str, home: Path, say: Say = lambda _: None) -> Targ
 
         return LocalTarget(home, say)
     if target == MANAGED:
-        if not _managed_is_there():
-            raise InputError("managed endpoints can't be deployed to yet", where="--target", fix="use aci or aks")
-        from scoring.targets.managed import ManagedTarget  # type: ignore[import-not-found,unused-ignore]
+        from scoring.targets.managed import ManagedTarget
 
         found: Target = ManagedTarget(env, home, say)
         return found
@@ -239,8 +237,11 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
     """Every target of an environment, those that answer without a network first."""
     if env == LOCAL:
         return [choose(LOCAL, env, home, say)]
-    names = [*SERVICES, MANAGED] if _managed_is_there() else SERVICES
-    return [choose(name, env, home, say) for name in names]
+    from forestay import project
+    from infra import settings, stackfile
+
+    served = stackfile.stack_path(project.root(), f"{env}-{settings.SERVICES}").is_file()
+    return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
 
 
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
@@ -259,12 +260,6 @@ def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda 
         there += names
     fix = f"there is {', '.join(there)}" if there else f"make it: forestay endpoint deploy {name} --env {env} --target"
     raise InputError(f"no endpoint {name!r} in {env}", where="NAME", fix=fix)
-
-
-def _managed_is_there() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("scoring.targets.managed") is not None
 
 
 def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:

@@ -205,7 +205,8 @@ class ManagedTarget:
         Parameters
         ----------
         traffic: percent by deployment, or by its model's version; together 100. Empty leaves it as it is.
-        mirror: percent for one deployment without traffic, whose answers nobody gets. None leaves it as it is.
+        mirror: percent for one deployment without traffic, whose answers nobody gets. None leaves it as it is, but for
+            a deployment that now has traffic.
 
         Raises InputError for what is not there, or not possible.
         """
@@ -215,7 +216,8 @@ class ManagedTarget:
             if sum(wanted.values()) != 100:
                 fix = f"as in {next(iter(wanted))}=100"
                 raise InputError(f"the percents make {sum(wanted.values())}, not 100", where=WHERE, fix=fix)
-            copies = seen.endpoint.mirror if mirror is None else seen.named(mirror, "--mirror")
+            kept = {one: percent for one, percent in seen.endpoint.mirror.items() if not wanted.get(one)}
+            copies = kept if mirror is None else seen.named(mirror, "--mirror")
             check_mirror(wanted, copies)
             for deployment in {**wanted, **copies}:
                 require_good(seen.deployments[deployment])

@@ -181,8 +181,8 @@ def _conda_environment(folder: Path) -> dict[str, Any]:
 
 
 def _image_environment(image: str) -> dict[str, Any]:
-    """An image with a server of its own in it, and where that answers."""
-    routes = {"livenessRoute": "/", "readinessRoute": "/", "scoringRoute": "/score"}
+    """An image with a server of its own in it, and where that answers; a route needs a letter in its path."""
+    routes = {"livenessRoute": "/openapi.json", "readinessRoute": "/openapi.json", "scoringRoute": "/score"}
     return {
         "image": image,
         "inferenceConfig": {name: {"path": path, "port": PORT} for name, path in routes.items()},

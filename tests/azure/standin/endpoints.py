@@ -208,6 +208,7 @@ class Endpoints:
         if "codeConfiguration" not in properties:
             assert environment["inferenceConfig"]["scoringRoute"] == {"path": "/score", "port": 5001}
             assert properties["environmentVariables"]["FORESTAY_AUTH"] == "none"
+            assert environment["inferenceConfig"]["livenessRoute"]["path"] == "/openapi.json"
             shutil.copytree(self.images[environment["image"]], folder)
             return folder
         blobs = self.service.blobs()
