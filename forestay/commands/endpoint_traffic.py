@@ -82,4 +82,4 @@ def prune(context: click.Context, name: str, everything: bool, yes: bool, env: s
         raise InputError("nothing was removed", where="--yes", fix="say --yes to remove them without being asked")
     removed = target.prune(name, everything) if gone else []
     lines = [f"{deployment} is removed" for deployment in removed] or ["nothing to remove: callers reach all there is"]
-    found.emit({"name": name, "removed": removed}, lines)
+    found.emit({"name": name, "removed": removed}, lambda: lines)

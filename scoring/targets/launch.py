@@ -43,7 +43,7 @@ def start(
     with bound, log.open("ab") as output:
         fds = [found.fileno() for found in (bound, shared) if found is not None]
         forwarding = process.start(
-            [sys.executable, "-m", "scoring.targets.forwarder", wanted.engine, wanted.image, tag, *fds],
+            [sys.executable, "-m", "scoring.targets.forwarder", wanted.engine, wanted.image, tag, *map(str, fds)],
             environment={**server.variables(folder, keys), **own},
             folder=work,
             output=output,

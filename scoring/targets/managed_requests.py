@@ -244,7 +244,7 @@ def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
     identity = document.get("identity") or {}
     if not identity.get("type"):
         return {}
-    ids = {name: {} for name in identity.get("userAssignedIdentities") or ()}
+    ids: dict[str, Any] = {name: {} for name in identity.get("userAssignedIdentities") or ()}
     return {"identity": {"type": identity["type"], **({"userAssignedIdentities": ids} if ids else {})}}
 
 

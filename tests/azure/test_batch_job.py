@@ -11,42 +11,62 @@ import pytest
 
 from scoring import environment
 from scoring.batch import azure as job
-from scoring.batch import run, tables
+from scoring.batch import run
+from scoring.folder import open_folder
+from tests import quick_server, served
 from tests.azure.conftest import Azure, Cli
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-@pytest.fixture(autouse=True)
-def here(bank: tuple[Path, Path], azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home with the proven folder; the environment of its lock is the one of the tests, which has the same."""
+CLUSTER = "cpu-catego-jlmja"  # the stack's own
+# A model that every Python can run, and that refuses some rows.
+SCORE = """
+import json
+
+class Answer:
+    def __init__(self, document, status_code=200):
+        self.document, self.status_code = document, status_code
+    def get_data(self):
+        return json.dumps(self.document)
+
+def init():
+    pass
+
+def run(data, GlobalParameters=None):
+    bad = [{"row": place, "column": "a", "problem": "too large"} for place, row in enumerate(data) if row["a"] > 4990]
+    if bad:
+        return Answer({"error": {"message": "no", "details": bad}}, 400)
+    if GlobalParameters:
+        return Answer({"Results": [{"no": row["a"] / 10000, "yes": 1 - row["a"] / 10000} for row in data]})
+    return Answer({"Results": ["yes" if row["a"] % 3 else "no" for row in data]})
+"""
+
+
+@pytest.fixture
+def folder(azure: Azure, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(environment, "ensure", lambda *_: environment.Environment(Path(sys.executable), built=False))
     monkeypatch.setattr(job, "LOOK_SECONDS", 0.1)
-    monkeypatch.setenv("FORESTAY_HOME", str(bank[0]))
-    return bank[0]
-
-
-def table(path: Path, rows: int = 700) -> Path:
-    """Rows of the bank's columns; some that no model could score."""
-    from tests.scoring_models import bank_frame
-
-    frame = bank_frame()
-    lines = frame.to_csv(index=False).split("\n")
-    header, body = lines[0], [line for line in lines[1:] if line]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(header + "\n")
-        for number in range(rows):
-            stream.write(("not,enough" if number % 97 == 5 else body[number % len(body)]) + "\n")
+    path = quick_server.scoring_folder(project / "folder", "1")
+    (path / "score.py").write_text(SCORE)
+    served.keep_proof(open_folder(path), project / ".forestay")
+    azure.service.cluster(CLUSTER)
     return path
 
 
-def test_parts_of_nodes_make_the_whole(
-    azure: Azure, cli: Cli, here: Path, bank: tuple[Path, Path], project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = table(project / "rows.csv")
-    expected = run.score_file(bank[1], source, project / "here.csv", probabilities=True, workers=1, home=here)
-    monkeypatch.setattr(tables, "BLOCK_ROWS", 2000)
-    words = ("score", "batch", "Bank:1", "--from", bank[1], "--input", source, "-o", project / "azure.csv")
+def table(path: Path, rows: int) -> Path:
+    """Rows with a column that the model does not know; some can't be read, some are refused."""
+    lines = ["not,enough,cells" if number % 970 == 5 else f'"{number}, a text",{number}' for number in range(rows)]
+    path.write_text("\n".join(["note,a", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_parts_of_nodes_make_the_whole(azure: Azure, cli: Cli, folder: Path, project: Path) -> None:
+    source = table(project / "rows.csv", 5000)  # three blocks
+    home = project / ".forestay"
+    expected = run.score_file(folder, source, project / "here.csv", probabilities=True, workers=1, home=home)
+    assert expected.rejected == 15
+    words = ("score", "batch", "Quick:1", "--from", folder, "--input", source, "-o", project / "azure.csv")
     done = cli(*words, "--probabilities", "--nodes", "2", "--workers", "1").json
     assert (done["rows"], done["scored"], done["rejected"]) == (expected.rows, expected.scored, expected.rejected)
     assert (project / "azure.csv").read_bytes() == (project / "here.csv").read_bytes()
@@ -79,13 +99,13 @@ def test_blocks_come_back_in_the_order_of_the_rows(tmp_path: Path) -> None:
         job._join(tmp_path, tmp_path / "rows.csv", output, tmp_path / "rejects.csv")
 
 
-def test_what_fails_is_told_and_leaves_nothing(azure: Azure, cli: Cli, bank: tuple[Path, Path], project: Path) -> None:
-    words = ("score", "batch", "Bank:1", "--from", bank[1], "-o", project / "out.csv", "--workers", "1")
+def test_what_fails_is_told_and_leaves_nothing(azure: Azure, cli: Cli, folder: Path, project: Path) -> None:
+    words = ("score", "batch", "Quick:1", "--from", folder, "-o", project / "out.csv", "--workers", "1")
     (project / "wrong.csv").write_text("age\n1\n")
     assert "lacks what the model needs" in cli(*words, "--input", project / "wrong.csv", code=2).err
-    assert azure.service.jobs == {}
-    azure.service.things.pop("computes/cpu-cluster")
     source = table(project / "rows.csv", 10)
-    assert "forestay infra up" in cli(*words, "--input", source, code=2).err
     assert "is one node" in cli(*words, "--input", source, "--nodes", "2", env="", code=2).err
+    azure.service.things.pop(f"computes/{CLUSTER}")
+    assert "forestay infra up" in cli(*words, "--input", source, code=2).err
+    assert azure.service.jobs == {}
     assert not (project / "out.csv").exists()
