@@ -103,8 +103,8 @@ def test_containers_follow_each_other_without_a_lost_request(target: LocalTarget
     assert (callers.problems, callers.statuses) == ([], {200})
     assert {version for _, version in callers.answers} == {"1", "2"}
     assert (second.version, back.version) == ("2", "1")
-    started = [path.read_text() for path in (target.home.parent / "store").glob("forestay-*")]
-    assert len(started) == 1
+    store = target.home.parent / "store"
+    wait_for(lambda: len(list(store.glob("forestay-*"))) == 1)  # once those before have answered what they took
     out = target.deploy(NAME, target.home.parent / "1", DeployOptions(container=False))
     assert out.changed
     assert target.invoke(NAME, BODY).status == 200
