@@ -54,7 +54,7 @@ class Bench:
         (place / "job.yml").write_text(JOB.format(kind="csv"), encoding="utf-8")
         self.run("job", "submit", "job.yml", "--set", "limits.max_trials=2")
         for version in ("1", "2"):
-            self.run("model", "register", "latest", "--name", "Bench")
+            self.run("model", "register", "latest", "--name", "Bench", "--rank", version)
             self.run("score", "generate", f"Bench:{version}", "--to", str(place / f"v{version}"))
             self.run("score", "verify", str(place / f"v{version}"))
 

@@ -22,8 +22,8 @@ class Place:
     ----------
     env: the stack. subscription, group, workspace: where the workspace lies. region: of the stack.
     cluster: the name of the stack's own training cluster. training: its settings. trainer: id of its nodes' identity.
-    server: id of the identity that served models have. registry: id of the container registry.
     private: whether the estate answers inside its own network only.
+    server: id of the identity that served models have. registry: id of the container registry.
     stack_file: "stacks/Pulumi.dev.yaml", for messages.
     """
 
@@ -34,11 +34,11 @@ class Place:
     region: str
     cluster: str
     trainer: str
-    server: str
-    registry: str
     training: Training
     private: bool
     stack_file: str
+    server: str = ""
+    registry: str = ""
 
     @property
     def path(self) -> str:
@@ -98,9 +98,9 @@ def of(env: str) -> Place:
         region=settings.location,
         cluster=stack.names.of("computeCluster"),
         trainer=f"{addresses.group.id}/providers/{IDENTITIES}/{stack.names.of('computeIdentity')}",
-        server=addresses.of("endpointIdentity").id,
-        registry=addresses.of("containerRegistry").id,
         training=settings.training,
         private=settings.network.private,
         stack_file=str(stack.path),
+        server=addresses.of("endpointIdentity").id,
+        registry=addresses.of("containerRegistry").id,
     )

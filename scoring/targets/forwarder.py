@@ -22,8 +22,8 @@ import uuid
 from pathlib import Path
 
 from scoring import engines, process, server
-from scoring.container import IMAGE_PORT
 
+IMAGE_PORT = 5001  # as in templates/scoring/Dockerfile.j2
 PASSED = ("FORESTAY_AUTH", "FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_SECONDARY", *server.SETTINGS)
 LOOK_SECONDS = 0.1
 DRAIN_SECONDS = 110.0  # within what the supervisor allows

@@ -13,6 +13,8 @@ from scoring.server import Server
 from scoring.targets import records
 from scoring.targets.records import Endpoint
 
+ENGINES = ("docker", "podman")
+"""What runs containers as they are meant to run, on a port of this machine."""
 ENGINE_VARIABLES = ("HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 """By which an engine's client finds its daemon."""
 

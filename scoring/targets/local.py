@@ -25,7 +25,7 @@ from pathlib import Path
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import container, engines, environment, proofs, server
+from scoring import engines, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
 from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, launch, records, smoke, supervision
@@ -213,7 +213,7 @@ class LocalTarget:
         """A container engine's program, and the id of the folder's image, built where it has none of its content."""
         from scoring.images import build, builders
 
-        name, program = engines.first_running(container.ENGINES, "container engine", INSTALL)
+        name, program = engines.first_running(launch.ENGINES, "container engine", INSTALL)
         tag = f"forestay-endpoint:{safe_name(folder.model).lower()}-{folder.version}"
         builder = builders.Builder(name, program)
         made, _ = build.build(folder.path, tag, builder=builder, home=self.home, say=self.say)

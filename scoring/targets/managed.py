@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from automl_jobs.azure import reach, storage
+from automl_jobs.azure import refusals, storage
 from automl_jobs.azure.arm import POLL_SECONDS, Arm
 from automl_jobs.azure.refusals import Conflict
 from forestay import project
@@ -102,7 +102,8 @@ class ManagedTarget:
     @functools.cached_property
     def storehouse(self) -> Storehouse:
         store = storage.open_store(self.arm)
-        reach.require(f"{store.account}.blob.core.windows.net", f"the storage account {store.account}", self.arm.place)
+        host = f"{store.account}.blob.core.windows.net"
+        refusals.require_inside(f"the storage account {store.account}", self.arm.place, host)
         return Storehouse(self.arm, store, self.home, self.say)
 
     # ---- the interface of targets ----

@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from automl_jobs.azure import reach, refusals
+from automl_jobs.azure import refusals
 from automl_jobs.azure.arm import Arm
 from scoring import server
 from scoring.server import Answer
@@ -26,7 +26,8 @@ class Caller:
 
     def __init__(self, arm: Arm, online: Online, endpoint: OnlineEndpoint) -> None:
         self.arm, self.online, self.endpoint = arm, online, endpoint
-        reach.require(urlsplit(endpoint.scoring_uri).hostname or "", f"the endpoint {endpoint.name}", arm.place)
+        host = urlsplit(endpoint.scoring_uri).hostname or ""
+        refusals.require_inside(f"the endpoint {endpoint.name}", arm.place, host)
 
     def ask(self, body: bytes, deployment: str = "") -> Answer:
         """POST a request; what the endpoint is too busy for is asked again. Raises OutsideError."""

@@ -444,7 +444,7 @@ def _usages(service: Service, _: Request, __: re.Match[str]) -> Response:
 def _children(service: Service, request: Request, match: re.Match[str]) -> Response:
     run = match["name"]
     job = next((job for job in service.jobs.values() if run == job.name or run.startswith(f"{job.name}_")), None)
-    return refused(404, "UserError", "no such run") if job is None else _page(service, request, job.children(run))
+    return refused(404, "UserError", "no such run") if job is None else page(service, request, job.children(run))
 
 
 def _run_details(service: Service, _: Request, match: re.Match[str]) -> Response:
