@@ -312,7 +312,7 @@ def test_a_front_is_moved_when_the_new_group_answers(scratch: Lab) -> None:
         return program(scratch, "up", "fronted", "dev", FORESTAY_DIGEST=digest, FORESTAY_ANSWER=answer)
 
     def groups() -> set[str]:
-        there = scratch.cloud.resources.values()
+        there = [one for one in scratch.cloud.resources.values() if "-dev-" in one["id"]]  # not what `test` serves
         return {one["inputs"]["containers"][0]["image"][-1] for one in there if one["type"].endswith(":ContainerGroup")}
 
     def led_to() -> str:
