@@ -143,12 +143,12 @@ def deploy(
 def _deploys_to(context: click.Context, name: str, target: str | None, env: str) -> Target:
     """The target that is named, or where the endpoint is already."""
     from forestay import project
-    from scoring.targets import choose, targets_of
+    from scoring.targets import choose, having
 
     home, say = project.home(), console(context).note
     if target is not None or env == LOCAL:
         return choose(target or LOCAL, env, home, say)
-    there = next((one for one in targets_of(env, home, say) if name in one.names()), None)
+    there, _ = having(name, env, home, say)
     if there is None:
         raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
     return there

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from forestay import LOCAL
-from forestay.errors import InputError
+from forestay.errors import InputError, OutsideError
 from scoring.server import Answer
 
 Say = Callable[[str], None]
@@ -244,6 +244,21 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
     return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
 
 
+def having(name: str, env: str, home: Path, say: Say) -> tuple[Target | None, list[str]]:
+    """The target of an environment that has the endpoint, None where none has; and the names that were seen."""
+    there: list[str] = []
+    for one in targets_of(env, home, say):
+        try:
+            names = one.names()
+        except OutsideError as error:  # what a file says of the others still holds
+            say(f"warning: managed endpoints were not asked: {error}")
+            continue
+        if name in names:
+            return one, names
+        there += names
+    return None, there
+
+
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
     """The target that has the endpoint `name`: the one that is named, else the first of the environment's that has it.
 
@@ -252,12 +267,9 @@ def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda 
     check_name(name)
     if target is not None or env == LOCAL:
         return choose(target or LOCAL, env, home, say)
-    there: list[str] = []
-    for one in targets_of(env, home, say):
-        names = one.names()
-        if name in names:
-            return one
-        there += names
+    found, there = having(name, env, home, say)
+    if found is not None:
+        return found
     fix = f"there is {', '.join(there)}" if there else f"make it: forestay endpoint deploy {name} --env {env} --target"
     raise InputError(f"no endpoint {name!r} in {env}", where="NAME", fix=fix)
 
