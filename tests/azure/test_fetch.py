@@ -115,13 +115,13 @@ def test_a_fetched_job_is_compared_and_reported_beside_a_local_one(
     azure: Azure, cli: Cli, job: str, project: Path
 ) -> None:
     from automl_jobs.runs import RunStore
-    from tests.runs_support import finished_job, new_store, outputs_folder
+    from tests.runs_support import finished_job, outputs_folder
 
     cli("job", "download", job)
     charts = RunStore.open().trial(job).documents
     assert charts["residuals"]["schema_type"] == "residuals"
     assert charts["predicted_true"]["schema_type"] == "predictions"
-    here = finished_job(new_store(project / ".forestay"), outputs_folder(project / "made")).job
+    here = finished_job(RunStore.open(), outputs_folder(project / "made")).job
     both = cli("job", "compare", here, job, env="").json
     assert job in json.dumps(both)
     cli("job", "report", job, "--to", project / "report.html", env="")

@@ -18,17 +18,23 @@ pytestmark = pytest.mark.usefixtures("quick")
 NAME = "bank-api"
 
 
+@pytest.fixture(scope="module")
+def python(bank: tuple[Path, Path]) -> Path:
+    """The interpreter of the environment of Bank's lock; made before the stand-in hides the network."""
+    home, first = bank
+    pins = environment.read_pins((first / "conda_env.yaml").read_text(), "conda_env.yaml")
+    return environment.ensure((first / "requirements.lock").read_text(), pins.python, home, lambda _: None).python
+
+
 def test_versions_are_served_and_callers_are_shared(
-    azure: Azure, bank: tuple[Path, Path], project: Path, monkeypatch: pytest.MonkeyPatch
+    azure: Azure, python: Path, bank: tuple[Path, Path], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was uploaded runs without anything of this machine: score.py, its model, and the environment's packages."""
     home, first = bank
     for module in (managed, managed_requests):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
-    pins = environment.read_pins((first / "conda_env.yaml").read_text(), "conda_env.yaml")
-    lock = (first / "requirements.lock").read_text()
     online: Endpoints = azure.service.endpoints
-    online.python = environment.ensure(lock, pins.python, home, lambda _: None).python
+    online.python = python
     target = ManagedTarget("dev", home)
     one = target.deploy(NAME, first)
     two = target.deploy(NAME, served.version(first, "21", home), DeployOptions(traffic=25))
