@@ -109,8 +109,6 @@ def copy_python(source: Path, version: str, target: Path) -> None:
     for name in ("python", "python3"):
         (target / "bin" / name).symlink_to(program)
 
-        (target / "bin" / name).symlink_to(version)
-
 
 class Registry:
     """Debian's docker-registry on a free port; it can be stopped and started again."""
