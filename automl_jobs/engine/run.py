@@ -46,6 +46,8 @@ ENSEMBLE_SHARE, MOST_ENSEMBLE_SECONDS = 0.07, 20.0
 STACK_SHARE, MOST_STACK_SECONDS = 0.03, 10.0
 # And for describing the best trial: its features, its importances, the interval of its test score.
 DESCRIBE_SHARE, MOST_DESCRIBE_SECONDS, DESCRIBE_GRACE_SECONDS = 0.05, 10.0, 1.5
+# A search that ends before its time leaves more of it for that.
+UNUSED_DESCRIBE_SECONDS = 20.0
 # How far past its budget a run may go for what is told of its model, as a share of it and in seconds at least: what has
 # not come by then is left out. The rest of what is allowed, 5 % and 3 seconds, is for writing it down.
 LATE_SHARE, LATE_SECONDS = 0.03, 2.0
@@ -187,7 +189,8 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
                     raise _nothing_trained(loop.errors, writer.job)
                 late = latest(end, seconds)
                 scores = _test_scores(problem, loop, min(late, max(judged, time.monotonic() + MOST_TEST_SECONDS)))
-                _describe(prepared, loop, writer, min(budget.describe, max(1.0, judged - time.monotonic())), late)
+                describing = min(max(budget.describe, UNUSED_DESCRIBE_SECONDS), max(1.0, judged - time.monotonic()))
+                _describe(prepared, loop, writer, describing, late)
                 loop.fit_again(end)
             finally:
                 for worker in workers:
