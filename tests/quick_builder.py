@@ -62,10 +62,16 @@ class Store:
         id_ = _sha(config)
         (self.folder / id_[7:]).write_bytes(layer)
         (self.folder / f"{id_[7:]}.json").write_bytes(config)
-        before = self.images.get(id_, {"names": []})
-        self.images[id_] = {"labels": labels, "names": [*before["names"], name]}
-        self.save()
+        self.images.setdefault(id_, {"names": []})["labels"] = labels
+        self.tag(id_, name)
         return id_
+
+    def tag(self, id_: str, name: str) -> None:
+        """Give an image a name, which the one that had it loses."""
+        for one in self.images.values():
+            one["names"] = [other for other in one["names"] if other != name]
+        self.images[id_]["names"].append(name)
+        self.save()
 
     def push(self, name: str) -> str:
         id_ = self.find(name)
@@ -127,8 +133,7 @@ def main() -> None:
     elif command == "build":
         Path(given.iidfile).write_text(store.build(Path(given.rest[0]), given.tag, given.label))
     elif command == "tag":
-        store.images[store.find(given.rest[0])]["names"].append(given.rest[1])
-        store.save()
+        store.tag(store.find(given.rest[0]), given.rest[1])
     elif command == "push":
         Path(given.digestfile).write_text(store.push(given.rest[0]))
     elif command != "info":

@@ -157,11 +157,11 @@ class Rollout:
         assert outcome is not None
         return outcome
 
-    def recover(self, name: str = "") -> bool:
+    def recover(self, name: str = "", back: Check = lambda _: None) -> bool:
         """Go back where a killed command had begun a change; gives whether there was one of `name`.
 
         The stack is brought up to the old lines, too, except for `name`, whose next change does that: till then the
-        note stays.
+        note stays. `back` as in carry_out(). Where it could not be brought up, that is said, and the note stays, too.
         """
         note = self._noted()
         if note is None:
@@ -170,7 +170,7 @@ class Rollout:
         if note["name"] == name:
             self._restore(name, note["lines"])
             return True
-        self._go_back(str(note["name"]), note["lines"], up=True)
+        self._go_back(str(note["name"]), note["lines"], up=True, back=back)
         return False
 
     @property

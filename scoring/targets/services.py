@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from forestay import project
-from forestay.errors import ForestayError, InputError, OutsideError
+from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from infra import stackedit, stackgit, upkeep
 from infra.services import SERVED, Served, Service
 from infra.stackfile import Stack
@@ -104,8 +104,11 @@ class ServicesTarget:
         with self._lock():
             self._known(name)
             if self.rollout.interrupted == name:
-                self.rollout.recover()
+                self.rollout.recover(back=self._trial(name).is_back)
                 self._outputs = None
+                if self.rollout.interrupted:
+                    fix = f"when its cause is mended: forestay endpoint rollback {name} --env {self.env}"
+                    raise RunFailed(f"{name} is not back to what it was; the warning says why", where=name, fix=fix)
                 return replace(self.status(name), changed=True)
             self.rollout.recover()
             old = self._known(name)

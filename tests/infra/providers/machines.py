@@ -75,6 +75,8 @@ class Machines:
                 raise RuntimeError("Deployment was rolled out but did not become ready: 0 out of 1 replicas available")
         self.stop(key)
         pid, address = self._start(key, folder, variables, port)
+        if rolling:  # an orchestrator says that it is rolled out when the new ones answer, not before
+            _healthy(address, port)
         self._path(key).write_text(json.dumps({"key": key, "pid": pid, "address": address, "image": image}))
         return address
 
