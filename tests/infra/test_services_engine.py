@@ -159,7 +159,8 @@ def test_behind_a_front_two_groups_stand_side_by_side(group: World) -> None:
         second = target.deploy(NAME, group.make("2"), options(group))
     assert second.version == "2"
     assert {number for status, number in callers.answers if status == 200} == {"1"}
-    kinds = [line.rpartition(" ")[0] for line in cloud.journal]
+    # A profile of the stand-in has the address of its group, which the availability test follows; Azure's has its own.
+    kinds = [line.rpartition(" ")[0] for line in cloud.journal if "WebTest" not in line]
     assert kinds == [
         "create containerinstance:ContainerGroup", "update trafficmanager:Profile",
         "delete containerinstance:ContainerGroup",
