@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from automl_jobs.azure.body import _camel, body, camel_name, minutes
 from automl_jobs.spec import load_job
-from tests.azure.standin.service import CHECKED, _no_floats, arm_check
+from tests.azure.standin.service import CHECKED, arm_check, no_floats
 from tests.azure.test_load_job import BROKEN, PUBLISHED
 
 ml = pytest.importorskip("azure.ai.ml")
@@ -293,7 +293,7 @@ def test_no_published_job_is_left_out(shared: Path) -> None:
 def fits(shared: Path, document: dict[str, Any]) -> list[str]:
     return [
         error
-        for error in arm_check(shared).check_arm(*CHECKED["jobs"], {"name": "job1", **_no_floats(document)})
+        for error in arm_check(shared).check_arm(*CHECKED["jobs"], {"name": "job1", **no_floats(document)})
         if not error.startswith("name:")
     ]
 

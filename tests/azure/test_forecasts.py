@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,11 @@ import pytest
 from forestay_azure_forecasts import ForecastInputError, Served, offset
 from scoring.reference import answered, here
 from scoring.schema import read_golden, read_schema
-from templates.scoring.scoring_input import RequestReader
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.forecaster import ForecastingPipelineWrapper, pickled
 from tests.azure.standin.jobs import Script
 from tests.azure.test_generate import conda
+from tests.conftest import ROOT
 from tests.forecasting_support import stores
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -64,14 +66,23 @@ def test_its_schema_comes_from_the_data(outputs: Path) -> None:
     assert [row["sales"] is None for row in golden.rows[:4]] == [False, False, False, True]
 
 
-def test_the_served_model_answers_as_the_bare_one(outputs: Path) -> None:
+@pytest.fixture
+def reader_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The RequestReader of a scoring folder, whose modules are imported there by their bare names."""
+    monkeypatch.syspath_prepend(ROOT / "templates" / "scoring")
+    yield importlib.import_module("scoring_input").RequestReader
+    for name in ("scoring_input", "scoring_cells"):
+        sys.modules.pop(name, None)
+
+
+def test_the_served_model_answers_as_the_bare_one(outputs: Path, reader_of: Any) -> None:
     schema, pending = read_schema(outputs), read_golden(outputs)
     golden, check = answered(schema, pending, str(outputs / "model.pkl"), here(Path(sys.executable), outputs))
     assert check.passed, check.detail
     assert golden.quantiles is not None
     document = json.loads((outputs / "model_schema.json").read_text(encoding="utf-8"))
     served = Served(joblib.load(outputs / "model.pkl"), document, outputs)
-    reader = RequestReader(document)
+    reader = reader_of(document)
     found = served.forecast(reader.to_frame(list(golden.rows)), [0.1, 0.9])
     assert found["forecast"].tolist() == pytest.approx(list(golden.predictions))
     assert found[0.9].tolist() == pytest.approx(list(golden.quantiles["0.9"]))

@@ -24,9 +24,9 @@ from tests.conftest import command
 from tests.scoring_fuzz import Oracle, Progress
 
 EXAMPLES = int(os.environ.get("FORESTAY_FUZZ_EXAMPLES", "50"))
-# How long schemathesis may take; a number of requests instead where one is set (`make fuzz`).
+# Of schemathesis, for each way of asking; a number of requests in all instead where one is set (`make fuzz`).
+FEW_REQUESTS = "40"
 REQUESTS = os.environ.get("FORESTAY_FUZZ_REQUESTS", "")
-SECONDS = 4
 # A server may refuse what a schema allows; it may never fail, and a refusal has a status and a form that are declared.
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance"
 
@@ -91,7 +91,7 @@ def test_any_body_is_refused_or_rightly_answered(
 def test_schemathesis_finds_no_server_error(served: tuple[Oracle, str, Path], tmp_path: Path) -> None:
     """Requests made from the folder's OpenAPI document, those that fit it and those that do not."""
     _, url, folder = served
-    bound = ["--max-examples", REQUESTS] if REQUESTS else ["--max-examples", "100000", "--max-time", str(SECONDS)]
+    bound = ["--max-examples", REQUESTS or FEW_REQUESTS]
     report = tmp_path / "report.json"
     done = subprocess.run(
         [
@@ -110,7 +110,7 @@ def test_schemathesis_finds_no_server_error(served: tuple[Oracle, str, Path], tm
     assert done.returncode == 0, (done.stdout or "")[-6000:]
     cases = json.loads(report.read_bytes())["test_cases"]
     print(f"\n{cases['generated']:,} requests, {cases['with_failures']} with a failure")
-    assert cases["generated"] >= int(REQUESTS or 1)
+    assert cases["generated"] >= int(REQUESTS or FEW_REQUESTS)
     assert cases["errored"] == 0
     assert server.is_healthy(url)
 
