@@ -134,11 +134,10 @@ def start(image: Image, *, log: Path, work: Path) -> ContainerServer:
 
 def _served(image: Image, port: int) -> Sequence[str]:
     """The image's own command, on a port of this machine's loopback: chroot has no network of its own."""
-    asked = ("inspect", "--format", "{{json .OCIv1.Config.Cmd}}", image.working)
-    _, text = engines.ask(image.engine.program, *asked, seconds=ASK_SECONDS)
+    _, text = engines.ask(image.engine.program, "inspect", image.working, seconds=ASK_SECONDS)
     try:
-        words = [str(word) for word in json.loads(text.strip().splitlines()[-1])]
-    except (ValueError, TypeError, IndexError) as error:
+        words = [str(word) for word in json.loads(text)["OCIv1"]["config"]["Cmd"]]
+    except (ValueError, TypeError, KeyError) as error:
         raise OutsideError("the image has no command to serve with", fix="generate the folder again") from error
     return [f"{server.HOST}:{port}" if word == IMAGE_ADDRESS else word for word in words]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -91,7 +90,7 @@ def test_the_served_model_answers_as_the_bare_one(outputs: Path, reader_of: Any)
     assert len(served.forecast(reader.to_frame([reader.sample_row()]))) == 1
 
 
-@pytest.mark.skipif(os.environ.get("FORESTAY_SLOW") != "1", reason="takes minutes: FORESTAY_SLOW=1 runs it")
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("registry")
 def test_its_proof(outputs: Path, cli: Cli, project: Path) -> None:

@@ -1,7 +1,4 @@
-"""A model as Azure trains it, of an older Python and older packages: proven with that Python, or in a container.
-
-The proof in a container builds an image, for which it takes minutes: it runs with FORESTAY_SLOW=1.
-"""
+"""A model as Azure trains it, of an older Python and older packages: proven with that Python, or in a container."""
 
 from __future__ import annotations
 
@@ -111,7 +108,8 @@ def test_with_that_python(
     assert "golden_input_data" in checks
 
 
-@pytest.mark.skipif(os.environ.get("FORESTAY_SLOW") != "1", reason="takes minutes: FORESTAY_SLOW=1 runs it")
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_in_a_container(folder: Path, cli: Cli, older: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its Python is not at hand; buildah builds the folder's own Dockerfile, and what is in the image is asked."""
     from scoring import environment

@@ -363,7 +363,7 @@ def test_buildah_serves_on_loopback_what_the_image_says(tmp_path: Path, monkeypa
     script = """echo "$@" >> "${0%/*}/asked"
 case "$1" in
   from) echo working-container;;
-  inspect) echo '["gunicorn", "--bind", "0.0.0.0:5001", "wsgi:app"]';;
+  inspect) [ $# = 2 ] && echo '{"OCIv1": {"config": {"Cmd": ["gunicorn", "--bind", "0.0.0.0:5001", "wsgi:app"]}}}';;
   build) for word; do case "$before" in --iidfile) echo sha256:1 > "$word";; esac; before="$word"; done;;
 esac"""
     engine_on_path(tmp_path / "bin", monkeypatch, buildah=script)
