@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ def azure(standin: tuple[Azure, dict[str, str]], project: Path, monkeypatch: pyt
         monkeypatch.delenv(name)
     for name, value in {**given, **LOGIN}.items():
         monkeypatch.setenv(name, value)
+    # urllib keeps the proxies of its first request for all later ones of the process.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     Azure.write_project(project)
     azure.service.reset()
     azure.proxy.log.clear()
