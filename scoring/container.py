@@ -25,7 +25,7 @@ from scoring.images.builders import Builder
 Say = Callable[[str], None]
 
 BUILDAH = "buildah"
-IMAGE_ADDRESS = "0.0.0.0:5001"  # as in templates/scoring/Dockerfile.j2, and so the next
+IMAGE_ADDRESS = f"0.0.0.0:{server.IMAGE_PORT}"  # as in templates/scoring/Dockerfile.j2, and so the next
 MODEL_FOLDER = "/srv/scoring/model/"
 ASK_SECONDS, LONG_SECONDS = 120, 1800
 BROUGHT = frozenset({"pip", "setuptools", "wheel"})  # what the base image has beside the lock
@@ -124,7 +124,7 @@ def start(image: Image, *, log: Path, work: Path) -> ContainerServer:
     else:
         command = [
             image.engine.program, "run", "--rm", "--name", name,
-            "--publish", f"{server.HOST}:{port}:{IMAGE_ADDRESS.partition(':')[2]}",
+            "--publish", f"{server.HOST}:{port}:{server.IMAGE_PORT}",
             "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--env", "FORESTAY_AUTH=none", image.tag,
         ]  # fmt: skip
     with log.open("ab") as output:

@@ -26,6 +26,7 @@ from scoring.serving_packages import gunicorn_options
 
 HOST = "127.0.0.1"
 HEALTH = ("/", b"Healthy")
+IMAGE_PORT = 5001  # of an image's server, as in templates/scoring/Dockerfile.j2
 START_SECONDS = 300.0  # a large model on a busy machine; one that ends is noticed at once
 ANSWER_SECONDS = 60.0
 # What the README of a scoring folder tells to set; nothing else of our environment reaches a server.

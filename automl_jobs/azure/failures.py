@@ -72,9 +72,9 @@ def of(arm: Arm, seen: Seen) -> Failure:
         message = trials.error_of(history or {}) or ""
     with contextlib.suppress(ForestayError):
         run, step = _failing(arm, job)
-    log, tail = _log(arm, run)
+    log, tail = last_lines(arm, run)
     if not tail and run != job:
-        log, tail = _log(arm, job)
+        log, tail = last_lines(arm, job)
         run = job if tail else run
     kind, suggestion = suggest("\n".join((message, step, *tail)))
     return Failure(run, message or step or "Azure gives no reason", log, tail, kind, suggestion)
@@ -96,7 +96,7 @@ def suggest(text: str) -> tuple[str, str]:
     return _ELSE
 
 
-def _log(arm: Arm, run: str) -> tuple[str, tuple[str, ...]]:
+def last_lines(arm: Arm, run: str) -> tuple[str, tuple[str, ...]]:
     """The name and the last lines of the log that tells most."""
     prefix = f"ExperimentRun/dcid.{run}/"
     try:

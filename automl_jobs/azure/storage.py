@@ -120,24 +120,28 @@ class Datastore:
                 raise
             except IncompleteReadError as error:
                 if last:
-                    raise refusals.unreachable(self._host, error, self.arm.place) from error
+                    raise refusals.unreachable(self.host, error, self.arm.place) from error
             except HttpResponseError as error:
                 raise self._refused(error, what) from error
             except (AzureError, OSError) as error:
-                raise refusals.unreachable(self._host, error, self.arm.place) from error
+                raise refusals.unreachable(self.host, error, self.arm.place) from error
         raise AssertionError("unreachable")
 
     @property
-    def _host(self) -> str:
+    def host(self) -> str:
         return f"{self.account}.blob.core.windows.net"
+
+    def address(self, path: str) -> str:
+        """The URL of a path in the container."""
+        return f"https://{self.host}/{self.container.container_name}/{path}"
 
     def _refused(self, error: Any, what: str) -> OutsideError:
         code = str(error.error_code or "") if hasattr(error, "error_code") else ""
         if error.status_code in (401, 403):
             # The storage's firewall says AuthorizationFailure, of whatever address it does not let in.
             walled = code in ("AuthorizationFailure", "PublicAccessNotPermitted")
-            if walled and (self.arm.place.private or network.is_outside(self._host)):
-                return refusals.private_only(what, self.arm.place, self._host)
+            if walled and (self.arm.place.private or network.is_outside(self.host)):
+                return refusals.private_only(what, self.arm.place, self.host)
             if code == "AuthenticationFailed":
                 return OutsideError(
                     f"{what}: the storage account does not take the signature",

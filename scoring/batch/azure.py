@@ -19,7 +19,7 @@ from typing import Any
 
 import forestay
 import scoring
-from automl_jobs.azure import storage, submit
+from automl_jobs.azure import failures, storage, submit
 from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.jobs import CANCEL, JOBS
 from automl_jobs.azure.storage import Datastore
@@ -31,8 +31,6 @@ from scoring.batch.run import Done, Progress, Say, Work, look, whole
 from scoring.targets.managed_assets import ASSETS, Storehouse, folder_address
 
 LOOK_SECONDS, PATIENCE_SECONDS = 5.0, 900.0
-SHOWN_LOG_LINES = 20
-LOG = "user_logs/std_log.txt"
 # What runs there of ours: readers and workers, which need nothing but Python.
 SENT = {
     forestay: ("__init__.py", "errors.py"),
@@ -134,9 +132,13 @@ def _code(arm: Arm, store: Datastore) -> str:
         path = f"{arm.place.path}/codes/forestay-batch-{mark}/versions/1"
         if arm.find(path, ASSETS, "the code of the job") is None:
             store.upload(Path(scratch), there, prefix, lambda *_: None)
-            address = f"https://{store.account}.blob.core.windows.net/{store.container.container_name}/{prefix}"
             about = {"isAnonymous": True, "isArchived": False, "description": "Made by forestay", "properties": {}}
-            arm.put(path, ASSETS, "the code of the job", {"properties": {"codeUri": address, **about, "tags": {}}})
+            arm.put(
+                path,
+                ASSETS,
+                "the code of the job",
+                {"properties": {"codeUri": store.address(prefix), **about, "tags": {}}},
+            )
     return path
 
 
@@ -192,14 +194,8 @@ def _follow(arm: Arm, job: str, say: Callable[[str], None]) -> None:
         if status == ENDED[0]:
             return
         if status in ENDED:
-            store = storage.open_store(arm, storage.ARTIFACT_STORE)
-            with contextlib.suppress(OutsideError):
-                for line in (
-                    store.read(f"ExperimentRun/dcid.{job}/{LOG}")
-                    .decode("utf-8", "replace")
-                    .splitlines()[-SHOWN_LOG_LINES:]
-                ):
-                    say(f"  log | {line}")
+            for line in failures.last_lines(arm, job)[1]:
+                say(f"  log | {line}")
             raise RunFailed(f"{job} ended as {status}", where=arm.place.studio, fix="see its log, above")
         time.sleep(LOOK_SECONDS)
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from scoring import engines, process, server
 
-IMAGE_PORT = 5001  # as in templates/scoring/Dockerfile.j2
 PASSED = ("FORESTAY_AUTH", "FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_SECONDARY", *server.SETTINGS)
 LOOK_SECONDS = 0.1
 DRAIN_SECONDS = 110.0  # within what the supervisor allows
@@ -48,7 +47,8 @@ class Forwarder:
         variables = [word for name in PASSED if name in os.environ for word in ("--env", name)]
         running = process.start(
             [
-                self.engine, "run", "--rm", "--name", self.name, "--publish", f"{server.HOST}:{self.port}:{IMAGE_PORT}",
+                self.engine, "run", "--rm", "--name", self.name,
+                "--publish", f"{server.HOST}:{self.port}:{server.IMAGE_PORT}",
                 "--read-only", "--tmpfs", WRITABLE, "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
                 *variables, self.image,
             ],

@@ -19,22 +19,31 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from forestay import project
+from forestay import LOCAL, project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring import engines, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
-from scoring.targets import DeploymentRecord, DeployOptions, DeployPlan, check_name, launch, records, smoke, supervision
+from scoring.targets import (
+    DeploymentRecord,
+    DeployOptions,
+    DeployPlan,
+    Say,
+    check_name,
+    launch,
+    records,
+    smoke,
+    supervision,
+)
 from scoring.targets.records import KEYS, NO_AUTH, Endpoint
 from scoring.targets.supervision import State
 
-Say = Callable[[str], None]
-
 DEFAULTS = DeployOptions()
+TAKEN = ("port", "auth", "container")
 FOLLOW_SECONDS = 0.3
 DEPLOY_WAIT_SECONDS = 180.0  # for another deploy of the same endpoint
 SHOWN_LOG_LINES = 15
@@ -51,7 +60,7 @@ class LocalTarget:
 
     def deploy(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeploymentRecord:
         check_name(name)
-        options.only("local", "port", "auth", "container")
+        options.only(LOCAL, *TAKEN)
         proven, folder_hash = proofs.require(self.home, folder)
         deployment = _deployment_name(proven, folder_hash)
         with self._lock(name, DEPLOY_WAIT_SECONDS):
@@ -65,7 +74,7 @@ class LocalTarget:
 
     def plan(self, name: str, folder: Path, options: DeployOptions = DEFAULTS) -> DeployPlan:
         check_name(name)
-        options.only("local", "port", "auth", "container")
+        options.only(LOCAL, *TAKEN)
         proven, folder_hash = proofs.require(self.home, folder)
         deployment, state = _deployment_name(proven, folder_hash), self._read(name)
         same = state is not None and _serves(state, deployment, options)
@@ -79,7 +88,7 @@ class LocalTarget:
             changes.append("ask callers for a key" if options.auth == KEYS else "let callers in without a key")
         moved = old is not None and options.port not in (None, old.port)
         return DeployPlan(
-            name, "local", "local", proven.model, proven.version, deployment, old.deployment if old else None,
+            name, LOCAL, LOCAL, proven.model, proven.version, deployment, old.deployment if old else None,
             () if same else tuple(changes), "callers must ask another port" if moved else None,
         )  # fmt: skip
 
@@ -399,8 +408,8 @@ def _record(state: State) -> DeploymentRecord:
     wanted = state.wanted
     return DeploymentRecord(
         name=wanted.name,
-        target="local",
-        env="local",
+        target=LOCAL,
+        env=LOCAL,
         model=wanted.model,
         version=wanted.version,
         deployment=wanted.deployment,

@@ -30,19 +30,18 @@ from automl_jobs.azure.refusals import Conflict
 from forestay import project
 from forestay.console import visible
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from scoring import checks, proofs, styles
-from scoring.folder import ScoringFolder, open_folder
-from scoring.schema import read_golden, read_schema
+from scoring import checks, proofs
+from scoring.folder import ScoringFolder
 from scoring.server import Answer
-from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, check_name
+from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, Say, check_name, smoke
 from scoring.targets import managed_machines as machinery
+from scoring.targets import tail as tails
 from scoring.targets.managed_assets import Storehouse
 from scoring.targets.managed_call import TOKENS, Caller
 from scoring.targets.managed_machines import SIZE, Machines
 from scoring.targets.managed_requests import Online, OnlineDeployment, OnlineEndpoint
 from scoring.targets.managed_traffic import (
     Seen,
-    after,
     check_mirror,
     deployment_name,
     earlier,
@@ -51,7 +50,6 @@ from scoring.targets.managed_traffic import (
     shared,
 )
 
-Say = Callable[[str], None]
 T = TypeVar("T")
 Change = tuple[dict[str, int], dict[str, int], tuple[str, ...]]
 """Traffic, mirrored traffic and order, as they shall be."""
@@ -61,7 +59,7 @@ TAKEN = ("auth", "traffic", "replicas", "instance_type", "image", "wait_seconds"
 DEPLOY_SECONDS = 3600.0  # a first environment is built for a quarter of an hour, and machines are waited for
 DEPLOY_WAIT_SECONDS = 180.0  # for another command of this machine
 CONFLICT_SECONDS = 600.0  # for one of another machine
-FOLLOW_SECONDS = 3.0
+FOLLOW_SECONDS, FOLLOWED_LINES = 3.0, 500
 SHOWN_LOG_LINES = 30
 WHERE = "DEPLOYMENT=PERCENT"
 _BUSY = re.compile(r"progress|another operation|concurrent|updating|creating|deleting|retry|try again", re.IGNORECASE)
@@ -91,9 +89,7 @@ class ManagedTarget:
 
     @functools.cached_property
     def arm(self) -> Arm:
-        from forestay.commands.azure import arm_of
-
-        return arm_of(self.env)
+        return Arm.of(self.env)
 
     @functools.cached_property
     def online(self) -> Online:
@@ -102,8 +98,7 @@ class ManagedTarget:
     @functools.cached_property
     def storehouse(self) -> Storehouse:
         store = storage.open_store(self.arm)
-        host = f"{store.account}.blob.core.windows.net"
-        refusals.require_inside(f"the storage account {store.account}", self.arm.place, host)
+        refusals.require_inside(f"the storage account {store.account}", self.arm.place, store.host)
         return Storehouse(self.arm, store, self.home, self.say)
 
     # ---- the interface of targets ----
@@ -153,13 +148,13 @@ class ManagedTarget:
 
     def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
         deployment = self._current(self._known(name)).name
-        shown = self.online.logs(name, deployment, tail) if tail else []
-        yield from shown
-        while follow:
-            time.sleep(FOLLOW_SECONDS)
-            now = self.online.logs(name, deployment, max(tail, 500))
-            yield from after(shown, now)
-            shown = now
+        yield from tails.lines(
+            lambda last: self.online.logs(name, deployment, last),
+            tail,
+            follow=follow,
+            pause_seconds=FOLLOW_SECONDS,
+            most=FOLLOWED_LINES,
+        )
 
     def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
         with self._lock(name):
@@ -399,13 +394,12 @@ class ManagedTarget:
         """Golden rows, to one deployment alone. Raises RunFailed."""
         require_good(there)
         self.say(f"smoke test of {there.name} with golden rows")
-        style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
         caller = Caller(self.arm, self.online, endpoint)
-        rows = styles.golden(style, read_golden(folder))
-        smoke = checks.golden_by(lambda sent: caller.ask(json.dumps(sent).encode(), there.name), style.forms[0], rows)
-        if not smoke.passed:
+        form, rows = smoke.golden_rows(folder)
+        found = checks.golden_by(lambda sent: caller.ask(json.dumps(sent).encode(), there.name), form, rows)
+        if not found.passed:
             fix = "see what its server wrote, above" if there.name not in (endpoint.order or ()) else "see its log"
-            raise RunFailed(f"the smoke test failed: {smoke.detail}", where=there.name, fix=fix)
+            raise RunFailed(f"the smoke test failed: {found.detail}", where=there.name, fix=fix)
 
     def _shift(self, name: str, deployment: str, percent: int) -> DeploymentRecord:
         """Let a deployment that passed have so much of the traffic, and be the one that was served last."""

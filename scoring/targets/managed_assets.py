@@ -10,7 +10,6 @@ with it the golden rows for a rollback.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,16 @@ from automl_jobs.azure.models import MODELS
 from automl_jobs.azure.storage import Datastore
 from forestay import project
 from forestay.errors import InputError, RunFailed
-from scoring import environment, proofs
+from scoring import environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder, present_files
 from scoring.images.context import LEFT_OUT
-
-Say = Callable[[str], None]
+from scoring.targets import Say
 
 ASSETS = "2023-04-01-preview"
 ENVIRONMENT = "forestay-scoring"
 BASE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:latest"
 """What Azure ML builds a conda environment on; it starts the inference server of that environment."""
 NOT_RUN = LEFT_OUT | {"Dockerfile", "requirements.lock", "wsgi.py"}
-PORT = 5001  # of the image, as in templates/scoring/Dockerfile.j2
 _LONGEST = 64
 
 
@@ -118,9 +115,7 @@ class Storehouse:
         return path
 
     def _code(self, folder: ScoringFolder, folder_hash: str) -> dict[str, Any]:
-        container = self.store.container.container_name
-        address = f"https://{self.store.account}.blob.core.windows.net/{container}/{_prefix(folder_hash)}/code"
-        return {"codeUri": address, **_about(folder)}
+        return {"codeUri": self.store.address(f"{_prefix(folder_hash)}/code"), **_about(folder)}
 
     def _model(self, folder: ScoringFolder, folder_hash: str) -> dict[str, Any]:
         address = self.arm.place.datastore_uri(self.store.name, f"{_prefix(folder_hash)}/folder/model/")
@@ -185,5 +180,5 @@ def _image_environment(image: str) -> dict[str, Any]:
     routes = {"livenessRoute": "/openapi.json", "readinessRoute": "/openapi.json", "scoringRoute": "/score"}
     return {
         "image": image,
-        "inferenceConfig": {name: {"path": path, "port": PORT} for name, path in routes.items()},
+        "inferenceConfig": {name: {"path": path, "port": server.IMAGE_PORT} for name, path in routes.items()},
     }

@@ -17,6 +17,7 @@ from typing import Any
 
 from automl_jobs.azure.arm import OPERATION_SECONDS, POLL_SECONDS, Arm
 from forestay.errors import OutsideError
+from scoring.targets.records import KEY_NAMES
 
 ENDPOINTS, DEPLOYMENTS, AUTOSCALE = "2022-02-01-preview", "2023-04-01-preview", "2021-05-01-preview"
 ORDER = "forestay.order"
@@ -166,7 +167,7 @@ class Online:
 
     def keys(self, name: str) -> dict[str, str]:
         found = self.arm.post(f"{self._path(name)}/listKeys", ENDPOINTS, f"the keys of {name}") or {}
-        return {which: str(found.get(f"{which}Key") or "") for which in ("primary", "secondary")}
+        return {which: str(found.get(f"{which}Key") or "") for which in KEY_NAMES}
 
     def rotate(self, name: str, which: str) -> None:
         """Let Azure make one of the keys anew."""

@@ -118,12 +118,3 @@ def earlier(seen: Seen, to: str | None) -> OnlineDeployment:
         fix = "deploy that version again; one that was pruned is made anew"
         raise InputError(f"{seen.endpoint.name} has no earlier deployment", where="NAME", fix=fix)
     return seen.deployments[seen.previous]
-
-
-def after(shown: Sequence[str], now: Sequence[str]) -> Sequence[str]:
-    """The lines of a log that came since: what follows where the last lines seen before end."""
-    for length in range(min(len(shown), len(now)), 0, -1):
-        for end in range(len(now), length - 1, -1):
-            if list(now[end - length : end]) == list(shown[-length:]):
-                return now[end:]
-    return now

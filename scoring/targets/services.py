@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from scoring.images import publish
 from scoring.images.registry import Registry, place_of
 from scoring.targets import (
     ACI,
+    AKS,
     DeploymentRecord,
     DeployOptions,
     DeployPlan,
@@ -41,13 +41,14 @@ from scoring.targets import (
     smoke,
     watchers,
 )
+from scoring.targets import tail as tails
 from scoring.targets.records import KEY_NAMES, KEYS, NO_AUTH, new_key
 from scoring.targets.rollout import Rollout, Stage
 from scoring.targets.trial import WAIT_SECONDS, Trial
 
 DEFAULTS = DeployOptions()
 LOCK_WAIT_SECONDS = 180.0
-FOLLOW_SECONDS = 5.0
+FOLLOW_SECONDS, FOLLOWED_LINES = 5.0, 1000
 TAKEN = ("auth", "cpu", "memory_gb", "public", "registry", "apply", "commit", "wait_seconds")
 LAST_REQUEST_LINES = 200
 
@@ -184,12 +185,8 @@ class ServicesTarget:
             if status == "Unhealthy" and watcher.condition().stopped:
                 status = "Stopped"
             lines = watcher.logs(LAST_REQUEST_LINES, timestamps=True)
-        deployment = entries.deployment_of(service)
-        return DeploymentRecord(
-            name=name, target=self.kind, env=self.env, model=service.model, version=service.version,
-            deployment=deployment, status=status, scoring_uri=f"{url}/score" if url else "", traffic={deployment: 100},
-            previous=entries.deployment_of(service.earlier[0]) if service.earlier else None,
-            auth=KEYS if service.keys else NO_AUTH, bills=bills.of(service, status),
+        return self._record(
+            name, service, status, scoring_uri=f"{url}/score" if url else "", bills=bills.of(service, status),
             last_request=watchers.last_request(lines),
         )  # fmt: skip
 
@@ -205,13 +202,7 @@ class ServicesTarget:
 
     def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
         watcher = self._watcher(name, self._known(name))
-        shown = watcher.logs(tail)
-        yield from shown
-        while follow:
-            time.sleep(FOLLOW_SECONDS)
-            now = watcher.logs(max(tail, 1000))
-            yield from _new_lines(shown, now)
-            shown = now
+        yield from tails.lines(watcher.logs, tail, follow=follow, pause_seconds=FOLLOW_SECONDS, most=FOLLOWED_LINES)
 
     def keys(self, name: str) -> dict[str, str]:
         if not self._known(name).keys:
@@ -323,13 +314,15 @@ class ServicesTarget:
 
     def status_of_file(self, name: str) -> DeploymentRecord:
         """The record of what the file says and nobody has applied: nothing is asked."""
-        service = self._known(name)
+        return self._record(name, self._known(name), "Pending")
+
+    def _record(self, name: str, service: Service, status: str, **more: Any) -> DeploymentRecord:
         deployment = entries.deployment_of(service)
         return DeploymentRecord(
             name=name, target=self.kind, env=self.env, model=service.model, version=service.version,
-            deployment=deployment, status="Pending", scoring_uri="", traffic={deployment: 100},
+            deployment=deployment, status=status, traffic={deployment: 100},
             previous=entries.deployment_of(service.earlier[0]) if service.earlier else None,
-            auth=KEYS if service.keys else NO_AUTH,
+            auth=KEYS if service.keys else NO_AUTH, **{"scoring_uri": "", **more},
         )  # fmt: skip
 
     def _ready(self, name: str, options: DeployOptions) -> tuple[Stack, Service | None]:
@@ -341,7 +334,7 @@ class ServicesTarget:
         if old is not None and old.target != self.kind:
             fix = f"deploy to {old.target}, choose another name, or delete it first"
             raise InputError(f"{name} is on {old.target}", where="--target", fix=fix)
-        if old is None and self.kind == "aks" and stack.settings.aks is None and not stack.settings.existing.aks:
+        if old is None and self.kind == AKS and stack.settings.aks is None and not stack.settings.existing.aks:
             fix = f"write forestay:aks into {self.rollout.path.name} and the estate's, then forestay infra up"
             raise InputError(f"{self.env} has no cluster", where="--target", fix=fix)
         return stack, old
@@ -421,11 +414,3 @@ def _earlier(name: str, service: Service, to: str | None) -> Served:
             return one
     kept = ", ".join(entries.deployment_of(one) for one in service.earlier)
     raise InputError(f"{name} keeps no earlier deployment {to}", where="--to", fix=f"choose one of {kept}")
-
-
-def _new_lines(shown: list[str], now: list[str]) -> list[str]:
-    """The lines of `now` after the last ones of `shown`."""
-    for start in range(len(now), 0, -1):
-        if now[:start][-len(shown) :] == shown[-start:]:
-            return now[start:]
-    return now

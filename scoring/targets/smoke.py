@@ -9,23 +9,27 @@ from pathlib import Path
 from forestay.errors import OutsideError, RunFailed
 from scoring import checks, server, styles
 from scoring.folder import open_folder
-from scoring.proofs import Check
-from scoring.schema import read_golden, read_schema
+from scoring.schema import Golden, read_golden, read_schema
 
 LOOK_SECONDS = 1.0
 
 
-def golden_rows(url: str, folder: Path, key: str = "") -> Check:
-    """The golden rows of a scoring folder, sent as callers send rows. `key` is shown where the server asks for one."""
+def golden_rows(folder: Path) -> tuple[str, Golden]:
+    """The golden rows of a scoring folder, and the form of a request in which its callers send rows."""
     style = styles.of(open_folder(folder).style, read_schema(folder / "model"))
-    rows = styles.golden(style, read_golden(folder))
-    return checks.golden(url, style.forms[0], rows, key=key)
+    return style.forms[0], styles.golden(style, read_golden(folder))
 
 
 def require_golden(url: str, folder: Path, where: str, key: str = "") -> None:
-    """Raises RunFailed when a golden row comes back otherwise, or nothing does. `where` is told: a log, an address."""
+    """Raises RunFailed when a golden row comes back otherwise, or nothing does.
+
+    Parameters
+    ----------
+    where: what is told, a log or an address. key: shown where the server asks for one.
+    """
+    form, rows = golden_rows(folder)
     try:
-        found = golden_rows(url, folder, key)
+        found = checks.golden(url, form, rows, key=key)
     except OutsideError as error:
         raise RunFailed(f"the smoke test failed: {error}", where=where, fix="read the log") from error
     if not found.passed:

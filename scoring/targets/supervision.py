@@ -6,17 +6,14 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from forestay.errors import RunFailed
 from scoring import process, server
-from scoring.targets import background, records
+from scoring.targets import Say, background, records
 from scoring.targets.launch import ENGINE_VARIABLES
 from scoring.targets.records import Endpoint, Serving
-
-Say = Callable[[str], None]
 
 LOOK_SECONDS = 0.05
 SWITCH_SECONDS = server.START_SECONDS + 30.0
