@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from forestay.errors import OutsideError
+from forestay.errors import InputError, OutsideError
 
 SCOPE = "https://management.azure.com/.default"
 PROCESS_SECONDS = 10
@@ -54,6 +54,15 @@ _KNOWN = {
     "AADSTS70043": ("the login has expired", "az login"),
     "AADSTS700082": ("the login has expired", "az login"),
 }
+
+
+def require_packages(env: str) -> None:
+    """Raise InputError where the packages that Azure needs are not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("azure") is None or find_spec("azure.identity") is None:
+        fix = "pip install 'forestay[azure]', or make setup-dev"
+        raise InputError("Azure's packages are not installed", where=f"--env {env}", fix=fix)
 
 
 class Login:

@@ -113,9 +113,9 @@ def jobs_of(env: str) -> Sequence[JobRow]:
     if env == LOCAL:
         return store().jobs()
     from automl_jobs.azure import jobs
-    from forestay.commands.azure import arm_of
+    from automl_jobs.azure.arm import Arm
 
-    return jobs.listed(arm_of(env))
+    return jobs.listed(Arm.of(env))
 
 
 def is_open(status: str) -> bool:
@@ -201,9 +201,9 @@ def content_of(env: str, name: str) -> Content:
     if env == LOCAL:
         return collect(store(), name)
     from automl_jobs.azure import jobs
-    from forestay.commands.azure import arm_of
+    from automl_jobs.azure.arm import Arm
 
-    arm = arm_of(env)
+    arm = Arm.of(env)
     seen = jobs.find(arm, name)
     return Content(jobs.detail(arm, seen), tuple(jobs.with_metrics(arm, seen)), None, "")
 

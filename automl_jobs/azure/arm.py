@@ -19,7 +19,7 @@ from automl_jobs.azure import refusals
 from automl_jobs.azure.place import Place
 from forestay import __version__
 from forestay.errors import OutsideError
-from forestay.login import SCOPE, Login
+from forestay.login import SCOPE, Login, require_packages
 
 RESOURCE_MANAGER = "https://management.azure.com"
 RETRIES = 4
@@ -49,7 +49,11 @@ class Arm:
 
     @classmethod
     def of(cls, env: str) -> Arm:
-        """The requests of an environment, by its stack's name. Raises InputError when there is no such stack."""
+        """The requests of an environment, by its stack's name.
+
+        Raises InputError for a stack that is not there, and where Azure's packages are not installed.
+        """
+        require_packages(env)
         return cls(places.of(env))
 
     @functools.cached_property

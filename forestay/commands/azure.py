@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay import LOCAL
-from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.azure.arm import Arm
@@ -23,18 +22,8 @@ def env_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def require_packages(env: str) -> None:
-    """Raise InputError where the packages that Azure needs are not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("azure") is None or find_spec("azure.identity") is None:
-        fix = "pip install 'forestay[azure]', or make setup-dev"
-        raise InputError("Azure's packages are not installed", where=f"--env {env}", fix=fix)
-
-
 def arm_of(env: str) -> Arm:
     """The way to an environment in Azure. Raises InputError for a stack, or packages, that are not there."""
-    require_packages(env)
     from automl_jobs.azure.arm import Arm
 
     return Arm.of(env)

@@ -10,7 +10,6 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import require_packages
 from forestay.commands.job_submit import (
     azure_options,
     read_options,
@@ -68,6 +67,7 @@ def ship(
     """
     from automl_jobs.engine import nursery
     from forestay.live import clock, listener_for
+    from forestay.login import require_packages
     from forestay.ship import Shipment, steps
     from forestay.ship import ship as run
     from forestay.watching import progress_for, watcher_for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from automl_jobs.azure.arm import Arm
 from forestay import LOCAL
 from forestay.errors import InputError, OutsideError
 from scoring.images import acr_tasks, builders
@@ -27,6 +28,4 @@ def choose(name: str | None, env: str = LOCAL, say: Callable[[str], None] = lamb
     if env == LOCAL:
         fix = "name the environment whose registry it is: --env dev"
         raise InputError("needs a registry in Azure", where=f"--builder {acr_tasks.NAME}", fix=fix)
-    from forestay.commands.azure import arm_of
-
-    return acr_tasks.AcrTasks(arm_of(env))
+    return acr_tasks.AcrTasks(Arm.of(env))
