@@ -12,6 +12,7 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
+from forestay.commands.azure import env_option
 from forestay.console import visible
 from forestay.errors import InputError, OutsideError, RunFailed
 
@@ -25,13 +26,10 @@ TARGETS = ("local", "aci", "aks", "managed")
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--env E` and `--target T`: where an endpoint is."""
-    env = click.option(
-        "--env", default=LOCAL, show_default=True, metavar="ENV", help="`local`, or an environment in Azure: `dev`."
-    )
     target = click.option(
         "--target", type=click.Choice(TARGETS), help="Where in the environment; by default where NAME is."
     )
-    return env(target(function))
+    return env_option(target(function))
 
 
 def find_target(context: click.Context, name: str, target: str | None, env: str) -> Target:
@@ -143,12 +141,9 @@ def deploy(
 def _deploys_to(context: click.Context, name: str, target: str | None, env: str) -> Target:
     """The target that is named, or where the endpoint is already."""
     from forestay import project
-    from scoring.targets import choose, having
+    from scoring.targets import having
 
-    home, say = project.home(), console(context).note
-    if target is not None or env == LOCAL:
-        return choose(target or LOCAL, env, home, say)
-    there, _ = having(name, env, home, say)
+    there, _ = having(name, target, env, project.home(), console(context).note)
     if there is None:
         raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
     return there

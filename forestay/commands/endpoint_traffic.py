@@ -8,6 +8,7 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
+from forestay.commands.azure import env_option
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ def _percents(_: click.Context, parameter: click.Parameter, values: tuple[str, .
             raise click.BadParameter(f"{value!r} is no share; write DEPLOYMENT=PERCENT, as in blue=90, each once")
         found[name] = int(percent)
     return found
-
-
-env_option = click.option("--env", default=LOCAL, show_default=True, metavar="ENV", help="The environment: `dev`.")
 
 
 @click.command(cls=Command)

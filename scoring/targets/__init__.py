@@ -244,8 +244,15 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
     return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
 
 
-def having(name: str, env: str, home: Path, say: Say) -> tuple[Target | None, list[str]]:
-    """The target of an environment that has the endpoint, None where none has; and the names that were seen."""
+def having(
+    name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None
+) -> tuple[Target | None, list[str]]:
+    """The target that is named, else the first of the environment's that has the endpoint, None where none has.
+
+    Also the names of the endpoints that were seen.
+    """
+    if target is not None or env == LOCAL:
+        return choose(target or LOCAL, env, home, say), []
     there: list[str] = []
     for one in targets_of(env, home, say):
         try:
@@ -260,14 +267,9 @@ def having(name: str, env: str, home: Path, say: Say) -> tuple[Target | None, li
 
 
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
-    """The target that has the endpoint `name`: the one that is named, else the first of the environment's that has it.
-
-    Raises InputError when no target of the environment has it.
-    """
+    """As having(). Raises InputError when no target of the environment has it."""
     check_name(name)
-    if target is not None or env == LOCAL:
-        return choose(target or LOCAL, env, home, say)
-    found, there = having(name, env, home, say)
+    found, there = having(name, target, env, home, say)
     if found is not None:
         return found
     fix = f"there is {', '.join(there)}" if there else f"make it: forestay endpoint deploy {name} --env {env} --target"
