@@ -111,7 +111,7 @@ def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
         opened = ask(stack, lambda: open_stack(stack, None, create=False))
         exported = ask(stack, opened.export_stack)
     except InputError as error:
-        if not _never_made(error):
+        if not never_made(error):
             raise
     else:
         if cutoff.replaced(exported.deployment or {}):
@@ -166,7 +166,7 @@ def state(stack: Stack) -> tuple[Held, ...]:
     try:
         deployment = ask(stack, lambda: open_stack(stack, None, create=False).export_stack()).deployment or {}
     except InputError as error:
-        if not _never_made(error):
+        if not never_made(error):
             raise  # a wrong passphrase, say
         return ()
     doing = cutoff.doing(deployment)
@@ -183,7 +183,8 @@ def state(stack: Stack) -> tuple[Held, ...]:
     )
 
 
-def _never_made(error: InputError) -> bool:
+def never_made(error: InputError) -> bool:
+    """Whether Pulumi has no such stack: nothing was ever brought up."""
     from pulumi.automation import errors
 
     return isinstance(error.__cause__, errors.StackNotFoundError)

@@ -19,6 +19,12 @@ from infra.services import Service
 TTL_SECONDS = 30  # how long callers remember where the old group was
 PUBLIC, PRIVATE = "public", "private"
 DRAIN_SECONDS = 60  # how long a gateway lets requests to the old group end
+Path = tuple[str | int, ...]
+# Where the inputs of a front have the group that it leads to: of a record, an alias, a profile, a gateway.
+ADDRESS: Path = ("aRecords", 0, "ipv4Address")
+ALIAS: Path = ("cnameRecord", "cname")
+TARGET: Path = ("endpoints", 0, "target")
+BACKEND: Path = ("backendAddressPools", 0, "backendAddresses", 0, "ipAddress")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class DnsRecord(Component):
                 resource_group_name=zone.group,
                 ttl=TTL_SECONDS,
                 a_records=[privatedns.ARecordArgs(ipv4_address=args.target)],
-                opts=self.options(provider=args.provider, hooks=moving(name, _address_of(port), TTL_SECONDS)),
+                opts=self.options(provider=args.provider, hooks=moving(name, leads_to(port, ADDRESS), TTL_SECONDS)),
             )
         else:
             made = dns.RecordSet(
@@ -71,7 +77,7 @@ class DnsRecord(Component):
                 resource_group_name=zone.group,
                 ttl=TTL_SECONDS,
                 cname_record=dns.CnameRecordArgs(cname=args.target),
-                opts=self.options(provider=args.provider, hooks=moving(name, _alias_of(port), TTL_SECONDS)),
+                opts=self.options(provider=args.provider, hooks=moving(name, leads_to(port, ALIAS), TTL_SECONDS)),
             )
         self.url = made.id.apply(lambda _: f"http://{settings.host}:{port}")  # what asks it waits for the record
         self.register_outputs({"url": self.url})
@@ -126,7 +132,7 @@ class TrafficManager(Component):
                 )
             ],
             tags=args.common.tags,
-            opts=self.options(hooks=moving(name, _target_of(args.settings.port), TTL_SECONDS)),
+            opts=self.options(hooks=moving(name, leads_to(args.settings.port, TARGET), TTL_SECONDS)),
         )
         self.url = profile.dns_config.apply(
             lambda found: f"http://{(found and found.fqdn) or own + '.trafficmanager.net'}:{args.settings.port}"
@@ -279,34 +285,22 @@ class ApplicationGateway(Component):
                 )
             ],
             tags=common.tags,
-            opts=self.options(hooks=moving(name, _backend_of(settings.port), DRAIN_SECONDS)),
+            opts=self.options(hooks=moving(name, leads_to(settings.port, BACKEND), DRAIN_SECONDS)),
         )
         self.url = pulumi.Output.from_input(f"https://{settings.host}")
         self.register_outputs({"url": self.url})
 
 
-def _address_of(port: int) -> Callable[[Inputs], str]:
-    return lambda inputs: _url(inputs, port, "aRecords", 0, "ipv4Address")
+def leads_to(port: int, path: Path) -> Callable[[Inputs], str]:
+    """The group that a front leads to, as a URL, by where its inputs have it; empty where it leads nowhere yet."""
 
+    def group(inputs: Inputs) -> str:
+        found: Any = inputs
+        for step in path:
+            try:
+                found = found[step]
+            except (KeyError, IndexError, TypeError):
+                return ""
+        return f"http://{found}:{port}/"
 
-def _alias_of(port: int) -> Callable[[Inputs], str]:
-    return lambda inputs: _url(inputs, port, "cnameRecord", "cname")
-
-
-def _target_of(port: int) -> Callable[[Inputs], str]:
-    return lambda inputs: _url(inputs, port, "endpoints", 0, "target")
-
-
-def _backend_of(port: int) -> Callable[[Inputs], str]:
-    return lambda inputs: _url(inputs, port, "backendAddressPools", 0, "backendAddresses", 0, "ipAddress")
-
-
-def _url(inputs: Inputs, port: int, *path: str | int) -> str:
-    """The group that a front leads to, from one of the front's inputs; empty where it leads nowhere yet."""
-    found: Any = inputs
-    for step in path:
-        try:
-            found = found[step]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    return f"http://{found}:{port}/"
+    return group

@@ -80,12 +80,10 @@ class Rollout:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs; empty for a stack that was never made. Raises OutsideError without Pulumi."""
-        from pulumi.automation import errors
-
         try:
             return operate.outputs(self.load())
         except InputError as error:
-            if not isinstance(error.__cause__, errors.StackNotFoundError):
+            if not operate.never_made(error):
                 raise
             return {}
 

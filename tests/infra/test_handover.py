@@ -78,7 +78,7 @@ def test_only_a_front_that_leads_elsewhere_waits(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(handover, "is_dry_run", lambda: True)
     assert handover.moving("api-front", str, 30) is None
     monkeypatch.setattr(handover, "is_dry_run", lambda: False)
-    binding = handover.moving("api-front", front._target_of(5001), 30)
+    binding = handover.moving("api-front", front.leads_to(5001, front.TARGET), 30)
     assert binding is not None
     hooks: dict[str, Callable[[Any], Any]] = dict([*binding.before_update, *binding.after_update])  # type: ignore[arg-type,misc]
     assert set(hooks) == {"api-front-ready", "api-front-moved"}
@@ -98,17 +98,17 @@ def test_only_a_front_that_leads_elsewhere_waits(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("group", "inputs"),
+    ("path", "inputs"),
     [
-        (front._target_of, {"endpoints": [{"target": "g"}]}),
-        (front._alias_of, {"cnameRecord": {"cname": "g"}}),
-        (front._address_of, {"aRecords": [{"ipv4Address": "g"}]}),
-        (front._backend_of, {"backendAddressPools": [{"backendAddresses": [{"ipAddress": "g"}]}]}),
+        (front.TARGET, {"endpoints": [{"target": "g"}]}),
+        (front.ALIAS, {"cnameRecord": {"cname": "g"}}),
+        (front.ADDRESS, {"aRecords": [{"ipv4Address": "g"}]}),
+        (front.BACKEND, {"backendAddressPools": [{"backendAddresses": [{"ipAddress": "g"}]}]}),
     ],
 )
-def test_each_front_says_where_it_leads(group: Callable[[int], Any], inputs: dict[str, Any]) -> None:
-    assert group(5001)(inputs) == "http://g:5001/"
-    assert group(5001)({}) == ""
+def test_each_front_says_where_it_leads(path: front.Path, inputs: dict[str, Any]) -> None:
+    assert front.leads_to(5001, path)(inputs) == "http://g:5001/"
+    assert front.leads_to(5001, path)({}) == ""
 
 
 @pytest.fixture(scope="module")
