@@ -17,9 +17,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forestay.errors import InputError, OutsideError
+
+if TYPE_CHECKING:
+    import subprocess
 
 LOCK_WAIT_SECONDS = 30.0
 GIT_SECONDS = 10
@@ -163,14 +166,20 @@ def sha256(path: Path) -> str:
 
 def commit(folder: Path) -> str | None:
     """The commit that is checked out around `folder`, `-dirty` where something differs from it; None without git."""
+    done = git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return done.stdout.strip() if done is not None and done.returncode == 0 else None
+
+
+def git(folder: Path, *words: str, seconds: float = GIT_SECONDS) -> subprocess.CompletedProcess[str] | None:
+    """What a git command says in a folder; None where there is no git, or it says nothing in time."""
     import subprocess
 
-    words = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=seconds, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from forestay import project
 from forestay.errors import RunFailed
 
 APPLIED = "forestay:applied-commit"
@@ -51,9 +52,4 @@ def _git(path: Path, *words: str) -> str | None:
 
 
 def _run(path: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(path.parent), *words], capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    return project.git(path.parent, *words, seconds=SECONDS)
