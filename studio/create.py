@@ -60,23 +60,9 @@ class Asked:
 
     def draft(self, table: Table) -> Draft:
         """What `job new` would write. Raises InputError."""
-        from automl_jobs.new import Wishes, draft
-        from automl_jobs.submit import duration
+        from automl_jobs.new import draft
 
-        given = self.given
-        budget = None if given.time_budget is None else duration(given.time_budget)
-        wishes = Wishes(
-            target=str(given.target),
-            to=self.folder,
-            name=self.name or None,
-            exclude=given.exclude,
-            task=given.task,
-            metric=given.metric,
-            env=given.env or LOCAL,
-            time_budget=budget,
-            settings=given.settings,
-        )
-        return draft(str(given.data), wishes, table)
+        return draft(str(self.given.data), self.given.wishes(to=self.folder, name=self.name or None), table)
 
 
 @functools.lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ from forestay.errors import InputError
 if TYPE_CHECKING:
     from automl_jobs.advanced import Setting
     from automl_jobs.data import ReadOptions, Table
+    from automl_jobs.new import Wishes
 
 Answer = TypeVar("Answer")
 DEFAULT_BUDGET = "60m"
@@ -49,6 +50,22 @@ class Given:
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         return words
+
+    def wishes(self, **more: Any) -> Wishes:
+        """The same as `automl_jobs.new` takes it, with `more` of its attributes. Raises InputError for no duration."""
+        from automl_jobs.new import Wishes
+        from automl_jobs.submit import duration
+
+        return Wishes(
+            target=str(self.target),
+            exclude=self.exclude,
+            task=self.task,
+            metric=self.metric,
+            env=self.env or LOCAL,
+            time_budget=None if self.time_budget is None else duration(self.time_budget),
+            settings=self.settings,
+            **more,
+        )
 
 
 def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
@@ -124,7 +141,7 @@ def _budget(text: str) -> str:
 def _settings(screen: Console, data: str, table: Table, given: Given, read: ReadOptions, task: str) -> dict[str, str]:
     """The advanced settings that a user wants otherwise; each is tried as soon as it is given."""
     from automl_jobs.advanced import settings
-    from automl_jobs.new import Wishes, draft
+    from automl_jobs.new import draft
 
     found: dict[str, str] = {}
     if _until(screen, "advanced settings? (yes, no)", "no", _yes_or_no):
@@ -135,14 +152,8 @@ def _settings(screen: Console, data: str, table: Table, given: Given, read: Read
                 if not text:
                     return ""
                 value = one.value([text])
-                wishes = Wishes(
-                    str(given.target),
-                    task=given.task,
-                    exclude=given.exclude,
-                    read=read,
-                    settings={**found, one.key: value},
-                )
-                draft(data, wishes, table)
+                alone = replace(given, metric=None, env=None, time_budget=None, settings={**found, one.key: value})
+                draft(data, alone.wishes(read=read), table)
                 return value
 
             value = _until(screen, f"{one.title}{choices}; {one.hint}", "", take)

@@ -67,8 +67,8 @@ def new(
 
     Example: forestay job new sales.csv --target amount --exclude id --exclude name
     """
-    from automl_jobs.new import Wishes, new_job
-    from automl_jobs.submit import duration, parse_overrides
+    from automl_jobs.new import new_job
+    from automl_jobs.submit import parse_overrides
 
     screen = console(context)
     given = Given(data, target, exclude, task, metric, env, time_budget, parse_overrides(settings))
@@ -80,19 +80,7 @@ def new(
         given = ask(screen, given, read)
         screen.note(f"the same without questions: {shlex.join(given.command)}")
     assert given.data is not None
-    assert given.target is not None
-    wishes = Wishes(
-        target=given.target,
-        to=to,
-        name=name,
-        exclude=given.exclude,
-        task=given.task,
-        metric=given.metric,
-        env=given.env or LOCAL,
-        time_budget=None if given.time_budget is None else duration(given.time_budget),
-        settings=given.settings,
-        read=read,
-    )
+    wishes = given.wishes(to=to, name=name, read=read)
     made = new_job(given.data, wishes, force=force)
     source, place = given.data, wishes.env
     screen.emit(document(made, place), lambda: view(made, source, place))
