@@ -442,6 +442,12 @@ class LagForecaster:
         return (values - centre) / spread
 
     def predict(self, tasks: Sequence[Task]) -> list[np.ndarray]:
+        # Of few rows a step at a time, threads that wait for one another take many times what the answer does.
+        few = len(tasks) * self.base <= FEW_ROWS_A_STEP
+        with threadpool_limits(limits=1 if few else None):
+            return self._predict(tasks)
+
+    def _predict(self, tasks: Sequence[Task]) -> list[np.ndarray]:
         buffers, fixed, lowest, highest = [], [], [], []
         for task in tasks:
             values = self.inward(task)
@@ -450,21 +456,6 @@ class LagForecaster:
             highest.append(float(values.max()) + reach)
             buffers.append(np.concatenate([values, np.full(task.ahead, np.nan)]))
             fixed.append(self.fixed(task, len(task.values) + np.arange(task.ahead)))
-        # Of few rows a step at a time, threads that wait for one another take many times what the answer does.
-        few = len(tasks) * self.base <= FEW_ROWS_A_STEP
-        with threadpool_limits(limits=1 if few else None):
-            self._go_ahead(tasks, buffers, fixed, lowest, highest)
-        return [self._outward(task, buffer[len(task.values) :]) for task, buffer in zip(tasks, buffers, strict=True)]
-
-    def _go_ahead(
-        self,
-        tasks: Sequence[Task],
-        buffers: list[np.ndarray],
-        fixed: list[np.ndarray],
-        lowest: list[float],
-        highest: list[float],
-    ) -> None:
-        """Fill the ends of the buffers, as many times at once as no lag reaches into."""
         longest = max(task.ahead for task in tasks)
         for start in range(0, longest, self.base):
             rows, places = [], []
@@ -484,6 +475,7 @@ class LagForecaster:
                 # A forecast that feeds on itself must not run away.
                 buffers[number][positions] = np.clip(values, lowest[number], highest[number])
                 done += len(positions)
+        return [self._outward(task, buffer[len(task.values) :]) for task, buffer in zip(tasks, buffers, strict=True)]
 
     def _outward(self, task: Task, values: np.ndarray) -> np.ndarray:
         known = self.log.there(task.values) if self.log else task.values.astype("float64")

@@ -64,7 +64,7 @@ def verify(
             duration_seconds=0.0,
         )
         say("checking files and hashes")
-        proof = proof.having(*_told(say, (_files(folder), _registered(folder, registered))))
+        proof = _taken(proof, say, (_files(folder), _registered(folder, registered)))
         try:
             case = _read(folder, real, say)
         except InputError as error:
@@ -129,7 +129,7 @@ def _read(folder: ScoringFolder, real: Golden | None, say: Say) -> _Case:
 
 def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
     """The checks, in order. One that fails ends them only where the next can't run without it."""
-    proof = proof.having(*_told(case.say, [_lock(case.schema, case.pins, case.lock)]))
+    proof = _taken(proof, case.say, [_lock(case.schema, case.pins, case.lock)])
     if not proof.checks[-1].passed:
         return proof
     case.work.mkdir()
@@ -137,7 +137,7 @@ def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
         made = environment.ensure(case.lock, case.pins.python, home, case.say)
     except environment.NoPython as missing:
         return _prove_in_container(case, proof, missing)
-    proof = proof.having(*_told(case.say, [_environment(made, case.lock)]))
+    proof = _taken(proof, case.say, [_environment(made, case.lock)])
     if not proof.checks[-1].passed:
         return proof
     case, proof = _with_predictions(case, proof, str(case.model / MODEL), reference.here(made.python, case.model))
@@ -149,7 +149,7 @@ def _prove(case: _Case, proof: Proof, home: Path) -> Proof:
     )
     proof = _serve(case, running, proof)
     if case.style.name == styles.MLFLOW and proof.startup_seconds is not None:
-        proof = proof.having(*_told(case.say, _ask_mlflow(case, made.python)))
+        proof = _taken(proof, case.say, _ask_mlflow(case, made.python))
     return proof
 
 
@@ -173,7 +173,7 @@ def _prove_in_container(case: _Case, proof: Proof, missing: environment.NoPython
         installed, has_forestay = container.installed_versions(image)
         kind = f"in a container of {engine.name}"
         found = _installed(installed, has_forestay, case.lock, kind, "build the image again")
-        proof = proof.having(*_told(case.say, [found]))
+        proof = _taken(proof, case.say, [found])
         if not proof.checks[-1].passed:
             return proof
         case, proof = _with_predictions(case, proof, container.MODEL_FOLDER + MODEL, container.asking(image))
@@ -195,7 +195,7 @@ def _with_predictions(case: _Case, proof: Proof, model: str, ask: reference.Ask)
     case.say("asking the model itself what it predicts")
     golden, check = reference.answered(case.schema, case.golden, model, ask)
     proof = replace(proof, answers=None if golden.pending else golden.answers)
-    return replace(case, golden=golden), proof.having(*_told(case.say, [check]))
+    return replace(case, golden=golden), _taken(proof, case.say, [check])
 
 
 def _serve(case: _Case, running: server.Server, proof: Proof) -> Proof:
@@ -204,12 +204,10 @@ def _serve(case: _Case, running: server.Server, proof: Proof) -> Proof:
         try:
             server.wait_healthy(running)
         except RunFailed as error:
-            return proof.having(*_told(case.say, [_not_started("start", error)]))
+            return _taken(proof, case.say, [_not_started("start", error)])
         seconds = running.start_seconds
         started = Check("start", True, f"the model loads and predicts; {seconds:.1f} s")
-        return _ask(
-            case, running, replace(proof.having(*_told(case.say, [started])), startup_seconds=round(seconds, 3))
-        )
+        return _ask(case, running, replace(_taken(proof, case.say, [started]), startup_seconds=round(seconds, 3)))
     finally:
         running.stop()
 
@@ -237,7 +235,7 @@ def _not_started(name: str, error: RunFailed) -> Check:
 
 def _ask(case: _Case, running: server.Server, proof: Proof) -> Proof:
     """All that is asked of a server that runs."""
-    proof = proof.having(*_told(case.say, _answers(case, running.url)))
+    proof = _taken(proof, case.say, _answers(case, running.url))
     p50, p99 = checks.latency(running.url, case.style.forms[0], styles.golden(case.style, case.golden))
     if isinstance(running, container.ContainerServer):
         memory = container.memory_mb(running)
@@ -267,11 +265,12 @@ def _answers(case: _Case, url: str) -> Iterator[Check]:
     yield checks.bad_requests(url, styles.bad_requests(style, case.schema))
 
 
-def _told(say: Say, found: Iterable[Check]) -> Iterator[Check]:
-    """The checks, each told as it comes."""
+def _taken(proof: Proof, say: Say, found: Iterable[Check]) -> Proof:
+    """The proof with these checks after those that it has, each told as it comes."""
     for check in found:
         say(f"{check.name}: passed" if check.passed else f"{check.name}: FAILED, {check.detail}")
-        yield check
+        proof = proof.having(check)
+    return proof
 
 
 def _files(folder: ScoringFolder) -> Check:

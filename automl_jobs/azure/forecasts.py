@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,13 @@ def describe(details: Mapping[str, Any], frame: pd.DataFrame, columns: list[dict
     }
 
 
+@dataclass(frozen=True)
 class _Roles:
-    def __init__(self, time: str, ids: tuple[str, ...], target: str, frequency: str, horizon: int) -> None:
-        self.time, self.ids, self.target, self.frequency, self.horizon = time, ids, target, frequency, horizon
+    time: str
+    ids: tuple[str, ...]
+    target: str
+    frequency: str
+    horizon: int
 
 
 def _ends(frame: pd.DataFrame, time: str, ids: list[str], target: str) -> list[dict[str, Any]]:

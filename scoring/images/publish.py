@@ -12,6 +12,7 @@ from pathlib import Path
 
 from forestay import LOCAL
 from scoring import proofs
+from scoring.folder import open_folder
 from scoring.images import build, builders, choice
 from scoring.images.context import SLIM, context
 from scoring.images.registry import ANYBODY, AZURES, Registry, place_of, refresh_token, stored_login
@@ -44,8 +45,7 @@ def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: S
     host, name = place_of(repository)
     image = find(path, repository, home=home, say=say)
     if image is None:
-        proven, _ = proofs.require(home, path)
-        tag = builders.check_tag(f"{repository}:{proven.version}")
+        tag = builders.check_tag(f"{repository}:{open_folder(path).version}")
         with logged_in(host):
             build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
             image = build.push(tag, home=home, say=say).image
