@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,6 @@ from unittest import mock
 
 import hypothesis
 import pytest
-
-# A machine that is busy with something else makes no property false.
-hypothesis.settings.register_profile("forestay", deadline=None)
-hypothesis.settings.load_profile("forestay")
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -73,6 +70,21 @@ def bank(tmp_path_factory: pytest.TempPathFactory, share_environments: Callable[
     home = place / "home"
     share_environments(home)
     return home, served.bank(home, place)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by playwright."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-sync"]
+        opened = playwright.chromium.launch(executable_path=program, args=flags)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

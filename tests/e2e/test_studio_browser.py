@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,23 +22,9 @@ from tests.conftest import ROOT
 from tests.report_support import HOSTILE
 from tests.unit import test_studio_pages as stored
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-sync"]
 EXAMPLE = ROOT / "examples/categorize_transactions/training-mltable-folder/transactions.csv"
 WAIT_MS = 600_000  # an environment that nobody has made before takes minutes on a busy machine
 place = stored.place
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @contextlib.contextmanager

@@ -31,21 +31,12 @@ from scoring.folder import open_folder
 from scoring.targets import inspect
 from scoring.targets.services import ServicesTarget
 from scoring.targets.watchers import Condition
-from tests import quick_builder, served
+from tests import quick_builder, quick_server, served
 from tests.conftest import ROOT
 from tests.image_support import Registry, find
 from tests.infra.providers.machines import ANSWERS, Machines, NotPulled
 
 ENV, STACK = "test", "test-services"
-SCHEMA = {
-    "task": "classification", "target": "y", "target_type": "string", "classes": ["no", "yes"],
-    "columns": [{"name": "a", "type": "numeric", "used": True}], "algorithm": "None", "python": "3.11.7",
-    "packages": {}, "files": {},
-}  # fmt: skip
-GOLDEN = {
-    "rows": [{"a": 1}, {"a": 2}], "predictions": ["yes", "no"], "classes": ["no", "yes"],
-    "probabilities": [[0.1, 0.9], [0.8, 0.2]],
-}  # fmt: skip
 BODY = json.dumps({"data": [{"a": 1}]}).encode()
 
 
@@ -88,23 +79,8 @@ class World:
         path = self.folder / "folders" / "-".join([version, *more])
         if path.is_dir():
             return path
-        (path / "model").mkdir(parents=True)
-        documents = {
-            "model/model_schema.json": SCHEMA,
-            "golden.json": GOLDEN,
-            ANSWERS: GOLDEN,
-            "sample_request.json": {"data": [{"a": 1}]},
-            "service.json": {"model": "Quick", "version": version},
-            "forestay.json": {
-                "generator": "forestay", "forestay": "0", "model": "Quick", "version": version, "job": "j",
-                "trial": "t", "files": {},
-            },
-        }  # fmt: skip
-        for name, document in documents.items():
-            (path / name).write_text(json.dumps(document))
-        (path / "conda_env.yaml").write_text("dependencies: [python=3.11.7, {pip: []}]")
-        for name in ("requirements.lock", "Dockerfile", "wsgi.py", *more):
-            (path / name).write_text("")
+        quick_server.scoring_folder(path, version, "Dockerfile", *more)
+        (path / ANSWERS).write_text(json.dumps(quick_server.GOLDEN))  # an image has no golden.json
         served.keep_proof(open_folder(path), home or self.home)
         return path
 

@@ -25,12 +25,6 @@ from tests.conftest import ROOT
 from tests.served import processes, wait_for
 
 NAME = f"quick-{os.getpid()}"
-SCHEMA = {
-    "task": "classification", "target": "y", "target_type": "string", "classes": ["no", "yes"],
-    "columns": [{"name": "a", "type": "numeric", "used": True}], "algorithm": "None", "python": "3.11.7",
-    "packages": {}, "files": {},
-}  # fmt: skip
-GOLDEN = {"rows": [{"a": 1}, {"a": 2}], "predictions": ["yes", "no"], "classes": ["no", "yes"]}
 BODY = json.dumps({"data": [{"a": 1}]}).encode()
 
 
@@ -54,22 +48,7 @@ def make(tmp_path: Path, target: LocalTarget) -> Make:
     """A proven folder of a version: `make("2", "broken")` is one with that file in it."""
 
     def folder(version: str, *more: str) -> Path:
-        path = tmp_path / "-".join([version, *more])
-        (path / "model").mkdir(parents=True)
-        documents = {
-            "model/model_schema.json": SCHEMA,
-            "golden.json": {**GOLDEN, "probabilities": [[0.1, 0.9], [0.8, 0.2]]},
-            "service.json": {"model": "Quick", "version": version},
-            "forestay.json": {
-                "generator": "forestay", "forestay": "0", "model": "Quick", "version": version, "job": "j",
-                "trial": "t", "files": {},
-            },
-        }  # fmt: skip
-        for name, document in documents.items():
-            (path / name).write_text(json.dumps(document))
-        (path / "conda_env.yaml").write_text("dependencies: [python=3.11.7, {pip: []}]")
-        for name in ("requirements.lock", "wsgi.py", *more):
-            (path / name).write_text("")
+        path = quick_server.scoring_folder(tmp_path / "-".join([version, *more]), version, *more)
         served.keep_proof(open_folder(path), target.home)
         return path
 
