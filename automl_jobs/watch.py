@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from time import sleep
 from typing import Protocol
 
 from automl_jobs.runs.rows import ENDED, JobRow, TrialRow
@@ -90,7 +91,7 @@ def _again(look: Look, watcher: Watcher, pause: float, patience_seconds: float) 
     """The next look that gets an answer."""
     lost_since: float | None = None
     while True:
-        time.sleep(pause)
+        sleep(pause)
         try:
             return look()
         except Unreachable as error:

@@ -64,7 +64,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.time, "sleep", interrupt)
+        patch.setattr(watch, "sleep", interrupt)
         done = cli("ship", job, *WORDS, code=130)
     [name] = azure.service.jobs
     assert f"--env dev --job {name}" in done.err

@@ -58,7 +58,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_cancel(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.time, "sleep", interrupt)
+        patch.setattr(watch, "sleep", interrupt)
         done = cli("job", "watch", name, code=130)
     assert f"forestay job cancel {name} --env dev" in done.err
     assert azure.service.jobs[name].status() == "Queued"
