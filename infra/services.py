@@ -89,7 +89,7 @@ class Service(Section):
     ----------
     image: by digest: a tag may point to something else tomorrow.
     cpu, memory_gb: of one copy. port: where the server in the image listens.
-    auth: `keys`, checked by the image (see KEY_VARIABLES), or `anonymous`.
+    auth: `keys`, checked by the image, or `anonymous`.
     front: on ACI, what callers reach, so that a new group can be made beside the old one: `dns`, a record in the zone
         existing.servingZone; `traffic_manager` for public groups; `application_gateway`, which ends TLS, in a network.
     tls: on AKS, what ends TLS: `gateway` (Gateway API) or `none`, for a load balancer.
@@ -98,6 +98,8 @@ class Service(Section):
     address: of an application gateway in its subnet; none where it answers in public.
     public: whether it has a public address. On ACI without a network there is no other kind, and it has one anyway.
     model, version: what is served, as tags and labels.
+    keys: of the callers, encrypted; `forestay endpoint deploy` makes them. replicas: on AKS, how many copies.
+    environment: further variables of the container, none of them secret.
     candidate: on ACI behind a front, what is tried in a group of its own, to which the front does not lead.
     earlier: what was served before, the newest first: what a rollback returns to. Nothing is made of it.
     """

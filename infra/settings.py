@@ -40,7 +40,14 @@ ESTATE, SERVICES = "estate", "services"
 
 
 class Training(Section):
-    """Where jobs train: a cluster that goes down to `minNodes` when idle, or serverless compute."""
+    """Where jobs train: a cluster that goes down to `minNodes` when idle, or serverless compute.
+
+    Attributes
+    ----------
+    vm_size: of the nodes. min_nodes: billed while idle, unless 0. max_nodes: how many at most.
+    priority: `low_priority` nodes cost less and may be taken away. idle_seconds: how long a node waits for work.
+    serverless: no cluster; a job brings its own machines, which bill for its time.
+    """
 
     vm_size: VmSize = "Standard_DS3_v2"
     min_nodes: Annotated[int, BeforeValidator(between(0, 100))] = 0
@@ -58,7 +65,13 @@ class Training(Section):
 
 
 class NodePool(Section):
-    """One node pool of the cluster; its size lies between the two numbers, the autoscaler chooses."""
+    """One node pool of the cluster; its size lies between the two numbers, the autoscaler chooses.
+
+    Attributes
+    ----------
+    vm_size: of its nodes. mode: `system` for the cluster's own pods and others, `user` for served models alone.
+    zones: of the region, over which its nodes are spread.
+    """
 
     name: Annotated[Name, AfterValidator(matching(POOL, "up to 12 lower-case letters and digits", "serving"))]
     vm_size: VmSize = "Standard_D4s_v5"
@@ -184,7 +197,12 @@ class Network(Section):
 
 
 class Budget(Section):
-    """A monthly budget of the resource group, in the currency of the subscription, with mails at shares of it."""
+    """A monthly budget of the resource group, in the currency of the subscription, with mails at shares of it.
+
+    Attributes
+    ----------
+    amount: of a month. start_date: it can't be moved later. mails: who hears. thresholds: percents at which they hear.
+    """
 
     amount: Number
     start_date: Annotated[Name, BeforeValidator(dated), AfterValidator(first_of_month)]
@@ -201,7 +219,14 @@ class Budget(Section):
 
 
 class Storage(Section):
-    """How the storage account keeps data. `sharedKeys` off needs identity-based datastores, a preview of Azure ML."""
+    """How the storage account keeps data. `sharedKeys` off needs identity-based datastores, a preview of Azure ML.
+
+    Attributes
+    ----------
+    redundancy: copies in one place (lrs), in the region's zones (zrs), in two regions (grs, gzrs).
+    shared_keys: whether the account's keys open it; else only logins do.
+    soft_delete_days: how long what was deleted can be had back. cool_after_days: when blobs move to the cool tier.
+    """
 
     redundancy: Annotated[str, BeforeValidator(one_of("lrs", "zrs", "grs", "gzrs"))] = "lrs"
     shared_keys: Flag = False
@@ -214,6 +239,7 @@ class Registry(Section):
 
     Attributes
     ----------
+    sku: private networks, retention and zones need `premium`.
     retention_days: how long manifests without a tag are kept (Premium).
     zone_redundant: spread over the region's zones; only Premium, and only from its creation on.
     """
@@ -259,7 +285,12 @@ class Principal(Section):
 
 
 class Principals(Section):
-    """Who works with the estate: those who submit jobs, and those who deploy models."""
+    """Who works with the estate: those who submit jobs, and those who deploy models.
+
+    Attributes
+    ----------
+    submitters: get what it takes to submit jobs. deployers: get what it takes to deploy.
+    """
 
     submitters: Annotated[tuple[Principal, ...], AsList] = ()
     deployers: Annotated[tuple[Principal, ...], AsList] = ()
@@ -276,7 +307,10 @@ class StackSettings(Section):
     layer: `estate`, what lives long, or `services`, the served models. Both of an environment share stem, location
         and subscription, from which the names come.
     environment: set from the file's name, without `-services`.
-    stem: what all names begin with.
+    location: Azure's region. subscription_id: where everything lies.
+    stem: what all names begin with. tags: on every resource. required_tags: tags that must be among them.
+    aci: whether served models may be container groups. log_retention_days: of Log Analytics.
+    purge_protection: a deleted key vault stays until its time is over, whoever asks.
     lock: CanNotDelete locks on what holds data. protect: Pulumi refuses to delete or replace what it made.
     names: other names than those of infra/naming.py, by kind: {storageAccount: contosomlprod}.
     alert_mails: who hears of failures of served models.

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from forestay.documents.names import refuse, shown
-from forestay.documents.values import AsList, AsMapping, Name, Text, whole
+from forestay.documents.values import AsList, AsMapping, Name, Text, taking, whole
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 EXAMPLE_GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -32,6 +32,7 @@ RESOURCE_ID = re.compile(
 def matching(pattern: re.Pattern[str], what: str, example: str) -> Callable[[str], str]:
     """A check for a text of one form; the message gives the form and an example."""
 
+    @taking(f"{what}, such as `{example}`")
     def check(value: str) -> str:
         if not pattern.fullmatch(value):
             raise refuse(f"must be {what}, not {shown(value)!r}", f"write it like {example}")
@@ -43,6 +44,7 @@ def matching(pattern: re.Pattern[str], what: str, example: str) -> Callable[[str
 def between(least: int, most: int) -> Callable[[Any], int]:
     """A check for a whole number in a range, both ends included."""
 
+    @taking(f"a whole number from {least:,} to {most:,}")
     def check(value: Any) -> int:
         number = whole(value)
         if not least <= number <= most:
@@ -59,6 +61,7 @@ def resource_of(arm_type: str, *others: str) -> Callable[[str], str]:
     provider = f"/providers/{namespace}{path}" if kinds else ""
     example = f"/subscriptions/{EXAMPLE_GUID}/resourceGroups/GROUP{provider}"
 
+    @taking(f"the id of one of {' or '.join((arm_type, *others)) if kinds else 'your resource groups'}")
     def check(value: str) -> str:
         match = RESOURCE_ID.fullmatch(value)
         if not match or not GUID.fullmatch(match["subscription"]):
@@ -73,6 +76,7 @@ def resource_of(arm_type: str, *others: str) -> Callable[[str], str]:
     return check
 
 
+@taking("an IPv4 range, such as `10.20.0.0/16`")
 def network_range(value: str) -> str:
     """An IPv4 range in CIDR form, host bits zero."""
     try:
@@ -81,6 +85,7 @@ def network_range(value: str) -> str:
         raise refuse(f"is not an address range: {error}", "write it like 10.20.0.0/16") from None
 
 
+@taking("an IPv4 address, such as `10.20.3.10`")
 def one_address(value: str) -> str:
     """One IPv4 address."""
     try:
@@ -89,6 +94,7 @@ def one_address(value: str) -> str:
         raise refuse(f"is not an address: {shown(value)}", "write it like 10.20.3.10") from None
 
 
+@taking('the first of a month, such as `"2026-01-01"`')
 def first_of_month(value: str) -> str:
     try:
         day = dt.date.fromisoformat(value)

@@ -24,6 +24,7 @@ from forestay.documents.values import (
     kind,
     names_or_one,
     one_of,
+    taking,
 )
 
 _REMOTE = re.compile(r"^(azureml|https?|wasbs?|abfss?|adl|s3|gs):", re.IGNORECASE)
@@ -49,6 +50,7 @@ def task_of(info: ValidationInfo) -> str:
     return str((info.context or {})["task"])
 
 
+@taking("a folder, a file, or an address such as `azureml:name:version`")
 def _path(value: Any) -> str:
     if not isinstance(value, str):
         raise refuse(f"must be a path, not {kind(value)}", "write a folder, a file or azureml:name:version")
@@ -66,6 +68,11 @@ class DataInput(Section):
     """Where a table lies: a folder with an MLTable, or an address in Azure.
 
     `path` is as written; `local(base)` gives the file or folder on this machine, if it is one.
+
+    Attributes
+    ----------
+    path: relative to the job file. type: always `mltable`; a plain file is taken as one here.
+    mode, path_on_compute, datastore: for Azure only.
     """
 
     path: Annotated[str, BeforeValidator(_path)]
@@ -178,6 +185,7 @@ class EarlyTermination(Section):
     truncation_percentage: Whole | None = None
 
 
+@taking("a sampling, or its type alone")
 def _sampling(value: Any) -> Any:
     """The short form `sampling_algorithm: random` stands for `{type: random}`."""
     return {"type": value} if isinstance(value, str) else value

@@ -39,6 +39,7 @@ from forestay.documents.values import (
     auto_or,
     kind,
     one_of,
+    taking,
     whole_from,
 )
 
@@ -46,6 +47,7 @@ VERBOSITIES = ("not_set", "debug", "info", "warning", "error", "critical")
 _JOB_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}")
 
 
+@taking("letters, digits, - and _, a letter or digit first")
 def _job_name(value: Any) -> str:
     if isinstance(value, str) and _JOB_NAME.fullmatch(value):
         return value
@@ -55,6 +57,7 @@ def _job_name(value: Any) -> str:
     )
 
 
+@taking(", ".join(f"`{task}`" for task in metrics.PRIMARY_METRICS))
 def _task(value: Any) -> str:
     """As azure-ai-ml reads it: lower case with underscores, and no other spelling."""
     if isinstance(value, str) and value in metrics.PRIMARY_METRICS:
@@ -80,6 +83,27 @@ class JobSpec(Section):
     Attributes
     ----------
     runs_here: whether the local engine trains this task.
+    schema_: the address of Azure's schema, for editors. type: always `automl`. task: what is to be learned.
+    name: the job's; without it one is made up. display_name, description, tags: for people.
+    experiment_name: what jobs are grouped by; `Default` without it.
+    properties: texts that Azure keeps, those named `forestay.*` among them.
+    compute: the cluster that trains in Azure, as `azureml:cpu-cluster`; on this machine the job runs here.
+    resources: instead of `compute`, the machines of a serverless job in Azure. queue_settings: of a serverless job.
+    identity, environment_id, environment_variables, outputs, services: for Azure only.
+    log_verbosity: of Azure's log.
+    primary_metric: what trials are compared by; see the table of tasks.
+    target_column_name: the column to predict; for named entities none. positive_label: the class that binary metrics
+        are about; without it the second of the two, as in Azure.
+    training_data: the table to learn from. validation_data: rows that trials are compared on; without it, and without
+        the keys below, the number of rows decides between folds and a hold-out. test_data: rows for one last score.
+    validation_data_size, test_data_size: a share of the training rows, held out.
+    n_cross_validations: how many folds; with `validation_data_size` so many random splits.
+    cv_split_column_names: columns that say by 0 and 1 which rows train and which validate, one column a fold.
+    weight_column_name: the column with the rows' weights. limits: when to stop.
+    featurization: how columns become features. training: which models to train.
+    forecasting: what a forecast needs to know of time. sweep: how trials are drawn.
+    training_parameters: fixed parameters of Azure's language or vision model.
+    search_space: parameters of that model to sweep over.
     """
 
     runs_here: ClassVar[bool] = False

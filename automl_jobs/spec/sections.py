@@ -31,11 +31,13 @@ from forestay.documents.values import (
     auto_or,
     kind,
     one_of,
+    taking,
     whole,
     whole_from,
 )
 
 
+@taking("a number of threads, or -1 for all cores")
 def cores(value: Any) -> int:
     """Threads of one trial: -1 for all, or a number of them."""
     number = whole(value)
@@ -44,6 +46,7 @@ def cores(value: Any) -> int:
     return number
 
 
+@taking("a number of periods, or a list of them")
 def lags(value: Any) -> Any:
     """A number of periods, or a list of them."""
     positive = whole_from(1)
@@ -54,7 +57,15 @@ AutoOrLags = Annotated[int | str | tuple[int, ...], BeforeValidator(auto_or(lags
 
 
 class Limits(Section):
-    """When to stop. Minutes are whole numbers, as in Azure; seconds are `forestay.time_budget` in `properties`."""
+    """When to stop. Minutes are whole numbers, as in Azure; seconds are `forestay.time_budget` in `properties`.
+
+    Attributes
+    ----------
+    max_trials: a baseline is one of them. timeout_minutes: of the whole job. trial_timeout_minutes: of one trial.
+    max_concurrent_trials: trials at once. max_cores_per_trial: threads of one trial.
+    max_nodes: nodes of Azure's cluster for one job. exit_score: the job ends when a trial is as good as this.
+    enable_early_termination: the search ends when it has not become better for a while.
+    """
 
     max_trials: Count = 1000
     timeout_minutes: Count = 360
@@ -114,11 +125,13 @@ def _named(names: tuple[str, ...], value: Any) -> str:
     raise refuse(f"must be a name, not {kind(value)}", f"valid: {', '.join(by_snake)}")
 
 
+@taking("`auto`, `custom`, `off`")
 def _mode(value: Any) -> str:
     """YAML reads an unquoted `off` as false: it is taken as `off`."""
     return "off" if value is False else one_of("auto", "custom", "off")(value)
 
 
+@taking(f"one of {', '.join(PURPOSES.values())}")
 def _purpose(value: Any) -> str:
     if isinstance(value, str) and plain(value) in PURPOSES:
         return PURPOSES[plain(value)]
@@ -128,12 +141,18 @@ def _purpose(value: Any) -> str:
 
 
 class ColumnTransformer(Section):
-    """Parameters of a transformer, for the columns in `fields`, or for all of them without."""
+    """Parameters of a transformer, for the columns in `fields`, or for all of them without.
+
+    Attributes
+    ----------
+    fields_: columns. parameters: of the transformer, by name.
+    """
 
     fields_: Names = Field(default=(), alias="fields")
     parameters: Annotated[dict[str, Scalar], AsMapping] = Field(default_factory=dict)
 
 
+@taking(f"a mapping from {', '.join(PARAMETER_TRANSFORMERS)} to a list of column transformers")
 def _transformers(value: Any) -> Any:
     """The keys as CamelCase names; `imputer` and `Imputer` are the same one."""
     if not isinstance(value, dict):
@@ -152,11 +171,26 @@ def _transformers(value: Any) -> Any:
 Transformers = Annotated[
     dict[str, Annotated[tuple[Annotated[ColumnTransformer, AsMapping], ...], AsList]], BeforeValidator(_transformers)
 ]
-Blocked = Annotated[str, BeforeValidator(lambda value: _named(BLOCKABLE_TRANSFORMERS, value))]
+
+
+@taking(f"one of {', '.join(BLOCKABLE_TRANSFORMERS)}")
+def _blocked(value: Any) -> str:
+    return _named(BLOCKABLE_TRANSFORMERS, value)
+
+
+Blocked = Annotated[str, BeforeValidator(_blocked)]
 
 
 class Featurization(Section):
-    """How columns become features. Names of transformers are CamelCase here, however they were written."""
+    """How columns become features. Names of transformers are CamelCase here, however they were written.
+
+    Attributes
+    ----------
+    mode: `off` takes columns as they are; `custom` says that the other keys are given.
+    blocked_transformers: what must not be used. column_name_and_types: the kind of a column, where it is not the
+        guessed one. transformer_params: parameters of transformers.
+    dataset_language: three letters, as `deu`; for Azure only. enable_dnn_featurization: for Azure only.
+    """
 
     mode: Annotated[str, BeforeValidator(_mode)] = "auto"
     blocked_transformers: Annotated[tuple[Blocked, ...], AsList] = ()
@@ -189,11 +223,20 @@ META_LEARNERS = (
 
 
 class StackEnsembleSettings(Section):
+    """Azure's meta-learners, made here on held-out predictions.
+
+    Attributes
+    ----------
+    stack_meta_learner_type: which one; `none` takes the task's usual one. stack_meta_learner_kwargs: its parameters.
+    stack_meta_learner_train_percentage: the share of the training rows that it learns from, without folds.
+    """
+
     stack_meta_learner_type: Annotated[str, BeforeValidator(one_of(*META_LEARNERS))]
     stack_meta_learner_kwargs: FreeMap | None = None
     stack_meta_learner_train_percentage: Fraction = 0.2
 
 
+@taking("an algorithm of the task, such as `LightGBM`")
 def _algorithm(value: Any, info: ValidationInfo) -> str:
     """A run name such as LightGBM, out of LightGBM or light_gbm."""
     task = task_of(info)
@@ -209,7 +252,17 @@ Algorithms = Annotated[tuple[Annotated[str, BeforeValidator(_algorithm)], ...], 
 
 
 class Training(Section):
-    """Which models to train. Names of algorithms are run names here, however they were written."""
+    """Which models to train. Names of algorithms are run names here, however they were written.
+
+    Attributes
+    ----------
+    allowed_training_algorithms: only these; all without it. blocked_training_algorithms: none of these.
+    enable_onnx_compatible_models, enable_dnn_training, training_mode: for Azure only.
+    enable_model_explainability: importances of the columns are kept with the best trial.
+    enable_stack_ensemble: a meta-learner on held-out predictions of the best trials.
+    enable_vote_ensemble: a weighted mean of the best trials. stack_ensemble_settings: of the meta-learner.
+    ensemble_model_download_timeout_minutes: for Azure only.
+    """
 
     allowed_training_algorithms: Algorithms | None = None
     blocked_training_algorithms: Algorithms | None = None
@@ -244,17 +297,37 @@ class Training(Section):
         return value
 
 
+@taking("`none`, `season`, `seasontrend`")
 def _stl(value: Any) -> str:
     """azure-ai-ml takes `SeasonTrend` and, unlike its documentation, not `season_trend`: both are taken here."""
     return one_of("none", "season", "seasontrend")("seasontrend" if value == "season_trend" else str(value).lower())
 
 
 def _lower(*names: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: one_of(*names)(value.lower() if isinstance(value, str) else value))
+    check = one_of(*names)
+
+    @taking(vars(check)["takes"])
+    def lower(value: Any) -> str:
+        return check(value.lower() if isinstance(value, str) else value)
+
+    return BeforeValidator(lower)
 
 
 class Forecasting(Section):
-    """What a forecast needs to know of time. Defaults: the service's, as in the REST API's ForecastingSettings."""
+    """What a forecast needs to know of time. Defaults: the service's, as in the REST API's ForecastingSettings.
+
+    Attributes
+    ----------
+    time_column_name: the column with the moments. time_series_id_column_names: the columns that tell series apart.
+    forecast_horizon: how many periods ahead. frequency: the length of a period, as `D` or `W-SUN`; else it is found.
+    target_lags: earlier values of the target as features. feature_lags: the same of the other columns.
+    target_rolling_window_size: periods whose mean, least and largest target are features.
+    seasonality: periods until things repeat. use_stl: trend and season as features.
+    short_series_handling_config: what becomes of series that are too short: filled up, dropped, or an error.
+    target_aggregate_function: makes one row of several in a period.
+    country_or_region_for_holidays: a country by its two letters. cv_step_size: periods between two folds.
+    features_unknown_at_forecast_time: columns that nobody knows ahead.
+    """
 
     time_column_name: Name
     time_series_id_column_names: NameOrNames = ()

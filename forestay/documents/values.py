@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from forestay.documents.names import refuse, shown, snake, suggest
 
+Check = TypeVar("Check", bound=Callable[..., Any])
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+def taking(rule: str) -> Callable[[Check], Check]:
+    """Says in words what a check takes: the reference of the files' keys shows it (tools/reference.py)."""
+
+    def told(check: Check) -> Check:
+        vars(check)["takes"] = rule
+        return check
+
+    return told
 
 
 def _text(value: Any) -> str:
@@ -111,6 +122,7 @@ def _mapping(value: Any) -> Any:
 def one_of(*names: str) -> Callable[[Any], str]:
     """A check for a value out of a fixed set, CamelCase or snake_case; gives the snake_case."""
 
+    @taking(", ".join(f"`{name}`" for name in names))
     def check(value: Any) -> str:
         if isinstance(value, str) and snake(value) in names:
             return snake(value)
@@ -124,6 +136,7 @@ def one_of(*names: str) -> Callable[[Any], str]:
 def auto_or(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A check for `auto`, in any case, or what `check` takes."""
 
+    @taking(f"`auto`, or {vars(check)['takes']}")
     def either(value: Any) -> Any:
         if isinstance(value, str) and value.lower() == "auto":
             return "auto"
@@ -135,6 +148,7 @@ def auto_or(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def whole_from(least: int) -> Callable[[Any], int]:
     """A check for a whole number not below `least`."""
 
+    @taking(f"a whole number, {least} or more")
     def check(value: Any) -> int:
         number = whole(value)
         if number < least:
@@ -144,11 +158,13 @@ def whole_from(least: int) -> Callable[[Any], int]:
     return check
 
 
+@taking("a name, or a list of names")
 def names_or_one(value: Any) -> Any:
     """One name or a list of names, as a list."""
     return [value] if isinstance(value, str) else _list(value)
 
 
+@taking("a number between 0 and 1, neither of them")
 def between_0_and_1(value: Any) -> float:
     """A share of the rows, both ends excluded."""
     number = _number(value)
@@ -159,6 +175,7 @@ def between_0_and_1(value: Any) -> float:
     return number
 
 
+@taking("a number or a text")
 def scalar(value: Any) -> float | str | None:
     """One value of any kind, such as a parameter of a transformer."""
     if value is None or isinstance(value, str | int | float):
