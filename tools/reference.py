@@ -88,7 +88,7 @@ def stack_settings() -> str:
 
     text = (
         "# Stack settings\n\n"
-        "What `stacks/Pulumi.<env>.yaml` may say under `config:`. Keys of Forestay are written `forestay:key`; location "
+        "What `stacks/Pulumi.<env>.yaml` may say under `config:`. Forestay's keys are written `forestay:key`; location "
         "and subscription are the provider's, `azure-native:location` and `azure-native:subscriptionId`. The file "
         "`stacks/Pulumi.<env>-services.yaml` of the served models takes the same keys, and `forestay:services`, a "
         "mapping from an endpoint's name to a [Service](#service). Which environment and which of the two a file is "
@@ -222,14 +222,14 @@ def _default(field: FieldInfo) -> str:
     if value is None or value in ((), "") or isinstance(value, BaseModel):
         return "-"
     if isinstance(value, tuple):
-        return (
-            f"`[{', '.join(map(_written, value))}]`" if not isinstance(value[0], BaseModel) else "one of the defaults"
-        )
+        return f"`[{', '.join(map(_written, value))}]`"
     return f"`{_written(value)}`"
 
 
 def _written(value: Any) -> str:
     """A value as YAML has it."""
+    if isinstance(value, BaseModel):
+        return f"{{{', '.join(f'{name}: {one}' for name, one in value.model_dump(exclude_unset=True).items())}}}"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
