@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint engine debian test fuzz format bench bench-automl bench-infra bench-memory \
+.PHONY: help setup setup-dev demo lint docs reference engine debian test fuzz format bench bench-automl bench-infra bench-memory \
 	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,12 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: setup-dev ## build the documentation into build/site; a warning is an error
+	$(BIN)/zensical build --strict --clean
+
+reference: setup-dev ## write the reference pages anew from the commands, the settings and the job models
+	$(BIN)/python -m tools.reference
+
 # What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
 DEBIAN := buildah chromium debootstrap docker-registry
 
@@ -68,7 +74,7 @@ debian: ## install the Debian packages that tests use, where that may be done
 WORKERS ?= 2
 
 # FORESTAY_SCREENSHOTS=DIR keeps a picture of each of the studio's pages, for CI to keep as artifacts.
-test: lint engine debian ## every test
+test: lint docs engine debian ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.

@@ -24,14 +24,9 @@ WIDTH = 100
 PLAIN = {str: "a text", float: "a number", int: "a whole number", bool: "true or false", dict: "a mapping"}
 
 
-def pages() -> dict[str, str]:
-    """The pages, by their names in docs/reference."""
-    return {"commands.md": commands(), "stack-settings.md": stack_settings(), "job-file.md": job_file()}
-
-
 def main() -> None:
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    for name, text in PAGES.items():
+        (FOLDER / name).write_text(text(), encoding="utf-8")
 
 
 # ---- commands ----
@@ -287,6 +282,9 @@ def _attributes(model: type) -> dict[str, str]:
 def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
+
+# By their names in docs/reference.
+PAGES = {"commands.md": commands, "stack-settings.md": stack_settings, "job-file.md": job_file}
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,1 @@
+"""The documentation: built, linked, in step with the code, and each of its commands run or checked."""
