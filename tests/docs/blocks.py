@@ -30,10 +30,13 @@ SHELL = ("bash", "sh", "shell", "console")
 OTHERS = ("text", "yaml", "json", "python", "csv")
 # Programs that a block may call beside forestay.
 KNOWN = ("az", "curl", "docker", "export", "git", "ls", "python", "pip", "pytest", "uv", "exit", "cd")
+OPERATORS = "|&;<>()"
 SEPARATORS = re.compile(r"[|&;()]+")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)(?: +title=\"(?P<title>[^\"]*)\")? *$")
 _LEAVES = dict(cli.leaves())
+_SUBSTITUTION = re.compile(r"\"\$\((.*?)\)\"")
+_ASIDE = {ord(operator): 0xE000 + place for place, operator in enumerate(OPERATORS)}
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,11 @@ def check(command: str) -> None:
 
 def _programs(command: str) -> Iterator[list[str]]:
     """The calls in a command line, what stands in $(...) among them; redirections and variables are left out."""
-    for inner in re.findall(r"\"\$\((.*?)\)\"", command):
+    for inner in _SUBSTITUTION.findall(command):
         yield from _programs(inner)
-    # Quotes stay for the moment: a quoted semicolon separates nothing.
-    lexer = shlex.shlex(command, posix=False, punctuation_chars="|&;<>()")
+    # A quoted semicolon separates nothing: what is quoted is put aside until the line is cut.
+    plain = re.sub(r"'[^']*'", lambda quoted: quoted[0].translate(_ASIDE), _SUBSTITUTION.sub("VALUE", command))
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars=OPERATORS)
     lexer.whitespace_split = True
     lexer.commenters = ""
     words: list[str] = []
@@ -135,7 +139,7 @@ def _programs(command: str) -> Iterator[list[str]]:
         elif skip:
             skip = False
         elif words or not re.match(r"\w+=", token):
-            words += shlex.split(token)
+            words.append(token.translate({aside: operator for operator, aside in _ASIDE.items()}))
 
 
 def _check_forestay(words: list[str]) -> None:
