@@ -135,8 +135,8 @@ def job_file() -> str:
         "| property | flag | what it is |\n|---|---|---|",
     ]
     meanings = _attributes(settings.ForestaySettings)
-    for field in dataclasses.fields(settings.ForestaySettings):
-        name, meaning = field.name.removesuffix("_seconds"), meanings[field.name]
+    for one in dataclasses.fields(settings.ForestaySettings):
+        name, meaning = one.name.removesuffix("_seconds"), meanings[one.name]
         lines.append(f"| `{settings.PREFIX}{name}` | `--{name.replace('_', '-')}` | {meaning} |")
     return "\n".join(lines) + "\n\n" + "\n".join(_sections(below))
 

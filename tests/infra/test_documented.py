@@ -13,7 +13,7 @@ from scoring import targets
 from scoring.targets import smoke, trial
 from tests.conftest import command
 from tests.docs.blocks import SERVICES, WALKED, is_plain, shell_blocks
-from tests.image_support import Registry
+from tests.image_support import Registry, find
 from tests.infra.services_world import Monitor, World, world
 
 pytestmark = pytest.mark.slow
@@ -25,9 +25,12 @@ ENVIRONMENTS = ("dev", "test")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(smoke, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(trial, "HOPELESS_SECONDS", 0.05)
+    if find("docker-registry") is None:
+        pytest.skip("no registry: apt-get install docker-registry")
+    for name in ("registry", "world"):
+        (tmp_path / name).mkdir()
     registry = Registry(tmp_path / "registry")
     try:
-        (tmp_path / "world").mkdir()
         with world(tmp_path / "world", registry, monkeypatch) as found:
             Monitor(found.folder, found.machines).install(monkeypatch)
             monkeypatch.setattr(targets, "find_proven", lambda *_: found.make("1"))
