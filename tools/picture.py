@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -35,7 +36,7 @@ LOOP = (
 
 
 def main() -> None:
-    screen = Console(record=True, width=WIDTH, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)
+    screen = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         shutil.copy(ROOT / "examples/categorize_transactions/training-mltable-folder/transactions.csv", folder)
