@@ -119,4 +119,4 @@ soak: setup-dev ## our server under load; writes benchmarks/scoring/SOAK.md (MIN
 	$(BIN)/python -m benchmarks.scoring.soak --minutes $(or $(MINUTES),10)
 
 clean: ## remove what set-up and tests made
-	rm -rf $(VENV) .tools node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .tools node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
