@@ -1,6 +1,7 @@
 """Writes the reference pages: every command's `--help`, and every key of a stack's file and of a job file.
 
 `make reference` writes them anew; a test fails when what is committed is something else than what this module makes.
+`python -m tools.reference DIR` writes them to another folder.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -24,9 +26,9 @@ WIDTH = 100
 PLAIN = {str: "a text", float: "a number", int: "a whole number", bool: "true or false", dict: "a mapping"}
 
 
-def main() -> None:
+def main(folder: Path = FOLDER) -> None:
     for name, text in PAGES.items():
-        (FOLDER / name).write_text(text(), encoding="utf-8")
+        (folder / name).write_text(text(), encoding="utf-8")
 
 
 # ---- commands ----
@@ -287,4 +289,4 @@ def _one_line(text: str) -> str:
 PAGES = {"commands.md": commands, "stack-settings.md": stack_settings, "job-file.md": job_file}
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))
