@@ -20,6 +20,7 @@ from forestay import __version__
 from forestay.console import Console, print_error, visible
 from forestay.errors import ForestayError, InputError, OutsideError
 from forestay.help import NoSuchCommand, Page, usage_error
+from forestay.rooms import refuse_hidden
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Lazy:
 Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a group with its help
 
 TREE: dict[str, Entry] = {
+    "init": Lazy("forestay.commands.init:init", "A project of your own: stacks, jobs, pipelines; or update one."),
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
     "infra": (
@@ -271,6 +273,7 @@ def _run(arguments: list[str], settings: Console) -> int:
 
         return shell_complete(root, {"obj": settings}, "forestay", "_FORESTAY_COMPLETE", instruction)
     try:
+        refuse_hidden()
         # Not root.main(): it turns a closed pipe into a failure.
         with root.make_context("forestay", list(arguments), obj=settings) as context:
             root.invoke(context)
