@@ -166,6 +166,8 @@ def _update(context: click.Context, folder: Path, given: dict[str, Any], yes: bo
         for part in _diff_view(found):
             screen.err.print(part)
         if not yes:
+            for line in _update_view(found):
+                screen.note(line)
             if not screen.asks:
                 raise InputError("this changes files, and nobody can be asked", where="--yes", fix="add --yes")
             if not screen.confirm("Change these files?"):
