@@ -125,6 +125,10 @@ TREE: dict[str, Entry] = {
             "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
         },
     ),
+    "pipeline": (
+        "Pipelines for GitHub Actions and Azure DevOps.\n\nExample: forestay pipeline render --check",
+        {"render": Lazy("forestay.commands.pipeline:render", "Write the pipelines of this project.")},
+    ),
 }
 
 
