@@ -90,6 +90,8 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
     answers = _answers(context, screen, folder, given)
     files = templates.files(answers)
     files[record.FILE] = record.Record.of(answers, files).text()
+    if templates.PIPELINES in files:
+        files |= templates.pipelines(files[templates.PIPELINES], answers)
     place.refuse_clashes(folder, files, "move them away, or choose another folder: nothing is overwritten")
     place.place(folder, files)
     document = {
@@ -186,10 +188,10 @@ def _diff_view(found: Update) -> Iterator[RenderableType]:
 
 
 def _update_view(found: Update) -> Iterator[str]:
-    if not found.needed:
+    if found.needed:
+        yield f"{found.folder}: from Forestay {found.before.version} to {found.after.version}"
+    else:
         yield f"{found.folder}: as Forestay {found.after.version} makes it; your own changes are yours"
-        return
-    yield f"{found.folder}: from Forestay {found.before.version} to {found.after.version}"
     for change in found.changes:
         yield f"  {change.kind:<8} {change.path}{': ' if change.why else ''}{change.why}"
     if found.conflicts:

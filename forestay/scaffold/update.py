@@ -10,13 +10,15 @@ from __future__ import annotations
 import difflib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from forestay import __version__, project
 from forestay.errors import InputError, OutsideError, Problem
+from forestay.pipelines import FOLDERS, MARK, untouched
+from forestay.pipelines import files as rendered
 from forestay.scaffold import files as templates
 from forestay.scaffold import record as records
 from forestay.scaffold.answers import Answers
@@ -105,8 +107,9 @@ def plan(folder: Path, answers: Answers | None = None) -> Update:
     answers = answers or before.answers
     wanted = templates.files(answers)
     after = Record.of(answers, wanted)
-    changes = (_change(folder, before, path, wanted.get(path)) for path in sorted({*_made(before), *wanted}))
-    return Update(folder, before, after, tuple(change for change in changes if change is not None))
+    found = [_change(folder, before, path, wanted.get(path)) for path in sorted({*_made(before), *wanted})]
+    changes = [change for change in found if change is not None]
+    return Update(folder, before, after, (*changes, *_pipelines(folder, changes)))
 
 
 def carry_out(update: Update) -> None:
@@ -152,6 +155,38 @@ def _change(folder: Path, before: Record, path: str, new: str | None) -> Change 
         return Change(path, KEPT, current, current, "you have changed it, and data is not merged")
     merged, clean = merge(current, before.files.get(path, ""), new, before.version)
     return Change(path, MERGED if clean else CONFLICT, current, merged) if merged != current else None
+
+
+def _pipelines(folder: Path, changes: Sequence[Change]) -> Iterator[Change]:
+    """What becomes of the pipelines, which are nobody's text: they follow from what pipelines.yml will say."""
+    settings = next((change for change in changes if change.path == templates.PIPELINES), None)
+    text = _read(folder, templates.PIPELINES) if settings is None else settings.after
+    wanted: dict[str, str] = {}
+    if isinstance(text, str):
+        try:
+            wanted = templates.pipelines_of(text, folder)
+        except InputError as error:
+            yield Change(templates.PIPELINES, KEPT, text, text, f"no pipelines follow from it: {error.lines()[0]}")
+            return
+    for one in (*rendered.look(folder, wanted), *_of_another_system(folder, wanted)):
+        if one.state == rendered.EDITED:
+            why = "edited by hand; `forestay pipeline render` shows the difference"
+            yield Change(one.path, KEPT, one.before, one.before, why)
+        elif one.state != rendered.SAME:
+            kind = {rendered.NEW: ADDED, rendered.OUTDATED: CHANGED, rendered.LEFT: REMOVED}[one.state]
+            yield Change(one.path, kind, one.before or None, one.text or None)
+
+
+def _of_another_system(folder: Path, wanted: Collection[str]) -> Iterator[rendered.Rendered]:
+    """Pipelines that were rendered for the other system, before the project went to this one."""
+    used = {str(PurePosixPath(path).parent) for path in wanted}
+    for other in sorted(set(FOLDERS.values()) - used):
+        for file in sorted((folder / other).glob("forestay-*.yml")):
+            path = f"{other}/{file.name}"
+            text = _read(folder, path)
+            if isinstance(text, str) and text.startswith(MARK):
+                state = rendered.LEFT if untouched(text) else rendered.EDITED
+                yield rendered.Rendered(path, text, "", state)
 
 
 def _differs(before: Record, path: str, text: str | None) -> bool:

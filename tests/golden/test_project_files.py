@@ -42,7 +42,9 @@ def own(files: dict[str, str]) -> dict[str, str]:
     """Without what has golden files elsewhere: pipelines, and the example's data."""
     named = ("infra/", "jobs/", "stacks/")
     found = {path: text for path, text in files.items() if path.startswith(named) or "/" not in path}
-    return {path: text for path, text in found.items() if not path.endswith(("/MLTable", ".csv", "azure-pipelines.yml"))}
+    return {
+        path: text for path, text in found.items() if not path.endswith(("/MLTable", ".csv", "azure-pipelines.yml"))
+    }
 
 
 @pytest.mark.parametrize("case", CASES)
