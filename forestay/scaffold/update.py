@@ -26,7 +26,7 @@ from forestay.scaffold.record import Record
 
 ADDED, CHANGED, MERGED, CONFLICT, REMOVED, KEPT = "added", "changed", "merged", "conflict", "removed", "kept"
 YOURS = "yours"
-MARK = re.compile(rf"^<{{7}} {YOURS}$", re.MULTILINE)
+CONFLICTED = re.compile(rf"^<{{7}} {YOURS}$", re.MULTILINE)
 LONGEST_DIFF = 200_000  # characters of a file; a table's lines tell a person nothing
 
 
@@ -243,7 +243,7 @@ def _refuse_unmerged(folder: Path, before: Record) -> None:
             "choose between the two sides and remove the marks, then run this again",
         )
         for path, text in found
-        if isinstance(text, str) and (mark := MARK.search(text))
+        if isinstance(text, str) and (mark := CONFLICTED.search(text))
     ]
     if problems:
         raise InputError.of(problems)
