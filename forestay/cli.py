@@ -132,6 +132,13 @@ TREE: dict[str, Entry] = {
 }
 
 
+# What an extra brings: module -> extra. The core works without.
+EXTRAS = {
+    **dict.fromkeys(("pulumi", "pulumi_azure_native", "pulumi_kubernetes", "pulumi_policy"), "infra"),
+    **dict.fromkeys(("azure", "azureml", "marshmallow"), "azure"),
+}
+
+
 def console(context: click.Context) -> Console:
     """The console of this call, shared by the root, its groups and its commands."""
     found: Console = context.ensure_object(Console)
@@ -307,6 +314,13 @@ def _run(arguments: list[str], settings: Console) -> int:
         print_error(OutsideError("the disk is full", where=where, fix="free some space, then run this again"))
         _discard_stdout()
         return OutsideError.exit_code
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing not in EXTRAS:
+            return _internal(error, settings)
+        fix = f"pip install 'forestay[{EXTRAS[missing]}]', or make setup-dev in the repository"
+        print_error(InputError(f"this command needs {missing}, which is not installed", fix=fix))
+        return InputError.exit_code
     except Exception as error:  # noqa: BLE001
         return _internal(error, settings)
 

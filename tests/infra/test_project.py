@@ -1,4 +1,4 @@
-"""The stacks of a project that `init` makes: planned without a finding that forbids them, and run by Pulumi's engine."""
+"""The stacks of a project that `init` makes: no policy forbids what they plan, and Pulumi's engine runs them."""
 
 from __future__ import annotations
 
