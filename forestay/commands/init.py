@@ -158,26 +158,31 @@ def _made_view(document: dict[str, Any]) -> Iterator[str]:
 
 def _update(context: click.Context, folder: Path, given: dict[str, Any], yes: bool) -> None:
     from forestay.scaffold import answers as known
-    from forestay.scaffold import record
+    from forestay.scaffold import place, record
     from forestay.scaffold import update as updates
 
     screen = console(context)
     before = record.load(folder).answers
-    found = updates.plan(folder, known.with_changes(before, given))
-    if found.needed:
-        for part in _diff_view(found):
-            screen.err.print(part)
-        if not yes:
-            for line in _update_view(found):
-                screen.note(line)
-            if not screen.asks:
-                raise InputError("this changes files, and nobody can be asked", where="--yes", fix="add --yes")
-            if not screen.confirm("Change these files?"):
-                raise Interrupted("nothing was done")
-        updates.carry_out(found)
+    with place.holding(folder):
+        found = updates.plan(folder, known.with_changes(before, given))
+        if found.needed:
+            for part in _diff_view(found):
+                screen.err.print(part)
+            if not yes:
+                _agree(screen, found)
+            updates.carry_out(found)
     screen.emit(found.as_dict(), lambda: _update_view(found))
     if found.conflicts:
         context.exit(ForestayError.exit_code)
+
+
+def _agree(screen: Console, found: Update) -> None:
+    for line in _update_view(found):
+        screen.note(line)
+    if not screen.asks:
+        raise InputError("this changes files, and nobody can be asked", where="--yes", fix="add --yes")
+    if not screen.confirm("Change these files?"):
+        raise Interrupted("nothing was done")
 
 
 def _diff_view(found: Update) -> Iterator[RenderableType]:

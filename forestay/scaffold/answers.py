@@ -44,6 +44,12 @@ KINDS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _each(value: dict[str, str]) -> dict[str, str]:
+    if set(value) != set(ENVIRONMENTS):
+        raise refuse("is not one of each environment", f"give those of {', '.join(ENVIRONMENTS)}")
+    return value
+
+
 class Answers(BaseModel):
     """All that the files of a project follow from, besides the version of Forestay.
 
@@ -59,7 +65,7 @@ class Answers(BaseModel):
 
     stem: Stem
     location: Region
-    subscriptions: dict[str, Guid]
+    subscriptions: Annotated[dict[str, Guid], AfterValidator(_each)]
     mail: Mail
     ci: Ci
     target: Target

@@ -69,14 +69,7 @@ def _staged(stage: Path, files: Mapping[str, str], target: Path | None) -> Itera
     Raises OutsideError while another command is at it.
     """
     left = not _make(stage)
-    handle = os.open(stage, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the system when its holder dies
-        except BlockingIOError:
-            raise OutsideError(
-                "another `forestay init` is at work there", where=str(stage.parent), fix="wait until it has ended"
-            ) from None
+    with holding(stage):
         if left:
             _take_back(stage, target)
         try:
@@ -88,6 +81,19 @@ def _staged(stage: Path, files: Mapping[str, str], target: Path | None) -> Itera
             raise
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder against other `init` commands; the system frees it when its holder dies. Raises OutsideError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OutsideError(
+            "another `forestay init` is at work there", where=str(folder), fix="wait until it has ended"
+        ) from None
     finally:
         os.close(handle)
 

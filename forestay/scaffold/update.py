@@ -113,7 +113,15 @@ def plan(folder: Path, answers: Answers | None = None) -> Update:
 
 
 def carry_out(update: Update) -> None:
-    """Write what an update says. Killed in the middle, the next one takes what has been written as its own."""
+    """Write what an update says. Killed in the middle, the next one takes what has been written as its own.
+
+    Raises InputError where a file has changed since the update was planned; nothing is written then.
+    """
+    for change in update.changes:
+        now = _read(update.folder, change.path)
+        if change.kind != KEPT and _lines(now) != _lines(change.before):
+            where = str(update.folder / change.path)
+            raise InputError("has changed meanwhile; nothing was written", where=where, fix="run this again")
     written = {
         change.path: records.digest(change.after)
         for change in update.changes
@@ -127,6 +135,11 @@ def carry_out(update: Update) -> None:
         elif change.kind != KEPT and change.after is not None:
             project.write_atomic(path, change.after.encode("utf-8", "surrogateescape"))
     records.save(update.folder, update.after)
+
+
+def _lines(text: str | Change | None) -> Any:
+    """A text whatever its line ends, which git may have written."""
+    return text.splitlines() if isinstance(text, str) else text
 
 
 def _made(record: Record) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from automl_jobs.engine import nursery
 from forestay import rooms
 from forestay.errors import InputError
 
@@ -63,6 +64,16 @@ def test_the_current_folder_hides_nothing(tmp_path: Path, python: tuple[str, ...
     done = forestay(tmp_path, *python)
     assert done.returncode == 0, done.stderr
     assert "no job has run here yet" in done.stdout + done.stderr
+
+
+def test_processes_that_train_import_nothing_of_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "automl_jobs.py").write_text("raise SystemExit('imported')\n")
+    with nursery.threads_of_child(1):
+        done = subprocess.run(
+            [sys.executable, "-c", "import automl_jobs"], cwd=tmp_path, capture_output=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 def test_a_folder_of_pythonpath_that_hides_one_is_told(tmp_path: Path) -> None:

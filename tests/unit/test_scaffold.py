@@ -267,6 +267,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("  a: |", "  /a: |", InputError, "no path in the project"),
         ("location: westeurope", "location: West", InputError, "a region's short name"),
         ("location: westeurope", "region: westeurope", InputError, "Field required"),
+        (f"    prod: {GUID}\n", "", InputError, "not one of each environment"),
     ],
 )
 def test_a_record_that_is_not_ours_is_refused(
@@ -363,6 +364,15 @@ def test_lines_that_both_changed_stand_marked_and_must_be_chosen_from(old: Calla
     for name in ("file", "new"):
         (folder / name).write_text("mine\n", encoding="utf-8")
     assert not updates.plan(folder).needed
+
+
+def test_a_file_changed_since_the_plan_is_not_overwritten(old: Callable[..., Path]) -> None:
+    folder = old({"a": OLD, "b": OLD}, {"a": NEW, "b": NEW})
+    found = updates.plan(folder)
+    (folder / "b").write_text("mine\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has changed meanwhile"):
+        updates.carry_out(found)
+    assert tree(folder)["a"] == OLD
 
 
 @pytest.mark.parametrize("after", range(5))
