@@ -124,10 +124,13 @@ def _answers(context: click.Context, screen: Console, folder: Path, given: dict[
         there = given.get("subscriptions", {}).get(env)
         last = there or answer("subscription", "subscription", f"subscription of {env}", last)
         found[env] = last
+    stem = known.stem_of(folder)
+    if stem == known.FALLBACK and "stem" not in given and not screen.asks:
+        screen.note(f"the folder's name makes no stem: names in Azure begin with {stem}; --stem chooses another")
     return known.Answers(
         subscriptions=found,
         location=simple("location", "location, Azure's short name of the region", known.REGION, must=True),
-        stem=simple("stem", "stem, what all names in Azure begin with", known.stem_of(folder)),
+        stem=simple("stem", "stem, what all names in Azure begin with", stem),
         mail=simple("mail", "mail, of who owns the resources and hears of failures", None),
         ci=simple("ci", f"pipelines, run by one of {', '.join(known.SYSTEMS)}", known.SYSTEMS[0]),
         target=simple("target", f"target, what serves models in Azure: {', '.join(known.TARGETS)}", known.TARGETS[0]),

@@ -23,6 +23,7 @@ NO_CI = "none"
 SYSTEMS = ("github", "azure-devops", NO_CI)
 TARGETS = ("managed", "aci", "aks")
 REGION = "westeurope"
+FALLBACK = "forestay"
 EXAMPLE_JOB = "categorize_transactions"
 
 
@@ -130,10 +131,10 @@ def subscriptions(given: tuple[str, ...]) -> dict[str, str]:
 
 
 def stem_of(folder: Path) -> str:
-    """The stem that a folder's name gives; `forestay` where it gives none."""
+    """The stem that a folder's name gives; FALLBACK where it gives none."""
     words = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
     found = words[:20].rstrip("-")
-    return found if STEM.fullmatch(found) else "forestay"
+    return found if STEM.fullmatch(found) else FALLBACK
 
 
 def this_month(today: dt.date | None = None) -> str:
