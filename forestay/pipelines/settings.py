@@ -331,4 +331,4 @@ _EXAMPLES = {
     "job": "add `job: jobs/churn/job.yml`",
     "endpoint": "add `endpoint: churn-api`",
 }
-_WORDING = Wording(_EXAMPLES, _belongs, lambda _: FILE, "see docs/pipelines.md")
+_WORDING = Wording(_EXAMPLES, _belongs, lambda _: FILE, "see the settings' reference")
