@@ -14,6 +14,8 @@ from automl_jobs.spec.metrics import PRIMARY_METRICS, higher_is_better, run_name
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.azure.arm import Arm
+    from automl_jobs.azure.storage import Progress
     from automl_jobs.runs import JobDetail, RunStore
     from automl_jobs.runs.rows import RegisteredModel
     from forestay_forecasting import Key
@@ -130,6 +132,26 @@ def open_model(store: RunStore, given: str, say: Callable[[str], None] = lambda 
     OutsideError when its environment can't be made.
     """
     return load(store, store.model(given), say)
+
+
+def open_in_azure(arm: Arm, store: RunStore, given: str, progress: Progress, say: Callable[[str], None]) -> LoadedModel:
+    """A version in the registry of a workspace, loaded here: its trial is fetched, unless it is in the run store.
+
+    Raises as open_model(), and InputError for a version that no job of Azure's made.
+    """
+    from automl_jobs.azure import models
+    from automl_jobs.azure.fetch import fetch
+
+    found = models.find(arm, given)
+    if not found.job:
+        raise InputError(
+            f"{found.name}:{found.version} was registered by other means than forestay: its job is not known",
+            fix=f"forestay model download {found.name}:{found.version} --to DIR --env {found.env}",
+        )
+    name, rank = fetch(arm, store, found.job, found.rank, progress, say)
+    folder = store.trial(name, rank).outputs
+    assert folder is not None
+    return load(store, found, say, folder)
 
 
 def load(store: RunStore, found: RegisteredModel, say: Callable[[str], None], path: Path | None = None) -> LoadedModel:
