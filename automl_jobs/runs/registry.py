@@ -158,7 +158,9 @@ def models(store: RunStore) -> list[ModelVersion]:
 def named(store: RunStore, given: str) -> ModelVersion:
     """The version that is meant, whether its files are there or not. Raises InputError for none."""
     found = _version(store, given)
-    return _row(found, Path(), _aliases(store, found.name))
+    run = _run(store, found)
+    folder = Path() if run is None else files.outputs_path(store, run, files.place(found.tags))
+    return _row(found, folder, _aliases(store, found.name))
 
 
 def alias(store: RunStore, given: str, alias: str) -> tuple[ModelVersion, str | None]:

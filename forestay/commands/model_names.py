@@ -40,6 +40,7 @@ def alias(context: click.Context, /, model: str, alias: str, drop: bool, env: st
         store = RunStore.open(create=False)
         if drop:
             found = registry.drop_alias(store, model, alias)
+            before = found.version
         else:
             found, before = registry.alias(store, model, alias)
     else:
@@ -48,6 +49,7 @@ def alias(context: click.Context, /, model: str, alias: str, drop: bool, env: st
         arm = arm_of(env)
         if drop:
             found = models.drop_alias(arm, model, alias)
+            before = found.version
         else:
             found, before = models.alias(arm, model, alias)
     label = f"{found.name}:{found.version}"
