@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint engine debian test fuzz format bench bench-automl bench-infra bench-memory \
+.PHONY: help setup setup-dev demo lint engine actionlint debian test fuzz format bench bench-automl bench-infra bench-memory \
 	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -48,10 +48,13 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff check --fix .
 
 # What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
-DEBIAN := buildah chromium debootstrap docker-registry
+DEBIAN := buildah chromium debootstrap docker-registry jq shellcheck
 
 engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
 	tools/pulumi/build.sh
+
+actionlint: ## build the linter of GitHub's workflows from Go modules into .tools (once, a minute)
+	tools/actionlint/build.sh
 
 debian: ## install the Debian packages that tests use, where that may be done
 	@missing=""; for tool in $(DEBIAN); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
@@ -68,7 +71,7 @@ debian: ## install the Debian packages that tests use, where that may be done
 WORKERS ?= 2
 
 # FORESTAY_SCREENSHOTS=DIR keeps a picture of each of the studio's pages, for CI to keep as artifacts.
-test: lint engine debian ## every test
+test: lint engine actionlint debian ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.

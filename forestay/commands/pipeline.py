@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--yes", "-y", is_flag=True, help="Also write over files that were edited by hand.")
 @click.pass_context
 def render(context: click.Context, ci: str | None, check: bool, yes: bool, **first: Any) -> None:
-    """Write the pipelines of this project: checks and plans of pull requests, training, proof, deploys, drift, rollback.
+    """Write this project's pipelines: checks and plans of pull requests, training, proof, deploys, drift, rollback.
 
     They are made from pipelines.yml. Without one the options say what to begin it with; later that file is changed, and
     this command run again. A file that was edited by hand is written over with --yes only; the difference is shown.

@@ -1,6 +1,6 @@
 """What `pipelines.yml` says: which models a project trains and serves, where, when and on which runners.
 
-Values stand in YAML, in shells and in expressions of the CI systems later: only signs that mean nothing there are taken.
+Values come to stand in YAML, shells and expressions of the CI systems: only signs that mean nothing there are taken.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str
 
     Parameters
     ----------
-    root: the project. job: the job file, in the project. wishes: ci, model, endpoint, and perhaps target, train, deploy,
+    root: the project. job: the job file in it. wishes: ci, model, endpoint, and perhaps target, train, deploy,
         branch, test_data, metric, threshold.
 
     Raises InputError.
@@ -331,4 +331,4 @@ _EXAMPLES = {
     "job": "add `job: jobs/churn/job.yml`",
     "endpoint": "add `endpoint: churn-api`",
 }
-_WORDING = Wording(_EXAMPLES, _belongs, lambda _: FILE, "see docs/pipelines.md")
+_WORDING = Wording(_EXAMPLES, _belongs, lambda _: FILE, "see the settings' reference")
