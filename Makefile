@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint engine actionlint debian test fuzz format bench bench-automl bench-infra bench-memory \
+.PHONY: help setup setup-dev wheel demo lint engine actionlint debian test fuzz format bench bench-automl bench-infra bench-memory \
 	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ node_modules/.made: package.json package-lock.json
 
 setup: $(VENV)/.core ## make .venv, where forestay lies
 setup-dev: $(VENV)/.dev node_modules/.made ## the same with every extra and the test tools
+
+wheel: setup ## build a wheel, and the source distribution that it is made from, into dist/
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
 
 demo: setup ## ship the example: data -> trials -> model -> proof -> endpoint -> prediction
 	$(BIN)/forestay ship $(EXAMPLE)/job.yml --model CategorizeTransactions --endpoint categorize-transactions
