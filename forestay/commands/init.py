@@ -85,6 +85,7 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
         if not screen.asks:
             raise _missing(context, "folder")
         folder = until(screen, "folder of the project", ".", Path)
+    place.take_back(folder)
     fixed = "`forestay init --update` brings a project up to date" if (folder / record.FILE).exists() else ""
     place.refuse_clashes(folder, [record.FILE], fixed)
     answers = _answers(context, screen, folder, given)
@@ -92,7 +93,6 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
     files[record.FILE] = record.Record.of(answers, files).text()
     if templates.PIPELINES in files:
         files |= templates.pipelines(files[templates.PIPELINES], answers)
-    place.refuse_clashes(folder, files, "move them away, or choose another folder: nothing is overwritten")
     place.place(folder, files)
     document = {
         "path": str(folder),

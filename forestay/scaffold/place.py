@@ -17,6 +17,7 @@ from pathlib import Path
 from forestay import project
 from forestay.errors import InputError, OutsideError, Problem
 
+STAGE = ".forestay-init"
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """What systems answer whose disk has no hard links."""
 
@@ -46,33 +47,42 @@ def place(target: Path, files: Mapping[str, str]) -> None:
 
     Parameters
     ----------
-    files: path in the folder -> text. See refuse_clashes() for what is asked before.
+    files: path in the folder -> text.
 
-    Raises InputError where something is in the way, or can't be written; nothing has changed then.
+    Raises InputError where something is in the way, or can't be written; nothing has changed then. Raises OutsideError
+    while another command is at it.
     """
+    take_back(target)
+    refuse_clashes(target, files, "move them away, or choose another folder: nothing is overwritten")
     if target.exists():
-        with _staged(target / ".forestay-init", files, target) as stage:
+        with _staged(target / STAGE, files, target) as stage:
             _link(stage, target, files)
         return
     project.ensure_folder(target.parent)
-    with _staged(target.parent / f".{target.name}.forestay-init", files, None) as stage:
+    with _staged(target.parent / f".{target.name}{STAGE}", files, None) as stage:
         try:
             os.rename(stage, target)
         except OSError as error:
             raise InputError(f"cannot be made: {error.strerror}", where=str(target), fix="choose another") from error
 
 
+def take_back(target: Path) -> None:
+    """Remove what a killed command had linked into a folder. Raises OutsideError while one is at it."""
+    stage = target / STAGE
+    if stage.is_dir():
+        with holding(stage):
+            _take_back(stage, target)
+            shutil.rmtree(stage, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _staged(stage: Path, files: Mapping[str, str], target: Path | None) -> Iterator[Path]:
-    """The files, written aside. What a killed command left there is removed first, and what it linked into `target`.
-
-    Raises OutsideError while another command is at it.
-    """
-    left = not _make(stage)
+    """The files, written aside; what a killed command left there goes. When the block raises, so does what it linked
+    into `target`. Raises OutsideError while another command is at it."""
+    _make(stage)
     with holding(stage):
-        if left:
-            _take_back(stage, target)
         try:
+            _take_back(stage, target)
             for path, text in files.items():
                 project.write_atomic(stage / path, text)
             yield stage
@@ -88,29 +98,26 @@ def holding(folder: Path) -> Iterator[None]:
     """Hold a folder against other `init` commands; the system frees it when its holder dies. Raises OutsideError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutsideError(
+                "another `forestay init` is at work there", where=str(folder), fix="wait until it has ended"
+            ) from None
         yield
-    except BlockingIOError:
-        raise OutsideError(
-            "another `forestay init` is at work there", where=str(folder), fix="wait until it has ended"
-        ) from None
     finally:
         os.close(handle)
 
 
-def _make(folder: Path) -> bool:
-    """Make a folder; False where it is there already."""
+def _make(folder: Path) -> None:
     try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write here: {error.strerror}",
             where=str(folder.parent),
             fix="choose a folder that you may write to",
         ) from error
-    return True
 
 
 def _take_back(stage: Path, target: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,31 @@ def test_nothing_is_overwritten_and_everything_in_the_way_is_named(tmp_path: Pat
         "  move them away, or choose another folder: nothing is overwritten",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "stacks"]
+
+
+KILLED = """
+import os, sys
+link, left = os.link, iter(range(7))
+def killed(source, target):
+    link(source, target)
+    if next(left) == 6:
+        os.kill(os.getpid(), 9)
+os.link = killed
+from forestay.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_killed_it_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("mine", encoding="utf-8")
+    words = ("init", ".", *WORDS, "--stem", "churn", "--ci", "none")
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=tmp_path, capture_output=True, check=False)
+    assert killed.returncode == -9
+    assert (tmp_path / "Pulumi.yaml").is_file()
+    done = init(*words[1:], "--stem", "other", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'forestay:stem: "other"' in (tmp_path / "stacks" / "Pulumi.dev.yaml").read_text()
+    assert not (tmp_path / ".forestay-init").exists()
 
 
 @pytest.mark.parametrize(

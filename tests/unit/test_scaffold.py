@@ -140,6 +140,8 @@ def test_files_are_placed_and_nothing_else_is_left(tmp_path: Path, there: bool) 
 
 
 def test_everything_in_the_way_is_named(tmp_path: Path) -> None:
+    refuse_clashes(tmp_path, FILES, "move them away")
+    refuse_clashes(tmp_path / "new", FILES, "move them away")
     (tmp_path / "README.md").write_text("mine", encoding="utf-8")
     (tmp_path / "stacks").write_text("a file where a folder must be", encoding="utf-8")
     (tmp_path / "jobs" / "x").mkdir(parents=True)
