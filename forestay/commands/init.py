@@ -93,6 +93,7 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
     files[record.FILE] = record.Record.of(answers, files).text()
     if templates.PIPELINES in files:
         files |= templates.pipelines(files[templates.PIPELINES], answers)
+    files["Pulumi.yaml"] = files.pop("Pulumi.yaml")  # the last that is placed: without it the folder is no project
     place.place(folder, files)
     document = {
         "path": str(folder),

@@ -145,7 +145,8 @@ def test_killed_it_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
     words = ("init", ".", *WORDS, "--stem", "churn", "--ci", "none")
     killed = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=tmp_path, capture_output=True, check=False)
     assert killed.returncode == -9
-    assert (tmp_path / "Pulumi.yaml").is_file()
+    assert (tmp_path / "infra" / "__main__.py").is_file()
+    assert not (tmp_path / "Pulumi.yaml").exists()
     done = init(*words[1:], "--stem", "other", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert 'forestay:stem: "other"' in (tmp_path / "stacks" / "Pulumi.dev.yaml").read_text()
