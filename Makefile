@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev demo lint docs reference engine debian test fuzz format bench bench-automl bench-infra bench-memory \
+.PHONY: help setup setup-dev wheel demo lint docs reference engine actionlint debian test fuzz format bench \
+	bench-automl bench-infra bench-memory \
 	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +36,9 @@ node_modules/.made: package.json package-lock.json
 setup: $(VENV)/.core ## make .venv, where forestay lies
 setup-dev: $(VENV)/.dev node_modules/.made ## the same with every extra and the test tools
 
+wheel: setup ## build a wheel, and the source distribution that it is made from, into dist/
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python --out-dir dist
+
 demo: setup ## ship the example: data -> trials -> model -> proof -> endpoint -> prediction
 	$(BIN)/forestay ship $(EXAMPLE)/job.yml --model CategorizeTransactions --endpoint categorize-transactions
 
@@ -54,10 +58,13 @@ reference: setup-dev ## write the reference pages anew from the commands, the se
 	$(BIN)/python -m tools.reference
 
 # What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
-DEBIAN := buildah chromium debootstrap docker-registry
+DEBIAN := buildah chromium debootstrap docker-registry jq shellcheck
 
 engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
 	tools/pulumi/build.sh
+
+actionlint: ## build the linter of GitHub's workflows from Go modules into .tools (once, a minute)
+	tools/actionlint/build.sh
 
 debian: ## install the Debian packages that tests use, where that may be done
 	@missing=""; for tool in $(DEBIAN); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
@@ -74,7 +81,7 @@ debian: ## install the Debian packages that tests use, where that may be done
 WORKERS ?= 2
 
 # A picture of each of the studio's pages stays in build/screenshots, for CI to keep as artifacts.
-test: lint docs engine debian ## every test
+test: lint docs engine actionlint debian ## every test
 	FORESTAY_SCREENSHOTS="$${FORESTAY_SCREENSHOTS-$(CURDIR)/build/screenshots}" $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.

@@ -20,6 +20,7 @@ from forestay import __version__
 from forestay.console import Console, print_error, visible
 from forestay.errors import ForestayError, InputError, OutsideError
 from forestay.help import NoSuchCommand, Page, usage_error
+from forestay.rooms import refuse_hidden
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Lazy:
 Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a group with its help
 
 TREE: dict[str, Entry] = {
+    "init": Lazy("forestay.commands.init:init", "A project of your own: stacks, jobs, pipelines; or update one."),
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
     "infra": (
@@ -80,6 +82,11 @@ TREE: dict[str, Entry] = {
             "list": Lazy("forestay.commands.model:list_models", "The registered models."),
             "show": Lazy("forestay.commands.model:show", "One model version and where it came from."),
             "download": Lazy("forestay.commands.model:download", "Copy a model version's files."),
+            "predict": Lazy("forestay.commands.model_ask:predict", "What a model says of rows."),
+            "evaluate": Lazy("forestay.commands.model_ask:evaluate", "How good it is on rows of yours, by slices too."),
+            "compare": Lazy("forestay.commands.model_ask:compare", "Whether one version is better than another."),
+            "alias": Lazy("forestay.commands.model_names:alias", "Give a version a name, such as champion."),
+            "delete": Lazy("forestay.commands.model_names:delete", "Remove a version."),
         },
     ),
     "score": (
@@ -123,6 +130,17 @@ TREE: dict[str, Entry] = {
             "delete": Lazy("forestay.commands.endpoint:delete", "Stop and remove an endpoint."),
         },
     ),
+    "pipeline": (
+        "Pipelines for GitHub Actions and Azure DevOps.\n\nExample: forestay pipeline render --check",
+        {"render": Lazy("forestay.commands.pipeline:render", "Write the pipelines of this project.")},
+    ),
+}
+
+
+# What an extra brings: module -> extra. The core works without.
+EXTRAS = {
+    **dict.fromkeys(("pulumi", "pulumi_azure_native", "pulumi_kubernetes", "pulumi_policy"), "infra"),
+    **dict.fromkeys(("azure", "azureml", "marshmallow"), "azure"),
 }
 
 
@@ -271,6 +289,7 @@ def _run(arguments: list[str], settings: Console) -> int:
 
         return shell_complete(root, {"obj": settings}, "forestay", "_FORESTAY_COMPLETE", instruction)
     try:
+        refuse_hidden()
         # Not root.main(): it turns a closed pipe into a failure.
         with root.make_context("forestay", list(arguments), obj=settings) as context:
             root.invoke(context)
@@ -300,6 +319,13 @@ def _run(arguments: list[str], settings: Console) -> int:
         print_error(OutsideError("the disk is full", where=where, fix="free some space, then run this again"))
         _discard_stdout()
         return OutsideError.exit_code
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing not in EXTRAS:
+            return _internal(error, settings)
+        fix = f"pip install 'forestay[{EXTRAS[missing]}]', or make setup-dev in the repository"
+        print_error(InputError(f"this command needs {missing}, which is not installed", fix=fix))
+        return InputError.exit_code
     except Exception as error:  # noqa: BLE001
         return _internal(error, settings)
 

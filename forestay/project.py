@@ -41,7 +41,9 @@ def root() -> Path:
     found = _root()
     if found is None:
         raise InputError(
-            "no Pulumi.yaml here or in a folder above", where=str(Path.cwd()), fix="go to the project's folder"
+            "no Pulumi.yaml here or in a folder above",
+            where=str(Path.cwd()),
+            fix="go to the project's folder, or make one with `forestay init DIR`",
         )
     return found
 

@@ -105,7 +105,7 @@ class Calls:
         folder = project.ensure_folder(self.folder / call.id)
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "forestay", *words],
+                [sys.executable, "-P", "-m", "forestay", *words],  # -P: nothing of the current folder hides a module
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Threads that wait for each other sleep: when they spin and something else wants a core, a fit takes ten times as long.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+# Or a new interpreter looks into the current folder before anywhere else, where a file may have the name of ours.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 # Arrow's allocator has a thread, which it stops before a fork and starts again.
 SAFE_THREADS = {"jemalloc_bg_thd"}
 MOST_BYTES = 1 << 16
@@ -38,9 +40,11 @@ _open: Nursery | None = None
 
 @contextlib.contextmanager
 def threads_of_child(threads: int) -> Iterator[None]:
-    """The environment in which libraries that a new process loads take so many threads."""
-    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, *WAITING)}
+    """The environment in which a new process imports nothing of the current folder, and its libraries take so many
+    threads."""
+    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, *WAITING, *SAFE_PATH)}
     share_threads(threads)
+    os.environ.update(SAFE_PATH)
     try:
         yield
     finally:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from automl_jobs.data.kinds import plain, unknown_column
 from automl_jobs.target import TASKS
 from forestay import LOCAL, project
+from forestay.asking import until, yes_or_no
 from forestay.console import Console
 from forestay.errors import InputError
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from automl_jobs.data import ReadOptions, Table
     from automl_jobs.new import Wishes
 
-Answer = TypeVar("Answer")
 DEFAULT_BUDGET = "60m"
 
 
@@ -80,23 +77,23 @@ def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
 
     path, table = given.data, None
     if path is None:
-        path, table = _until(screen, "data file", "", lambda text: (text, load_table(text, read)))
+        path, table = until(screen, "data file", "", lambda text: (text, load_table(text, read)))
     table = table or load_table(path, read)
     for part in view(table, None):
         screen.err.print(part)
     names = [column.name for column in table.columns]
-    exclude = given.exclude or _until(
+    exclude = given.exclude or until(
         screen, "columns to leave out, with commas between them; none: Enter", "", lambda text: _columns(text, names)
     )
     target = given.target
     if target is None:
         last = next(name for name in reversed(names) if name not in exclude)
-        target = _until(screen, "column to predict", last, lambda text: _target(table, text, exclude, given.task))
+        target = until(screen, "column to predict", last, lambda text: _target(table, text, exclude, given.task))
     guess = about_target(table, target, "--target", given.task)
     task, metric = given.task, given.metric
     if task is None:
         screen.note(f"{plain(target)}: {guess.summary}; {guess.task_reason}")
-        aim = _until(
+        aim = until(
             screen, f"task ({', '.join(TASKS)})", guess.task, lambda text: about_target(table, target, task=_task(text))
         )
         # What was guessed is left to be chosen again, with its reason.
@@ -104,12 +101,12 @@ def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
             guess, task = aim, aim.task
     if metric is None:
         screen.note(f"{guess.metric}: {guess.metric_reason}")
-        answer = _until(screen, "primary metric", guess.metric, lambda text: _metric(table, target, task, text))
+        answer = until(screen, "primary metric", guess.metric, lambda text: _metric(table, target, task, text))
         metric = None if answer == guess.metric else answer
     env = given.env or _env(screen)
     found = replace(given, data=path, target=target, exclude=exclude, task=task, metric=metric, env=env)
     if found.time_budget is None:
-        budget = _until(screen, "time budget of the search (90s, 30m, 2h)", DEFAULT_BUDGET, _budget)
+        budget = until(screen, "time budget of the search (90s, 30m, 2h)", DEFAULT_BUDGET, _budget)
         found = replace(found, time_budget=None if budget == DEFAULT_BUDGET else budget)
     if found.settings:
         return found
@@ -128,7 +125,7 @@ def _env(screen: Console) -> str:
             raise InputError(f"{text!r} is no environment", where="compute", fix=f"one of: {', '.join(places)}")
         return text
 
-    return _until(screen, f"compute: here (local), or an environment ({', '.join(there)})", LOCAL, take)
+    return until(screen, f"compute: here (local), or an environment ({', '.join(there)})", LOCAL, take)
 
 
 def _budget(text: str) -> str:
@@ -144,7 +141,7 @@ def _settings(screen: Console, data: str, table: Table, given: Given, read: Read
     from automl_jobs.new import draft
 
     found: dict[str, str] = {}
-    if _until(screen, "advanced settings? (yes, no)", "no", _yes_or_no):
+    if until(screen, "advanced settings? (yes, no)", "no", yes_or_no):
         for one in settings(task):
             choices = f" ({', '.join(one.choices)})" if one.choices else ""
 
@@ -156,30 +153,10 @@ def _settings(screen: Console, data: str, table: Table, given: Given, read: Read
                 draft(data, alone.wishes(read=read), table)
                 return value
 
-            value = _until(screen, f"{one.title}{choices}; {one.hint}", "", take)
+            value = until(screen, f"{one.title}{choices}; {one.hint}", "", take)
             if value:
                 found[one.key] = value
     return found
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in ("y", "yes", "n", "no"):
-        raise InputError(f"{text!r} is neither yes nor no", where="advanced settings")
-    return text.lower().startswith("y")
-
-
-def _until(screen: Console, question: str, default: str, take: Callable[[str], Answer]) -> Answer:
-    """What `take` makes of the first answer that it takes."""
-    while True:
-        try:
-            text = screen.ask(question, default)
-        except EOFError:
-            raise click.Abort from None
-        try:
-            return take(text)
-        except InputError as error:
-            for line in error.lines():
-                screen.err.print(line, style="yellow")
 
 
 def _columns(text: str, names: list[str]) -> tuple[str, ...]:

@@ -84,6 +84,11 @@ def read_options(
 @click.argument("job_file", metavar="JOB.yml", type=click.Path(path_type=Path))
 @submit_options
 @click.option("--stream", is_flag=True, help="With --env of Azure: follow the job until it has ended.")
+@click.option(
+    "--if-new",
+    is_flag=True,
+    help="With --env of Azure: leave it where an equal job runs or has completed, and print that.",
+)
 @azure_options
 @click.pass_context
 def submit(
@@ -97,6 +102,7 @@ def submit(
     bagged_folds: bool,
     env: str,
     stream: bool,
+    if_new: bool,
     force: bool,
     create_compute: bool,
 ) -> None:
@@ -109,9 +115,9 @@ def submit(
     """
     if env != LOCAL:
         refuse_local_options(time_budget, seed, prefer, decision, bagged_folds)
-        submit_to_azure(console(context), job_file, overrides, env, stream, force, create_compute)
+        submit_to_azure(console(context), job_file, overrides, env, stream, if_new, force, create_compute)
         return
-    refuse_azure_options(stream=stream, force=force, create_compute=create_compute)
+    refuse_azure_options(stream=stream, if_new=if_new, force=force, create_compute=create_compute)
     from automl_jobs.engine import nursery
     from automl_jobs.runs import RunStore
     from automl_jobs.submit import budget, meaning_here, prepare_job
@@ -167,6 +173,7 @@ def submit_to_azure(
     overrides: tuple[str, ...],
     env: str,
     stream: bool,
+    if_new: bool,
     force: bool,
     create_compute: bool,
 ) -> None:
@@ -177,6 +184,8 @@ def submit_to_azure(
     from forestay.commands.job_views import job_view
     from forestay.watching import progress_for
 
+    if if_new and force:
+        raise InputError("are opposites", where="--if-new, --force", fix="leave one of them out")
     arm = arm_of(env)
     with azure.checked(job_file, parse_overrides(overrides), screen.note, screen.warn) as (loaded, tables):
         ready = azure.look(arm, loaded, tables, create_compute, screen.note)
@@ -185,6 +194,11 @@ def submit_to_azure(
             screen.warn(ready.quota)
         twin = ready.twin
         told = "" if twin is None else f"{twin.job} ({twin.status})"
+        if twin and if_new:
+            screen.note(f"nothing is new: the equal job {told} is there")
+            equal = jobs.detail(arm, jobs.find(arm, twin.job))
+            screen.emit({**equal.as_dict(), "existing": True}, lambda: job_view(equal))
+            return
         if twin and not force and not screen.confirm(f"The equal job {told} is there. Submit another one?"):
             raise InputError(
                 f"an equal job is there: {told}; same file, same data",
@@ -199,7 +213,7 @@ def submit_to_azure(
     else:
         found = jobs.detail(arm, seen)
         screen.note(f"{name} goes on in Azure; forestay job watch {name} --env {env} follows it")
-    document = {**found.as_dict(), "estimate": ready.estimate.as_dict()}
+    document = {**found.as_dict(), "existing": False, "estimate": ready.estimate.as_dict()}
     screen.emit(document, lambda: job_view(found))
     if stream:
         follow.require_completed(arm, found, screen.note)

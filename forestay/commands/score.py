@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forestay import LOCAL
 from forestay.cli import Command, console
+from forestay.commands.azure import arm_of, env_option
 from forestay.errors import ForestayError
 
 if TYPE_CHECKING:
+    from forestay.console import Console
     from scoring.advisories import Audit
     from scoring.diff import Difference
     from scoring.proofs import Proof
+    from scoring.schema import ModelSource
 
 NETWORK = "network"  # --advisories without a file
 
@@ -51,6 +55,7 @@ NETWORK = "network"  # --advisories without a file
     metavar="[FILE]",
     help="Tell of known vulnerabilities of what is pinned: by pip-audit, or from a JSON FILE of OSV advisories.",
 )
+@env_option
 @click.pass_context
 def generate(
     context: click.Context,
@@ -59,20 +64,21 @@ def generate(
     style: str,
     conda_file: Path | None,
     advisories: str | None,
+    env: str,
 ) -> None:
     """Write the scoring folder of a registered model: score.py, conda_env.yaml, a lock with hashes, requests, an image.
 
-    Nothing in it comes from real rows: samples are made from the model's schema.
+    Nothing in it comes from real rows: samples are made from the model's schema. With --env of Azure it is a version of
+    the workspace's registry, whose files are fetched.
 
     Example: forestay score generate CategorizeTransactions:3 --to scoring
     """
     from forestay import project
     from scoring import generate as room
-    from scoring.registry import model_version
 
     found = console(context)
     home = project.home()
-    source = model_version(model)
+    source = _source(found, model, env)
     to = folder or room.default_folder(home, source.name, source.version, style)
     made = room.generate(source, to, style=style, home=home, say=found.note, conda_file=conda_file)
     audit = _audit(made.path, advisories)
@@ -95,6 +101,17 @@ def generate(
         yield f"prove it: forestay score verify {shlex.quote(str(folder or made.path))}"
 
     found.emit(document, view)
+
+
+def _source(screen: Console, model: str, env: str) -> ModelSource:
+    from scoring import registry
+
+    if env == LOCAL:
+        return registry.model_version(model)
+    from forestay.watching import progress_for
+
+    with progress_for(screen, "fetching") as progress:
+        return registry.version_in_azure(arm_of(env), model, progress, screen.note)
 
 
 def _audit(folder: Path, asked: str | None) -> Audit | None:
@@ -154,7 +171,7 @@ def verify(context: click.Context, folder: Path, golden: str) -> None:
 
     found = console(context)
     opened = open_folder(folder)
-    source = registered(opened.model, opened.version)
+    source = registered(opened.model, opened.version, opened.trial)
     real = None
     if golden == "real":
         from scoring.real_rows import real_golden

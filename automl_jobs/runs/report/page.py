@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import templates
 from automl_jobs.runs.report import charts, views
@@ -14,6 +15,10 @@ from automl_jobs.runs.report.content import Content
 from forestay import __version__
 from forestay.words import number
 
+if TYPE_CHECKING:
+    from automl_jobs.evaluate import Evaluation
+
+MULTILABEL = "text_classification_multilabel"
 MOST_THRESHOLDS = 30
 """Of so many classes a page has a table of thresholds each."""
 
@@ -100,26 +105,38 @@ def values(content: Content) -> dict[str, Any]:
 def of_charts(content: Content) -> dict[str, Any]:
     """The charts of the task, and the tables that belong to them."""
     documents = content.charts
+    positive = None
+    if "accuracy_table" in documents and content.job.task != MULTILABEL:
+        labels = documents["accuracy_table"]["data"]["class_labels"]
+        positive = positive_class(labels, (content.job.decision or {}).get("positive_label"))
+    return {"trials_chart": charts.of_trials(content), **of_documents(documents, content.job.target, positive)}
+
+
+def of_documents(documents: Mapping[str, Any], target: str, positive: str | None) -> dict[str, Any]:
+    """The charts of a model's documents, and the tables that belong to them.
+
+    Parameters
+    ----------
+    documents: by Azure's names. positive: the class that a model of two classes is about; None shows all.
+    """
     found: list[Chart] = []
     curves: list[Any] = []
     remark = ""
-    job = content.job
     if "accuracy_table" in documents:
-        found, curves, remark = charts.of_classes(documents["accuracy_table"], _positive(content))
+        found, curves, remark = charts.of_classes(documents["accuracy_table"], positive)
     if "forecast_table" in documents:
         table = documents["forecast_table"]
-        found += charts.of_forecasts(table, job.target)
+        found += charts.of_forecasts(table, target)
         if table["data"]["series"] > len(table["data"]["grain_value_list"]):
             remark = f"{len(table['data']['grain_value_list'])} of {table['data']['series']:,} series."
     if "predicted_true" in documents:
-        drawn = charts.of_predictions(documents["predicted_true"], job.target)
+        drawn = charts.of_predictions(documents["predicted_true"], target)
         found += [drawn] if drawn is not None else []
     if "residuals" in documents:
         found.append(charts.of_residuals(documents["residuals"]))
     confusion = documents.get("confusion_matrix")
     matrix = views.matrix(confusion)
     return {
-        "trials_chart": charts.of_trials(content),
         "charts": found,
         "remark": remark,
         "matrix": matrix,
@@ -130,10 +147,22 @@ def of_charts(content: Content) -> dict[str, Any]:
     }
 
 
-def _positive(content: Content) -> str | None:
+def positive_class(labels: Sequence[Any], named: Any) -> str | None:
     """The class that a job of two classes is about: the one that its decision names, else the second."""
-    labels = content.charts["accuracy_table"]["data"]["class_labels"]
-    if len(labels) != 2 or content.job.task == "text_classification_multilabel":
+    if len(labels) != 2:
         return None
-    named = (content.job.decision or {}).get("positive_label")
     return str(named) if named is not None and str(named) in labels else str(labels[1])
+
+
+def evaluation(found: Evaluation) -> str:
+    """The page of a model that was judged on rows."""
+    labels = found.charts["accuracy_table"]["data"]["class_labels"] if "accuracy_table" in found.charts else []
+    positive = positive_class(labels, found.positive) if found.task != MULTILABEL else None
+    return framed(
+        "report/evaluation.html.j2",
+        found=found,
+        facts=views.evaluated(found),
+        scores=views.scores_with_intervals(found.metrics, found.intervals, found.metric),
+        slices=views.slices(found),
+        **of_documents(found.charts, found.target, positive),
+    )

@@ -1,0 +1,334 @@
+"""What `pipelines.yml` says: which models a project trains and serves, where, when and on which runners.
+
+Values come to stand in YAML, shells and expressions of the CI systems: only signs that mean nothing there are taken.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from forestay import LOCAL, __version__
+from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
+from forestay.documents.names import refuse, shown, suggest
+from forestay.documents.problems import Wording, home_of, in_order, keys, section_at, translate
+from forestay.documents.values import AsList, AsMapping, Name, Number, names_or_one, one_of, whole
+from forestay.errors import InputError, Problem
+
+FILE = "pipelines.yml"
+GITHUB, AZURE_DEVOPS = SYSTEMS = ("github", "azure-devops")
+HOSTED = "ubuntu-24.04"
+LONGEST = 360
+MANAGED, IN_STACKS = "managed", ("aci", "aks")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_PATH = re.compile(r"(?!/)(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./ -]{0,255}")
+_HOME = re.compile(r"[~/][A-Za-z0-9_./-]{0,255}")
+_ENDPOINT = re.compile(r"[a-z0-9-]{3,32}")
+_STACK = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,127}")
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,\[\]=<>~!+ -]{0,255}")
+_VERSION = re.compile(r"\d+(\.\d+){1,3}")
+_CRON = re.compile(r"[0-9*/,-]+( [0-9*/,-]+){4}")
+_PIPELINES = Kind(FILE, "`models:` and under it `- name: Churn`", "`forestay pipeline render --job JOB.yml --model M`")
+
+
+def _like(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise refuse(f"must be {what}, not {shown(value)!r}", f"write it like {example}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _ci(value: Any) -> Any:
+    name = str(value).replace("_", "-").lower()
+    if name not in SYSTEMS:
+        raise refuse(f"{shown(value)!r} is not known", suggest(str(value), SYSTEMS))
+    return name
+
+
+def _minutes(value: Any) -> int:
+    number = whole(value)
+    if not 1 <= number <= LONGEST:
+        raise refuse(f"must be from 1 to {LONGEST}, not {number}", "a hosted runner ends its jobs after six hours")
+    return number
+
+
+Word = Annotated[Name, _like(_WORD, "letters, digits, '-', '_' and '.'", "Churn")]
+ProjectPath = Annotated[Name, _like(_PATH, "a path inside the project", "jobs/churn/job.yml")]
+Cron = Annotated[Name, _like(_CRON, "five fields of cron, in UTC", "'0 2 * * *'")]
+Count = Annotated[int, BeforeValidator(_minutes)]
+Stack = Annotated[Name, _like(_STACK, "a stack's name, or local", "dev")]
+Label = Annotated[Name, _like(_LABEL, "a runner's label, or a pool's name", HOSTED)]
+
+
+class Section(BaseModel):
+    """A mapping of the file: unknown keys are refused, and it doesn't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Section):
+    """One model: the job that trains it, and the endpoint that serves it.
+
+    Attributes
+    ----------
+    name: in the registry. job: the job file. experiment: of its jobs; the job file's where it is not given.
+    endpoint, target: what serves it, and how.
+    test_data: rows with answers that no training sees, on which a new model is compared with the one that is served;
+        without them every new model counts as better. metric: None takes the job's. threshold: how much better.
+    """
+
+    name: Word
+    job: ProjectPath
+    endpoint: Annotated[Name, _like(_ENDPOINT, "3 to 32 lower-case letters, digits and hyphens", "churn-api")]
+    target: Annotated[str, BeforeValidator(one_of(LOCAL, *IN_STACKS, MANAGED))] = MANAGED
+    experiment: Word | None = None
+    test_data: ProjectPath | None = None
+    metric: Word | None = None
+    threshold: Annotated[Number, Field(ge=0)] = 0.0
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file's name and a job's."""
+        return re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.name).lower()).strip("-")
+
+
+class Environment(Section):
+    """Where the jobs of an environment run.
+
+    Attributes
+    ----------
+    runner: labels of a GitHub runner; in Azure DevOps the pool, with what is demanded of its agents. A private network
+        needs one inside of it. service_connection: Azure DevOps' way into Azure, by workload identity federation.
+    home: FORESTAY_HOME on that runner; for `local` a folder that stays.
+    reader: a GitHub environment whose identity only reads, for what must not wait for reviewers: drift checks.
+    """
+
+    runner: Annotated[tuple[Label, ...], BeforeValidator(names_or_one), Field(min_length=1)] = (HOSTED,)
+    service_connection: Word | None = None
+    home: Annotated[Name, _like(_HOME, "a full path", "~/.forestay")] | None = None
+    reader: Word | None = None
+
+
+class Schedules(Section):
+    """When, as cron in UTC.
+
+    Attributes
+    ----------
+    retrain: train all models again. pick_up: look for a training that has ended. drift: compare Azure with the stacks.
+    """
+
+    retrain: Cron = "0 2 * * *"
+    pick_up: Cron = "23 * * * *"
+    drift: Cron = "0 5 * * 1-5"
+
+
+class Minutes(Section):
+    """How long a job may take: check of a pull request, change of an estate, training here, proof, deploy."""
+
+    check: Count = 30
+    infra: Count = 120
+    train: Count = 120
+    prove: Count = 90
+    deploy: Count = 60
+
+
+class PipelineSettings(Section):
+    """Everything that the pipelines are rendered from.
+
+    Attributes
+    ----------
+    ci: github or azure-devops. branch: what is deployed. models: at least one.
+    train: the environment whose cluster trains and whose registry keeps the models; `local` trains on the runner.
+    deploy: the environments that serve, in the order in which a version gets there.
+    environments: their runners, by name; those that are not there run on hosted ones.
+    runner: of what needs no environment, such as the checks of a pull request.
+    python: its version. install: what pip installs. requirements: a lock with hashes to install instead.
+    pulumi: the version of its command line.
+    """
+
+    models: Annotated[tuple[Model, ...], AsList, Field(min_length=1)]
+    ci: Annotated[str, BeforeValidator(_ci)] = GITHUB
+    branch: ProjectPath = "main"
+    train: Stack = "dev"
+    deploy: Annotated[tuple[Stack, ...], BeforeValidator(names_or_one), Field(min_length=1)] = ("test", "prod")
+    environments: Annotated[dict[Stack, Environment], AsMapping] = Field(default_factory=dict)
+    runner: Annotated[tuple[Label, ...], BeforeValidator(names_or_one), Field(min_length=1)] = (HOSTED,)
+    schedules: Schedules = Schedules()
+    minutes: Minutes = Minutes()
+    python: Annotated[Name, _like(_VERSION, "a version in quotes", "'3.11'")] = "3.11"
+    install: Annotated[Name, _like(_PACKAGE, "what pip installs", "forestay[azure,infra]==1.0.0")] = (
+        f"forestay[azure,infra]=={__version__}"
+    )
+    requirements: ProjectPath | None = None
+    pulumi: Annotated[Name, _like(_VERSION, "a version in quotes", "'3.272.0'")] = "3.272.0"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for what in ("name", "slug", "endpoint"):
+            given = [getattr(one, what) for one in self.models]
+            twice = next((one for one in given if given.count(one) > 1), None)
+            if twice is not None:
+                raise refuse(
+                    f"has two models called {twice!r}", "give each a name and an endpoint of its own", ("models",)
+                )
+        if len(set(self.deploy)) != len(self.deploy):
+            raise refuse("names an environment twice", "name each once", ("deploy",))
+        unknown = next((one for one in self.environments if one not in self.all), None)
+        if unknown is not None:
+            told = f"tells of {unknown!r}, which neither trains nor serves"
+            raise refuse(told, suggest(unknown, self.all), ("environments", unknown))
+        for number, one in enumerate(self.models):
+            for env in self.deploy:
+                if (one.target == LOCAL) != (env == LOCAL):
+                    fix = f"`target: {LOCAL}` goes with `deploy: [{LOCAL}]`, the other targets with stacks"
+                    raise refuse(f"can't be served in {env}", fix, ("models", number, "target"))
+        if LOCAL in self.deploy and self.train != LOCAL:
+            raise refuse("serves on a runner what is trained elsewhere", "write `train: local`, too", ("deploy",))
+        if self.train == LOCAL and not self.of(LOCAL).home:
+            raise refuse(
+                "trains on a runner without a folder that stays there",
+                "give `environments: {local: {runner: LABEL, home: ~/.forestay}}`",
+                ("train",),
+            )
+        return self
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every environment, the one that trains first."""
+        return tuple(dict.fromkeys((self.train, *self.deploy)))
+
+    @property
+    def estates(self) -> tuple[str, ...]:
+        """The environments in Azure."""
+        return tuple(one for one in self.all if one != LOCAL)
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The stacks of these environments: their estates, and what is served from them."""
+        served = self.deploy if self.in_stacks else ()
+        return (*self.estates, *(f"{one}-services" for one in served))
+
+    @property
+    def in_stacks(self) -> bool:
+        """Whether a deploy changes a stack's file."""
+        return any(model.target in IN_STACKS for model in self.models)
+
+    def of(self, env: str) -> Environment:
+        return self.environments.get(env, Environment())
+
+    def connection(self, env: str) -> str:
+        """Azure DevOps' service connection of an environment."""
+        return self.of(env).service_connection or f"forestay-{env}"
+
+
+def load(root: Path) -> PipelineSettings:
+    """The settings of the project at `root`. Raises InputError with every problem, each at file:line."""
+    path = root / FILE
+    return check(parse(read_text(path, _PIPELINES), str(path), _PIPELINES), root)
+
+
+def check(file: Document, root: Path) -> PipelineSettings:
+    """The settings in a parsed file. Raises InputError."""
+    try:
+        found = PipelineSettings.model_validate(file.data)
+    except ValidationError as error:
+        raise InputError.of(in_order(translate(error, PipelineSettings, file, _WORDING))) from error
+    problems = [
+        Problem(
+            file.place(("models", number, key)), f"`{key}`: there is no {shown(path)}", "name a file of the project"
+        )
+        for number, one in enumerate(found.models)
+        for key, path in (("job", one.job), ("test_data", one.test_data))
+        if path is not None and not (root / path).is_file()
+    ]
+    if found.requirements is not None and not (root / found.requirements).is_file():
+        where = file.place(("requirements",))
+        problems.append(
+            Problem(where, f"`requirements`: there is no {shown(found.requirements)}", "make it, or remove it")
+        )
+    if problems:
+        raise InputError.of(in_order(problems))
+    models = tuple(
+        one.model_copy(update={"experiment": one.experiment or _experiment(root, one)}) for one in found.models
+    )
+    for number, one in enumerate(models):
+        if [two.experiment for two in models].count(one.experiment) > 1:
+            where = file.place(("models", number, "job"))
+            fix = "give each job file an experiment_name of its own: by it a model's jobs are found"
+            raise InputError(f"two models share the experiment {one.experiment}", where=where, fix=fix)
+    return found.model_copy(update={"models": models})
+
+
+def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str]:
+    """A first `pipelines.yml` for one model: the settings, and the text of the file; nothing is written.
+
+    Parameters
+    ----------
+    root: the project. job: the job file in it. wishes: ci, model, endpoint, and perhaps target, train, deploy,
+        branch, test_data, metric, threshold.
+
+    Raises InputError.
+    """
+    import templates
+
+    train = wishes.get("train", "dev")
+    local = train == LOCAL
+    plain = {
+        "ci": GITHUB,
+        "branch": "main",
+        "train": train,
+        "deploy": [LOCAL] if local else ["test", "prod"],
+        "target": LOCAL if local else MANAGED,
+        "test_data": None,
+        "metric": None,
+        "threshold": 0.0,
+    }
+    path = Path(job).absolute()
+    inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else job
+    # What a value could do to the file that it is pasted into is told before it is.
+    given = {**plain, **wishes, "job": inside}
+    first = {key: given[key] for key in ("ci", "branch", "train")} | {"deploy": list(given["deploy"])}
+    model = {"name": given["model"]} | {key: given[key] for key in ("job", "endpoint", "target")}
+    model |= {key: given[key] for key in ("test_data", "metric", "threshold") if given[key]}
+    homes = {"environments": {LOCAL: {"runner": ["self-hosted"], "home": "~/.forestay"}}} if local else {}
+    settings = check(Document({**first, "models": [model], **homes}, {(): FILE}), root)
+    return settings, templates.render("pipelines/pipelines.yml.j2", **given)
+
+
+def _experiment(root: Path, model: Model) -> str:
+    """The experiment that the job file names. Raises InputError where it names none."""
+    from automl_jobs.spec import load_job
+
+    loaded = load_job(root / model.job, {})
+    name = loaded.spec.experiment_name
+    if not name:
+        fix = "give it one, by which the jobs of this model are found: experiment_name: churn"
+        raise InputError("the job has no experiment_name", where=str(root / model.job), fix=fix)
+    if not _WORD.fullmatch(name):
+        fix = "use letters, digits, '-', '_' and '.', or say `experiment:` in pipelines.yml"
+        raise InputError(f"{shown(name)!r} can't stand in a pipeline", where=loaded.where("experiment_name"), fix=fix)
+    return name
+
+
+def _belongs(path: KeyPath, model: type[BaseModel], document: Document) -> str:
+    key = str(path[-1])
+    home = home_of(model, key) if len(path) == 1 else None
+    if home:
+        return f"it belongs under `{home}:`"
+    section = section_at(model, path[:-1])
+    return suggest(key, list(keys(section)) if section else [], "valid here")
+
+
+_EXAMPLES = {
+    "models": "begin with `models:` and under it `- name: Churn`",
+    "name": "add `name: Churn`, the model's name in the registry",
+    "job": "add `job: jobs/churn/job.yml`",
+    "endpoint": "add `endpoint: churn-api`",
+}
+_WORDING = Wording(_EXAMPLES, _belongs, lambda _: FILE, "see the settings' reference")
