@@ -53,8 +53,8 @@ def render(context: click.Context, ci: str | None, check: bool, yes: bool, **fir
     root = project.root()
     settings, begun = _settings(root, ci, {key: value for key, value in first.items() if value not in (None, ())})
     for model in settings.models:
-        if model.test_data is None:
-            screen.warn(f"{model.name} has no test_data in pipelines.yml: every new model of it is delivered")
+        if not model.compare:
+            screen.warn(f"{model.name} is compared with nothing (compare: false): every new model of it is delivered")
     found = files.look(root, rendered(settings))
     edited = [one for one in found if one.state == files.EDITED]
     if check:

@@ -26,10 +26,15 @@ CHURN = Model(
     name="Churn", job="jobs/churn/job.yml", endpoint="churn-api", experiment="churn", test_data="data/churn-test.csv",
     metric="AUC_weighted", threshold=0.01,
 )  # fmt: skip
-SALES = Model(name="SalesForecast", job="jobs/sales/job.yml", endpoint="sales-api", experiment="sales", target="aks")
-SIZES = Model(
-    name="Sizes", job="jobs/sizes/job.yml", endpoint="sizes-api", experiment="sizes", target="local", test_data="t.csv"
+SALES = Model(
+    name="SalesForecast",
+    job="jobs/sales/job.yml",
+    endpoint="sales-api",
+    experiment="sales",
+    target="aks",
+    compare=False,
 )
+SIZES = Model(name="Sizes", job="jobs/sizes/job.yml", endpoint="sizes-api", experiment="sizes", target="local")
 PRIVATE = {
     "prod": Environment(runner=("self-hosted", "vnet-prod"), reader="prod-reader", service_connection="arm-prod")
 }
