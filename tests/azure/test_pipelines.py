@@ -1,5 +1,6 @@
-"""The rendered pipelines against Azure's stand-in: sent to Azure, picked up later, compared, registered, proven there and
-deployed to a managed endpoint, each job on a runner that knows nothing of the others.
+"""The rendered pipelines against Azure's stand-in, each job on a runner that knows nothing of the others.
+
+A training is sent and picked up later, its model compared, registered, proven, and deployed to a managed endpoint.
 """
 
 from __future__ import annotations

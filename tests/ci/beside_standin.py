@@ -1,5 +1,8 @@
-"""`forestay` in a step that is led to Azure's stand-in: without long pauses, with environments that other tests made, and
-with uv asking the real registry of packages, as what FORESTAY_TESTS_BEFORE says led there before."""
+"""`forestay` in a step that is led to Azure's stand-in.
+
+It makes no long pauses, finds environments that other tests made, and its uv asks the real registry of packages: the
+variables in FORESTAY_TESTS_BEFORE lead there.
+"""
 
 from __future__ import annotations
 
