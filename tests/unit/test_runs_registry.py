@@ -53,6 +53,16 @@ def test_a_trial_registered_again_keeps_its_version(store: RunStore) -> None:
     assert len(store.models()) == 2
 
 
+def test_a_version_of_another_trial_is_of_another_registry(store: RunStore) -> None:
+    """A scoring folder of Azure's M:1 is not compared with what happens to be M:1 here."""
+    from scoring.registry import registered
+
+    first = store.register("latest", 1, "M")
+    assert registered("M", "1", first.trial) == first
+    assert registered("M", "1", "t9") is None
+    assert registered("M", "7", first.trial) is None
+
+
 def test_mlflow_finds_the_model_by_its_own_means(store: RunStore) -> None:
     store.register("latest", 1, "M")
     version = store.client.get_model_version("M", "1")
