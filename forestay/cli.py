@@ -35,6 +35,8 @@ Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a grou
 TREE: dict[str, Entry] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
+    "doctor": Lazy("forestay.commands.doctor:doctor", "What is fit for work here, and in Azure, and what is not."),
+    "completion": Lazy("forestay.commands.completion:completion", "Let bash, zsh or fish complete what is typed."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
@@ -166,6 +168,10 @@ class Command(Page):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if os.environ.get("_FORESTAY_COMPLETE"):
+            from forestay.completion import complete_names
+
+            complete_names(self.params)
         own = {word for parameter in self.params for word in parameter.opts}
         self.params += [option for option in _common_options() if own.isdisjoint(option.opts)]
 
@@ -267,9 +273,9 @@ def _run(arguments: list[str], settings: Console) -> int:
     """Run a command line; every error becomes a message and an exit code, except a reader that went away."""
     instruction = os.environ.get("_FORESTAY_COMPLETE")
     if instruction:
-        from click.shell_completion import shell_complete
+        from forestay.completion import answer
 
-        return shell_complete(root, {"obj": settings}, "forestay", "_FORESTAY_COMPLETE", instruction)
+        return answer(root, settings, instruction)
     try:
         # Not root.main(): it turns a closed pipe into a failure.
         with root.make_context("forestay", list(arguments), obj=settings) as context:

@@ -1,15 +1,19 @@
 """What click would print, as forestay prints it: help pages, and usage errors in two lines.
 
-On a terminal help is drawn by rich-click; elsewhere it is click's plain text, which needs no drawing library.
+On a terminal help is drawn by rich-click; elsewhere, and where plain lines are asked for, it is click's plain text,
+which needs no drawing library.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Iterable
 
 import click
+
+from forestay.console import plain
 
 EXAMPLE = "Example: "
 
@@ -18,7 +22,7 @@ class Page(click.Command):
     """A command with a help page; the page's example stays on one line, ready to be copied."""
 
     def get_help(self, ctx: click.Context) -> str:
-        if sys.stdout.isatty():
+        if (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")) and not plain():
             from forestay.rich_help import drawn
 
             return drawn(self, ctx)

@@ -6,11 +6,18 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from forestay.console import visible
+
+NARROW = 72
+"""Columns of a window in which a table may not fit."""
+WHOLE = 20
+"""Characters of a cell that a table keeps on one line; longer ones may be folded."""
 
 
 class Screen(Console):
@@ -50,3 +57,34 @@ class Screen(Console):
         if not self.stderr:
             raise BrokenPipeError
         self.quiet = True
+
+
+class Rows(Table):
+    """A table that is a list of blocks where the window is too narrow for its columns side by side."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width >= NARROW or self._fits(console, options):
+            yield from super().__rich_console__(console, options)
+            return
+        if self.title:
+            yield console.render_str(self.title) if isinstance(self.title, str) else self.title
+        cells = [list(column.cells) for column in self.columns]
+        for row in range(self.row_count):
+            if row:
+                yield Text()
+            for column, there in zip(self.columns, cells, strict=True):
+                # The first cell names the row; the others belong to it.
+                indent = "  " if column is not self.columns[0] else ""
+                yield Text.assemble(indent, _text(column.header), ": ", _text(there[row]), overflow="fold")
+
+    def _fits(self, console: Console, options: ConsoleOptions) -> bool:
+        wide = options.update(width=console.width * 100)
+        widths = [
+            max(Measurement.get(console, wide, cell).maximum for cell in (column.header, *column.cells))
+            for column in self.columns
+        ]
+        return sum(min(width, WHOLE) + 2 for width in widths) <= options.max_width
+
+
+def _text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from automl_jobs.runs import JobRow, TrialRow
+    from forestay.doctor import Progress
+
+PATIENCE_SECONDS = 3.0
+"""How long looks may take before a line says what is waited for."""
 
 
 class PlainWatcher:
@@ -94,3 +99,28 @@ def progress_for(screen: Console, what: str) -> Iterator[Callable[[int, int], No
     with Progress(console=screen.err, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def looks_for(screen: Console) -> Iterator[Callable[[Progress], None]]:
+    """Told of how far looks are: one line that redraws itself on a terminal, a line now and then elsewhere."""
+    if not screen.live:
+        said = time.monotonic()
+
+        def note(progress: Progress) -> None:
+            nonlocal said
+            if time.monotonic() - said > PATIENCE_SECONDS:
+                said = time.monotonic()
+                screen.note(_looks(progress))
+
+        yield note
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=screen.err, refresh_per_second=8, transient=True) as live:
+        yield lambda progress: live.update(Text(_looks(progress), style="dim"))
+
+
+def _looks(progress: Progress) -> str:
+    return f"looked at {progress.done} of {progress.total}; under way: {', '.join(progress.under_way)}"
