@@ -168,10 +168,6 @@ class Command(Page):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if os.environ.get("_FORESTAY_COMPLETE"):
-            from forestay.completion import complete_names
-
-            complete_names(self.params)
         own = {word for parameter in self.params for word in parameter.opts}
         self.params += [option for option in _common_options() if own.isdisjoint(option.opts)]
 
@@ -222,6 +218,10 @@ def load(entry: Lazy) -> click.Command:
     """Import a command."""
     module, attribute = entry.target.split(":")
     loaded: click.Command = getattr(importlib.import_module(module), attribute)
+    if os.environ.get("_FORESTAY_COMPLETE"):
+        from forestay.completion import complete_names
+
+        complete_names(loaded.params)
     return loaded
 
 

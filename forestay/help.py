@@ -1,13 +1,14 @@
 """What click would print, as forestay prints it: help pages, and usage errors in two lines.
 
-On a terminal help is drawn by rich-click; elsewhere, and where plain lines are asked for, it is click's plain text,
-which needs no drawing library.
+On a terminal help is drawn by rich-click; elsewhere, in a narrow window, and where plain lines are asked for, it is
+click's plain text, which needs no drawing library.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 
@@ -16,16 +17,23 @@ import click
 from forestay.console import plain
 
 EXAMPLE = "Example: "
+FRAMED = 60
+"""Columns of a window in which frames and columns still leave room for the words."""
+CLICKS_LEAST, LEAST = 52, 24
+"""The narrowest window that click writes for by itself, and that anybody does."""
 
 
 class Page(click.Command):
     """A command with a help page; the page's example stays on one line, ready to be copied."""
 
     def get_help(self, ctx: click.Context) -> str:
-        if (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")) and not plain():
+        wanted, columns = sys.stdout.isatty() or os.environ.get("FORCE_COLOR"), shutil.get_terminal_size().columns
+        if wanted and not plain() and columns >= FRAMED:
             from forestay.rich_help import drawn
 
             return drawn(self, ctx)
+        if columns < CLICKS_LEAST:
+            ctx.terminal_width = max(columns - 1, LEAST)
         return super().get_help(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -119,7 +119,7 @@ def looks_for(screen: Console) -> Iterator[Callable[[Progress], None]]:
     from rich.text import Text
 
     with Live(console=screen.err, refresh_per_second=8, transient=True) as live:
-        yield lambda progress: live.update(Text(_looks(progress), style="dim"))
+        yield lambda progress: live.update(Text(_looks(progress), style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _looks(progress: Progress) -> str:

@@ -34,21 +34,39 @@ def doctor(context: click.Context, env: str) -> None:
     found = console(context)
     with looks_for(found) as watch:
         findings = run(checks_for(env), watch)
-    found.emit([one.as_dict() for one in findings], lambda: _view(findings))
+    found.emit(
+        [one.as_dict() for one in findings], lambda: _view(findings, found.out.width if found.out.is_terminal else None)
+    )
     context.exit(exit_code(findings))
 
 
-def _view(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+def _view(findings: Sequence[Finding], width: int | None) -> Iterator[RenderableType]:
+    """The findings: beside each other in columns, below each other in a narrow window, a line each off a terminal."""
+    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     from forestay.doctor import OK, PROBLEM, WARNING
+    from forestay.screen import NARROW
 
     styles = {OK: "green", WARNING: "yellow", PROBLEM: "bold red"}
     wide = max(len(one.check) for one in findings)
+    grid = Table.grid(padding=(0, 2))
     for one in findings:
-        head = (f"{one.status:<7}", styles[one.status])
-        yield Text.assemble(head, f"  {one.check:<{wide}}  ", one.detail)
-        if one.fix:
-            yield Text(f"{'':<9}{'':<{wide}}  fix: {one.fix}")
+        style, fix = styles[one.status], f"fix: {one.fix}" if one.fix else ""
+        if width is None:
+            yield Text(f"{one.status:<7}  {one.check:<{wide}}  {one.detail}")
+            if fix:
+                yield Text(f"{'':<9}{'':<{wide}}  {fix}")
+        elif width < NARROW:
+            yield Text(f"{one.status}: {one.check}", style=style)
+            yield Padding(Text(f"{one.detail}\n{fix}".rstrip(), overflow="fold"), (0, 0, 0, 2))
+        else:
+            grid.add_row(
+                Text(one.status, style=style), one.check, Text(f"{one.detail}\n{fix}".rstrip(), overflow="fold")
+            )
+    if grid.row_count:
+        yield grid
     counts = {status: sum(one.status == status for one in findings) for status in styles}
-    yield Text(f"{counts[OK]} ok, {counts[WARNING]} warnings, {counts[PROBLEM]} problems")
+    warnings, problems = (f"{counts[status]} {status}{'s' * (counts[status] != 1)}" for status in (WARNING, PROBLEM))
+    yield Text(f"{counts[OK]} ok, {warnings}, {problems}")

@@ -50,7 +50,7 @@ def _here(cloud: bool) -> list[Check]:
         Check("locks", place.locks),
         Check("endpoints", place.endpoints),
         Check("container engine", machine.engine, seconds=ASKING),
-        Check("pulumi", partial(state.cli, cloud)),
+        Check("pulumi", state.cli),
         *([] if cloud else [Check("kubectl", machine.kubectl)]),
     ]
 

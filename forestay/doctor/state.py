@@ -24,12 +24,12 @@ INSTALL = "install Pulumi's CLI: pulumi.com/docs/install"
 PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
-def cli(needed: bool) -> Finding:
-    """The program. `needed`: there is an environment to change with it."""
+def cli() -> Finding:
+    """The program."""
     program = shutil.which("pulumi")
     if program is None:
-        detail = "not on PATH: infra preview, up, refresh and destroy need it (infra plan needs none)"
-        return problem("pulumi", detail, INSTALL) if needed else warning("pulumi", detail, INSTALL)
+        detail = "not on PATH: changes of the estate and deploys to ACI and AKS need it; plans and jobs don't"
+        return warning("pulumi", detail, INSTALL)
     os.environ.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
     said = asked(program, "version")
     numbers = re.match(r"v?(\d+)\.(\d+)", said or "")
@@ -47,9 +47,9 @@ def backend(stack: Stack) -> Finding:
     root = stack.path.parent.parent
     given, whence = _backend(root)
     if not given:
-        return problem(
+        return warning(
             "state backend",
-            "nothing says where the state is kept",
+            "nothing says where the state is kept, so that the estate can't be made",
             f"forestay infra bootstrap --env {stack.name}",
         )
     if given.startswith("file:") and not Facts.of(stack.settings).development:
@@ -98,9 +98,11 @@ def passphrase(stack: Stack) -> Finding:
 
 
 def state(stack: Stack) -> Iterator[Finding]:
-    """What the state holds; asks the backend, and whatever opens the secrets."""
+    """What the state holds; asks the backend, and whatever opens the secrets. Nothing where neither is there."""
     from infra import operate
 
+    if shutil.which("pulumi") is None or not _backend(stack.path.parent.parent)[0]:
+        return
     held = operate.state(stack)
     if not held:
         yield warning("state", "nothing was made yet", f"forestay infra up --env {stack.name}")
