@@ -190,7 +190,8 @@ class LazyGroup(Page, click.Group):
         if isinstance(entry, Lazy):
             return click.Command(cmd_name, help=entry.help, short_help=entry.help)
         text, commands = entry
-        return LazyGroup(cmd_name, help=text, commands_by_name=commands, no_args_is_help=True)
+        line = text.partition("\n")[0]  # click cuts a group's by itself
+        return LazyGroup(cmd_name, help=text, short_help=line, commands_by_name=commands, no_args_is_help=True)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

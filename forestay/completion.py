@@ -17,7 +17,9 @@ from urllib.parse import quote, unquote
 import click
 from click.shell_completion import (
     CompletionItem,
+    FishComplete,
     ShellComplete,
+    ZshComplete,
     add_completion_class,
     get_completion_class,
     shell_complete,
@@ -75,6 +77,29 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null || complete -F
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
         return f"{item.type},{item.value}"
+
+
+class _WholeWord(ShellComplete):
+    """For shells to which `--env=d` is one word: what is offered in its place must be all of it."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        found = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if not (option.startswith("-") and equals):
+            return found
+        return [CompletionItem(f"{option}={one.value}", one.type, one.help) for one in found]
+
+
+@add_completion_class
+class Zsh(_WholeWord, ZshComplete):
+    """Zsh, as click has it."""
+
+
+@add_completion_class
+class Fish(_WholeWord, FishComplete):
+    """Fish, as click has it, but for descriptions, which end at their first comma there."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
 
 
 def script(shell: str, root: click.Command) -> str:

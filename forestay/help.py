@@ -19,8 +19,15 @@ from forestay.console import plain
 EXAMPLE = "Example: "
 FRAMED = 60
 """Columns of a window in which frames and columns still leave room for the words."""
-CLICKS_LEAST, LEAST = 52, 24
-"""The narrowest window that click writes for by itself, and that anybody does."""
+LEAST = 24
+"""Columns of the narrowest window that is written for."""
+
+
+class Narrow(click.HelpFormatter):
+    """Leaves most of a narrow window to what options and commands do: long names have a line of their own."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(list(rows), min(col_max, self.width // 3), col_spacing)
 
 
 class Page(click.Command):
@@ -32,8 +39,9 @@ class Page(click.Command):
             from forestay.rich_help import drawn
 
             return drawn(self, ctx)
-        if columns < CLICKS_LEAST:
+        if columns < FRAMED:
             ctx.terminal_width = max(columns - 1, LEAST)
+            ctx.formatter_class = Narrow
         return super().get_help(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -16,8 +16,9 @@ from forestay.console import visible
 
 NARROW = 72
 """Columns of a window in which a table may not fit."""
-WHOLE = 20
-"""Characters of a cell that a table keeps on one line; longer ones may be folded."""
+WHOLE, SLIVER = 20, 4
+"""Characters of a cell on one line: what is good to read, and what can be read at all; longer cells are folded."""
+UNBOUND = 10_000
 
 
 class Screen(Console):
@@ -60,14 +61,33 @@ class Screen(Console):
 
 
 class Rows(Table):
-    """A table that is a list of blocks where the window is too narrow for its columns side by side."""
+    """A table that is a list of blocks, a line a cell, where a window is too narrow for its columns side by side.
+
+    Off a terminal it is as wide as it must be, so that no cell is cut there either.
+    """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width >= NARROW or self._fits(console, options):
+        room = options.max_width
+        least, good = self._width(console, options, SLIVER), self._width(console, options, WHOLE)
+        if least <= room and (good <= room or room >= NARROW):
             yield from super().__rich_console__(console, options)
-            return
+        elif room >= NARROW and not console.is_terminal:
+            yield from super().__rich_console__(console, options.update(width=good))
+        else:
+            yield from self._blocks(console, room)
+
+    def _width(self, console: Console, options: ConsoleOptions, folded: int) -> int:
+        """How wide it is when cells that may be folded have no more than so many characters a line."""
+        free = options.update(width=UNBOUND)
+        widths = [
+            (column, max(Measurement.get(console, free, cell).maximum for cell in (column.header, *column.cells)))
+            for column in self.columns
+        ]
+        return sum((width if column.no_wrap else min(width, folded)) + 3 for column, width in widths)
+
+    def _blocks(self, console: Console, room: int) -> RenderResult:
         if self.title:
-            yield console.render_str(self.title) if isinstance(self.title, str) else self.title
+            yield _text(self.title)
         cells = [list(column.cells) for column in self.columns]
         for row in range(self.row_count):
             if row:
@@ -75,15 +95,9 @@ class Rows(Table):
             for column, there in zip(self.columns, cells, strict=True):
                 # The first cell names the row; the others belong to it.
                 indent = "  " if column is not self.columns[0] else ""
-                yield Text.assemble(indent, _text(column.header), ": ", _text(there[row]), overflow="fold")
-
-    def _fits(self, console: Console, options: ConsoleOptions) -> bool:
-        wide = options.update(width=console.width * 100)
-        widths = [
-            max(Measurement.get(console, wide, cell).maximum for cell in (column.header, *column.cells))
-            for column in self.columns
-        ]
-        return sum(min(width, WHOLE) + 2 for width in widths) <= options.max_width
+                whole = Text.assemble(_text(column.header), ": ", _text(there[row]), overflow="fold")
+                for place, line in enumerate(whole.wrap(console, max(room - 4, 1))):
+                    yield Text.assemble(indent, "  " * (place > 0), line)
 
 
 def _text(cell: RenderableType) -> Text:
