@@ -119,6 +119,57 @@ def test_a_table_says_none_as_a_dash_and_cuts_nothing(
     assert any(line.split()[1:] == ["-"] for line in lines)
 
 
+ROWS = [["calm_bay_aaaaaa", "Completed", None, "LightGBM with many words"], ["bold_hill", "Failed", 0.5, HOSTILE]]
+
+
+def shown(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    view = table(["job", "status", "score", "algorithm"], ROWS, title="jobs", right=["score"])
+    Console().emit({}, view)
+    return capsys.readouterr().out
+
+
+def test_a_row_is_a_block_in_a_narrow_window(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = shown(40, monkeypatch, capsys)
+    assert narrow.startswith("jobs\njob: calm_bay_aaaaaa\n  status: Completed\n  score: -\n  algorithm: LightGBM")
+    assert "\n\njob: bold_hill\n" in narrow
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert SHOWN.replace(" ", "") in "".join(narrow.split())
+    wide = shown(200, monkeypatch, capsys)
+    assert "job: " not in wide
+    assert "─" in wide
+
+
+def test_a_cell_that_must_stay_whole_is_never_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [["x" * 90, "Completed"]]
+    for columns in (40, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        view = table(["job", "status"], long)
+        view.columns[0].no_wrap = True
+        Console().emit({}, view)
+        assert capsys.readouterr().out.count("x") == 90
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TERM", "unknown"), ("FORESTAY_PLAIN", "yes")])
+def test_plain_lines_where_they_are_asked_for(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("FORESTAY_PLAIN", raising=False)
+    assert Console().live
+    monkeypatch.setenv(name, value)
+    assert not Console().live
+    assert "─" not in shown(200, monkeypatch, capsys)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORESTAY_PLAIN", "0")
+    assert Console().live
+
+
 def test_colour_only_where_it_is_wanted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
