@@ -37,6 +37,7 @@ TREE: dict[str, Entry] = {
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
     "doctor": Lazy("forestay.commands.doctor:doctor", "What is fit for work here, and in Azure, and what is not."),
     "completion": Lazy("forestay.commands.completion:completion", "Let bash, zsh or fish complete what is typed."),
+    "man": Lazy("forestay.commands.man:man", "The manual page of a command, or all of them as files."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
