@@ -88,11 +88,8 @@ def page(root: click.Group, words: Sequence[str], command: click.Command) -> str
     lines += [".SH EXIT STATUS", *_terms(STATUS)]
     if not words:
         lines += [".SH ENVIRONMENT", *_terms(VARIABLES)]
-    lines += [
-        ".SH SEE ALSO",
-        ",\n".join(f".BR {_escaped(one)} ({SECTION})" for one in _beside(words, command, context)),
-    ]
-    return "\n".join(lines).replace(",\n.BR", " ,\n.BR") + "\n"
+    beside = " ,\n".join(f".BR {_escaped(one)} ({SECTION})" for one in _beside(words, command, context))
+    return "\n".join([*lines, ".SH SEE ALSO", beside]) + "\n"
 
 
 def _context(root: click.Group, words: Sequence[str], command: click.Command) -> click.Context:
