@@ -48,7 +48,7 @@ format: setup-dev ## let ruff write
 	$(BIN)/ruff check --fix .
 
 # What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
-DEBIAN := buildah chromium debootstrap docker-registry
+DEBIAN := buildah chromium debootstrap docker-registry fish groff zsh
 
 engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
 	tools/pulumi/build.sh

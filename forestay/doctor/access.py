@@ -72,14 +72,18 @@ def subscription(environment: Environment) -> Finding:
     """Whether the login sees the subscription, and whether it works."""
     found = environment.arm.get(environment.subscription, SUBSCRIPTION_API, "the subscription")
     name, state = found.get("displayName") or "", found.get("state") or ""
-    if state != "Enabled":
-        fix = "have its owner enable it: portal, Subscriptions"
+    fix = "have its owner look: portal, Subscriptions"
+    if state in ("Disabled", "Deleted"):
         return problem("subscription", f"{name} is {state}: Azure changes nothing in it", fix, outside=True)
+    if state != "Enabled":
+        return warning("subscription", f"{name} is {state}", fix)
     return ok("subscription", f"{name} ({environment.stack.settings.subscription_id})")
 
 
-def providers(environment: Environment) -> Finding:
+def providers(environment: Environment) -> Iterator[Finding]:
     """Whether the subscription has been told of each service that the stack takes; Azure refuses the others."""
+    if not environment.plans:
+        return
     path = f"{environment.subscription}/providers"
     known = {
         str(one.get("namespace")).lower(): str(one.get("registrationState"))
@@ -92,8 +96,9 @@ def providers(environment: Environment) -> Finding:
         register = f"az provider register --subscription {environment.stack.settings.subscription_id} --namespace"
         one_by_one = f"for name in {' '.join(missing)}; do {register} $name; done"
         fix = one_by_one if len(missing) > 1 else f"{register} {missing[0]}"
-        return problem("providers", f"not registered: {', '.join(missing)}", fix, outside=True)
-    return ok("providers", f"{len(wanted)} are registered")
+        yield problem("providers", f"not registered: {', '.join(missing)}", fix, outside=True)
+    else:
+        yield ok("providers", f"{len(wanted)} are registered")
 
 
 def _namespace(resource_id: str) -> str:
@@ -105,6 +110,8 @@ def _namespace(resource_id: str) -> str:
 
 def roles(environment: Environment) -> Iterator[Finding]:
     """Whether whoever is logged in holds what submitting, deploying and changing the estate need."""
+    if not environment.plans:
+        return
     held = _held(environment)
     settings = environment.stack.settings
     answers = []

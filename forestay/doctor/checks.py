@@ -40,7 +40,7 @@ def _environment(env: str) -> Environment:
 def _here(cloud: bool) -> list[Check]:
     return [
         Check("python", machine.python),
-        Check("packages", partial(machine.packages, ("azure", "infra") if cloud else ())),
+        Check("packages", partial(machine.packages, ("azure",) if cloud else ())),
         Check("bytecode", machine.bytecode),
         Check("uv", machine.uv),
         Check("disk", machine.disk),

@@ -22,19 +22,19 @@ class Environment:
     Attributes
     ----------
     name: of the stack. root: the project's folder.
-    stack, caller, plans: set by the looks at the stack file, the login and the plan; plans of the estate and of the
-        served models, where there are any.
+    stack, caller: set by the looks at the stack file and the login.
+    plans: of the estate, and of the served models where there are any; set by the look at the plan, none without Pulumi.
     made: whether the workspace is there; set by the look at it.
     """
 
     stack: Stack
     caller: Caller
-    plans: tuple[Plan, ...]
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.root: Path = project.root()
         self.made = False
+        self.plans: tuple[Plan, ...] = ()
 
     @cached_property
     def arm(self) -> Arm:

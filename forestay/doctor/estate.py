@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from forestay.doctor.environment import Environment
-from forestay.doctor.model import Finding, ok, problem, warning
+from forestay.doctor.model import PROBLEM, WARNING, Finding, ok, problem, warning
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ ASK_MORE = "ask for more: portal, Quotas"
 
 def plan(environment: Environment) -> Finding:
     """Whether the program takes the stack, and the policies its plan."""
+    if find_spec("pulumi_azure_native") is None:
+        return warning(
+            "plan",
+            "not looked at without the extra infra, and neither are providers, quota and roles",
+            "pip install 'forestay[infra]'",
+        )
     from infra import stackfile
     from infra.plan import build, prices
     from infra.program import declare
@@ -43,6 +51,8 @@ def plan(environment: Environment) -> Finding:
 
 def quota(environment: Environment) -> Iterator[Finding]:
     """Whether the region has room for what the stacks take at most, and for a first managed endpoint."""
+    if not environment.plans:
+        return
     from infra.plan.quota import LEARNING
     from infra.plan.sizes import size_of
     from scoring.targets.managed_machines import RESERVE, SIZE
@@ -63,7 +73,9 @@ def quota(environment: Environment) -> Iterator[Finding]:
     size = size_of(SIZE)
     cores = math.ceil(RESERVE) * (size.cores or 0)
     if (LEARNING, size.family) not in taken:
-        yield _room(environment, LEARNING, size.family, cores, ["an instance of a managed endpoint"])
+        first = _room(environment, LEARNING, size.family, cores, ["an instance of a managed endpoint"])
+        # Nobody may want one.
+        yield replace(first, status=WARNING, outside=False) if first.status == PROBLEM else first
 
 
 def _room(environment: Environment, provider: str, family: str, cores: int, names: Sequence[str]) -> Finding:
@@ -115,7 +127,10 @@ def registry(environment: Environment) -> Finding:
 
     arm = environment.arm
     name = arm.place.registry.rpartition("/")[2]
-    found = arm.find(arm.place.registry, REGISTRY_API, f"the registry {name}")
+    try:
+        found = arm.find(arm.place.registry, REGISTRY_API, f"the registry {name}")
+    except refusals.NotMade:
+        found = None
     if found is None:
         return warning("registry", f"there is no registry {name} yet", f"forestay infra up --env {environment.name}")
     host = str((found.get("properties") or {}).get("loginServer") or f"{name}.azurecr.io")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from automl_jobs.azure import network
-from forestay.doctor import checks
+from forestay.doctor import checks, estate
 from infra import stackfile
 from infra.addresses import Addresses
 from tests.azure.conftest import Azure, Cli, Done
@@ -102,11 +102,15 @@ def test_an_environment_that_is_not_there(azure: Azure, cli: Cli) -> None:
     assert "no stack 'prod'" in cli("doctor", env="prod", code=2).err
 
 
-@pytest.mark.parametrize(("state", "code"), [("Disabled", 3), ("Warned", 3), ("Enabled", 0)])
-def test_a_subscription_that_is_switched_off(subscription: Subscription, cli: Cli, state: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("state", "status", "code"), [("Disabled", "problem", 3), ("PastDue", "warning", 0), ("Enabled", "ok", 0)]
+)
+def test_a_subscription_that_is_switched_off(
+    subscription: Subscription, cli: Cli, state: str, status: str, code: int
+) -> None:
     subscription.state = state
     done = cli("doctor", code=code)
-    assert lines(done, "subscription")[0][0] == ("problem" if code else "ok")
+    assert lines(done, "subscription")[0][0] == status
 
 
 def test_a_subscription_that_the_login_does_not_see(azure: Azure, project: Path, cli: Cli) -> None:
@@ -267,6 +271,16 @@ def test_a_plan_that_policies_refuse(
         True,
         "forestay infra plan --env dev says where",
     )
+
+
+def test_without_the_extra_infra_the_rest_is_looked_at(
+    azure: Azure, subscription: Subscription, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estate, "find_spec", lambda _: None)
+    done = cli("doctor")
+    assert lines(done, "plan")[0][::2] == ("warning", "pip install 'forestay[infra]'")
+    assert lines(done, "quota") == lines(done, "roles") == []
+    assert lines(done, "workspace")[0][0] == "ok"
 
 
 def test_the_list_is_one_json_document(azure: Azure, subscription: Subscription, cli: Cli) -> None:

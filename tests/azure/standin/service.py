@@ -72,6 +72,7 @@ class Service:
     script: what the next job will do. token_seconds: how long tokens hold.
     kinds: what a job of another type than AutoML is made of, by its type.
     states: how operations stand that take as long as what they do. endpoints, registry: of the workspace.
+    subscription: what else is asked of the subscription.
     gone: why the workspace is not there: "", "missing", "group" or "soft". forbidden: paths that answer 403, a pattern.
     """
 
