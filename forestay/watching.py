@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forestay.console import Console, table
-from forestay.live import SHOWN_TRIALS, clock
+from forestay.live import PLAIN_NEWS_SECONDS, SHOWN_TRIALS, clock
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -90,9 +90,17 @@ def watcher_for(screen: Console) -> Iterator[PlainWatcher]:
 
 @contextlib.contextmanager
 def progress_for(screen: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Told of how much is done: a bar on a terminal, nothing elsewhere."""
+    """Told of how much is done: a bar on a terminal, a line now and then elsewhere."""
     if not screen.live:
-        yield lambda _, __: None
+        said = time.monotonic()
+
+        def note(done: int, total: int) -> None:
+            nonlocal said
+            if total and time.monotonic() - said > PLAIN_NEWS_SECONDS:
+                said = time.monotonic()
+                screen.note(f"{what}: {done / total:.0%}")
+
+        yield note
         return
     from rich.progress import Progress
 

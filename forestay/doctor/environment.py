@@ -23,7 +23,7 @@ class Environment:
     ----------
     name: of the stack. root: the project's folder.
     stack, caller: set by the looks at the stack file and the login.
-    plans: of the estate, and of the served models where there are any; set by the look at the plan, none without Pulumi.
+    plans: of the estate, and of the served models where there are any; set by the look at the plan.
     made: whether the workspace is there; set by the look at it.
     """
 

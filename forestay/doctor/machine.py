@@ -222,7 +222,7 @@ def kubectl(needed: bool = False) -> Iterator[Finding]:
         program = shutil.which(name)
         fix = "az aks install-cli"
         if program is None and needed:
-            yield problem(name, f"not on PATH: it {use}", fix)
+            yield warning(name, f"not on PATH: it {use}, and this environment has one", fix)
         elif program is None:
             yield ok(name, "not on PATH; only AKS needs it")
         elif name == "kubectl":

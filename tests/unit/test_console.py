@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
+from forestay import watching
 from forestay.console import Console, print_error, table, visible
 from forestay.errors import InputError
 
@@ -168,6 +169,20 @@ def test_plain_lines_where_they_are_asked_for(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORESTAY_PLAIN", "0")
     assert Console().live
+
+
+def test_progress_without_a_bar_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "PLAIN_NEWS_SECONDS", 0.0)
+    with watching.progress_for(Console(), "uploading") as told:
+        told(1, 4)
+        told(2, 0)  # how much there is to do is not known yet
+    assert capsys.readouterr().err == "uploading: 25%\n"
+    monkeypatch.setattr(watching, "PLAIN_NEWS_SECONDS", 60.0)
+    with watching.progress_for(Console(), "uploading") as told:
+        told(1, 4)
+    assert capsys.readouterr().err == ""
 
 
 def test_colour_only_where_it_is_wanted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
