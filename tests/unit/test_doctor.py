@@ -20,8 +20,8 @@ import filelock
 import pytest
 
 from automl_jobs.runs import tags
-from forestay import doctor
-from forestay.doctor import OK, PROBLEM, WARNING, Check, Finding, Progress, machine, place, state
+from forestay import doctor, login
+from forestay.doctor import OK, PROBLEM, WARNING, Check, Finding, Progress, access, machine, place, state
 from forestay.errors import InputError, OutsideError, Problem
 from infra import stackfile
 from tests.conftest import ROOT
@@ -368,6 +368,63 @@ def test_endpoints_that_are_stopped(project: Path) -> None:
     assert "forestay endpoint start churn-api" in found.fix
     (folder / "endpoint.json").write_text("{", encoding="utf-8")
     assert place.endpoints().status == PROBLEM
+
+
+# ---- the login, without asking ----
+
+TENANT_AND_CLIENT = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c"}
+DEVOPS = dict.fromkeys(login._DEVOPS, "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "none; only --env needs one"),
+        (TENANT_AND_CLIENT, "none; only --env needs one"),
+        ({**TENANT_AND_CLIENT, "AZURE_CLIENT_SECRET": "hunter2"}, "would be a client secret"),
+        ({**TENANT_AND_CLIENT, "AZURE_CLIENT_CERTIFICATE_PATH": "c.pem"}, "would be a certificate"),
+        ({**TENANT_AND_CLIENT, "AZURE_FEDERATED_TOKEN_FILE": "token"}, "would be workload identity"),
+        ({**TENANT_AND_CLIENT, login._GITHUB[0]: "http://x"}, "would be the identity of this GitHub job"),
+        (DEVOPS, "would be the service connection"),
+    ],
+)
+def test_where_a_login_would_come_from(
+    given: dict[str, str], said: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("AZURE", "ACTIONS_ID", "SYSTEM_"))]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = access.offline_login()
+    assert (found.status, said in found.detail) == (OK, True)
+    assert "hunter2" not in found.detail
+
+
+def test_the_login_of_az(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("AZURE")]:
+        monkeypatch.delenv(name)
+    program(path, "az", "exit 1")
+    assert "none" in access.offline_login().detail
+    (tmp_path / ".azure").mkdir()
+    (tmp_path / ".azure" / "azureProfile.json").touch()
+    assert "that of az" in access.offline_login().detail
+
+
+@pytest.mark.parametrize(
+    ("scope", "covers"),
+    [
+        ("", True),
+        ("/providers/microsoft.management/managementgroups/contoso", True),
+        ("/subscriptions/s", True),
+        ("/subscriptions/s/resourcegroups/rg", True),
+        ("/subscriptions/s/resourcegroups/rg/providers/p/t/n", True),
+        ("/subscriptions/s/resourcegroups/r", False),
+        ("/subscriptions/s/resourcegroups/rg/providers/p/t/n2", False),
+    ],
+)
+def test_what_a_role_covers(scope: str, covers: bool) -> None:
+    assert access._covers(scope, "/subscriptions/S/resourceGroups/rg/providers/P/t/n") is covers
 
 
 # ---- the state ----
