@@ -37,6 +37,9 @@ TREE: dict[str, Entry] = {
     "init": Lazy("forestay.commands.init:init", "A project of your own: stacks, jobs, pipelines; or update one."),
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
+    "doctor": Lazy("forestay.commands.doctor:doctor", "What is fit for work here, and in Azure, and what is not."),
+    "completion": Lazy("forestay.commands.completion:completion", "Let bash, zsh or fish complete what is typed."),
+    "man": Lazy("forestay.commands.man:man", "The manual page of a command, or all of them as files."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
@@ -206,7 +209,8 @@ class LazyGroup(Page, click.Group):
         if isinstance(entry, Lazy):
             return click.Command(cmd_name, help=entry.help, short_help=entry.help)
         text, commands = entry
-        return LazyGroup(cmd_name, help=text, commands_by_name=commands, no_args_is_help=True)
+        line = text.partition("\n")[0]  # click cuts a group's by itself
+        return LazyGroup(cmd_name, help=text, short_help=line, commands_by_name=commands, no_args_is_help=True)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -234,6 +238,10 @@ def load(entry: Lazy) -> click.Command:
     """Import a command."""
     module, attribute = entry.target.split(":")
     loaded: click.Command = getattr(importlib.import_module(module), attribute)
+    if os.environ.get("_FORESTAY_COMPLETE"):
+        from forestay.completion import complete_names
+
+        complete_names(loaded.params)
     return loaded
 
 
@@ -285,9 +293,9 @@ def _run(arguments: list[str], settings: Console) -> int:
     """Run a command line; every error becomes a message and an exit code, except a reader that went away."""
     instruction = os.environ.get("_FORESTAY_COMPLETE")
     if instruction:
-        from click.shell_completion import shell_complete
+        from forestay.completion import answer
 
-        return shell_complete(root, {"obj": settings}, "forestay", "_FORESTAY_COMPLETE", instruction)
+        return answer(root, settings, instruction)
     try:
         refuse_hidden()
         # Not root.main(): it turns a closed pipe into a failure.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,14 @@ _OBEYED_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 def visible(text: str) -> str:
     """`text` with the characters that control a terminal shown escaped, `\\x1b`; tabs and newlines stay."""
     return _OBEYED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def plain() -> bool:
+    """Whether output is to be lines of text alone: nothing redrawn, no frames, no lines drawn between cells.
+
+    FORESTAY_PLAIN asks for it, as who reads by ear or by touch does, and so does a terminal that can't move its cursor.
+    """
+    return os.environ.get("FORESTAY_PLAIN", "0") not in ("", "0") or os.environ.get("TERM") in ("dumb", "unknown")
 
 
 class Console:
@@ -62,8 +71,8 @@ class Console:
 
     @property
     def live(self) -> bool:
-        """Whether progress may be drawn: stderr is a terminal and nobody asked for quiet."""
-        return not self.quiet and sys.stderr.isatty()
+        """Whether progress may be drawn: stderr is a terminal, and nobody asked for quiet or for plain lines."""
+        return not self.quiet and sys.stderr.isatty() and not plain()
 
     def emit(self, document: Any, *views: RenderableType | Callable[[], Iterable[RenderableType]]) -> None:
         """Print the result of a command.
@@ -134,14 +143,17 @@ def _json(document: Any) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()) -> Any:
     """A rich table; None is shown as a dash. `right` names the columns that are aligned to the right.
 
+    In a narrow window a row that would be folded into slivers is a block of lines instead, one a cell.
+
     Titles and cells may come from data: they are neither markup nor do they control the terminal.
     """
     from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from forestay.screen import Rows
+
     heading = Text(visible(title), style="table.title") if title else None
-    view = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    view = Rows(title=heading, title_justify="left", box=None if plain() else box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         view.add_column(Text(visible(name)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:

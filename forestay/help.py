@@ -1,27 +1,47 @@
 """What click would print, as forestay prints it: help pages, and usage errors in two lines.
 
-On a terminal help is drawn by rich-click; elsewhere it is click's plain text, which needs no drawing library.
+On a terminal help is drawn by rich-click; elsewhere, in a narrow window, and where plain lines are asked for, it is
+click's plain text, which needs no drawing library.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
 import sys
 from collections.abc import Iterable
 
 import click
 
+from forestay.console import plain
+
 EXAMPLE = "Example: "
+FRAMED = 60
+"""Columns of a window in which frames and columns still leave room for the words."""
+LEAST = 24
+"""Columns of the narrowest window that is written for."""
+
+
+class Narrow(click.HelpFormatter):
+    """Leaves most of a narrow window to what options and commands do: long names have a line of their own."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(list(rows), min(col_max, self.width // 3), col_spacing)
 
 
 class Page(click.Command):
     """A command with a help page; the page's example stays on one line, ready to be copied."""
 
     def get_help(self, ctx: click.Context) -> str:
-        if sys.stdout.isatty():
+        wanted, columns = sys.stdout.isatty() or os.environ.get("FORCE_COLOR"), shutil.get_terminal_size().columns
+        if wanted and not plain() and columns >= FRAMED:
             from forestay.rich_help import drawn
 
             return drawn(self, ctx)
+        if columns < FRAMED:
+            ctx.terminal_width = max(columns - 1, LEAST)
+            ctx.formatter_class = Narrow
         return super().get_help(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -56,6 +56,32 @@ _KNOWN = {
 }
 
 
+_SOURCES = {
+    "EnvironmentCredential": "the AZURE_* variables",
+    "WorkloadIdentityCredential": "workload identity (AZURE_FEDERATED_TOKEN_FILE)",
+    "ManagedIdentityCredential": "the managed identity of this machine",
+    "AzureCliCredential": "az login",
+    "AzurePowerShellCredential": "Azure PowerShell (Connect-AzAccount)",
+    "AzureDeveloperCliCredential": "azd auth login",
+    "ClientAssertionCredential": "the identity of this GitHub job",
+    "AzurePipelinesCredential": "the service connection of this pipeline",
+}
+
+
+def given_by_environment() -> str:
+    """Which login the environment's variables give, for a person; empty for none."""
+    if _has("AZURE_TENANT_ID", "AZURE_CLIENT_ID"):
+        for name, kind in (
+            ("AZURE_CLIENT_SECRET", "a client secret"),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", "a certificate"),
+            (_GITHUB[0], "the identity of this GitHub job"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "workload identity"),
+        ):
+            if _has(name):
+                return f"{kind}, by the AZURE_* variables"
+    return "the service connection of this pipeline" if _has(*_DEVOPS) else ""
+
+
 def require_packages(env: str) -> None:
     """Raise InputError where the packages that Azure needs are not installed."""
     from importlib.util import find_spec
@@ -87,6 +113,14 @@ class Login:
     def forget(self) -> None:
         with self._guard:
             self._credential = None
+
+    @property
+    def source(self) -> str:
+        """What gave the last token, for a person; empty before the first."""
+        # A chain keeps the one of its credentials that answered, and tells nobody.
+        found = getattr(self._credential, "_successful_credential", None) or self._credential
+        name = type(found).__name__
+        return "" if found is None else _SOURCES.get(name, name)
 
     def _asked(self, ask: Callable[[Any], Any]) -> Any:
         from azure.core.exceptions import AzureError, ClientAuthenticationError

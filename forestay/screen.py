@@ -6,11 +6,19 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from forestay.console import visible
+
+NARROW = 72
+"""Columns of a window in which a table may not fit."""
+WHOLE, SLIVER = 20, 4
+"""Characters of a cell on one line: what is good to read, and what can be read at all; longer cells are folded."""
+UNBOUND = 10_000
 
 
 class Screen(Console):
@@ -50,3 +58,47 @@ class Screen(Console):
         if not self.stderr:
             raise BrokenPipeError
         self.quiet = True
+
+
+class Rows(Table):
+    """A table that is a list of blocks, a line a cell, where a window is too narrow for its columns side by side.
+
+    Off a terminal it is as wide as it must be, so that no cell is cut there either.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.max_width
+        least, good = self._width(console, options, SLIVER), self._width(console, options, WHOLE)
+        if least <= room and (good <= room or room >= NARROW):
+            yield from super().__rich_console__(console, options)
+        elif room >= NARROW and not console.is_terminal:
+            yield from super().__rich_console__(console, options.update(width=good))
+        else:
+            yield from self._blocks(console, room)
+
+    def _width(self, console: Console, options: ConsoleOptions, folded: int) -> int:
+        """How wide it is when cells that may be folded have no more than so many characters a line."""
+        free = options.update(width=UNBOUND)
+        widths = [
+            (column, max(Measurement.get(console, free, cell).maximum for cell in (column.header, *column.cells)))
+            for column in self.columns
+        ]
+        return sum((width if column.no_wrap else min(width, folded)) + 3 for column, width in widths)
+
+    def _blocks(self, console: Console, room: int) -> RenderResult:
+        if self.title:
+            yield _text(self.title)
+        cells = [list(column.cells) for column in self.columns]
+        for row in range(self.row_count):
+            if row:
+                yield Text()
+            for column, there in zip(self.columns, cells, strict=True):
+                # The first cell names the row; the others belong to it.
+                indent = "  " if column is not self.columns[0] else ""
+                whole = Text.assemble(_text(column.header), ": ", _text(there[row]), overflow="fold")
+                for place, line in enumerate(whole.wrap(console, max(room - 4, 1))):
+                    yield Text.assemble(indent, "  " * (place > 0), line)
+
+
+def _text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forestay.console import Console, table
-from forestay.live import SHOWN_TRIALS, clock
+from forestay.live import PLAIN_NEWS_SECONDS, SHOWN_TRIALS, clock
 
 if TYPE_CHECKING:
     from rich.live import Live
 
     from automl_jobs.runs import JobRow, TrialRow
+    from forestay.doctor import Progress
+
+PATIENCE_SECONDS = 3.0
+"""How long looks may take before a line says what is waited for."""
 
 
 class PlainWatcher:
@@ -85,12 +90,45 @@ def watcher_for(screen: Console) -> Iterator[PlainWatcher]:
 
 @contextlib.contextmanager
 def progress_for(screen: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Told of how much is done: a bar on a terminal, nothing elsewhere."""
+    """Told of how much is done: a bar on a terminal, a line now and then elsewhere."""
     if not screen.live:
-        yield lambda _, __: None
+        said = time.monotonic()
+
+        def note(done: int, total: int) -> None:
+            nonlocal said
+            if total and time.monotonic() - said > PLAIN_NEWS_SECONDS:
+                said = time.monotonic()
+                screen.note(f"{what}: {done / total:.0%}")
+
+        yield note
         return
     from rich.progress import Progress
 
     with Progress(console=screen.err, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def looks_for(screen: Console) -> Iterator[Callable[[Progress], None]]:
+    """Told of how far looks are: one line that redraws itself on a terminal, a line now and then elsewhere."""
+    if not screen.live:
+        said = time.monotonic()
+
+        def note(progress: Progress) -> None:
+            nonlocal said
+            if time.monotonic() - said > PATIENCE_SECONDS:
+                said = time.monotonic()
+                screen.note(_looks(progress))
+
+        yield note
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=screen.err, refresh_per_second=8, transient=True) as live:
+        yield lambda progress: live.update(Text(_looks(progress), style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _looks(progress: Progress) -> str:
+    return f"looked at {progress.done} of {progress.total}; under way: {', '.join(progress.under_way)}"

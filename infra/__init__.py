@@ -9,6 +9,6 @@ plan                 what it would make, without an engine; policies: what it ma
 bootstrap, adopt     where the state is kept (state_store: what that needs), and what is taken over into it; arm: Azure
                      Resource Manager for both
 operate, progress    preview, up, refresh, destroy through Pulumi, and what it tells meanwhile; cutoff: what a run that
-                     did not end well leaves
+                     did not end well leaves; kept_names: names that Azure keeps after a destroy
 engine_errors, drift what was refused, and whose a difference is, explained
 """

@@ -59,9 +59,7 @@ class Arm:
 
     def caller(self) -> Caller:
         """Who is logged in, as the token says. Raises OutsideError without a login."""
-        claims = _claims(self._answered(lambda: self._credential.get_token(SCOPE)).token)
-        human = claims.get("idtyp") == "user" or "scp" in claims or "upn" in claims
-        return Caller(str(claims.get("oid", "")), "User" if human else "ServicePrincipal", str(claims.get("tid", "")))
+        return caller_of(self._answered(lambda: self._credential.get_token(SCOPE)).token)
 
     def get(self, resource_id: str, version: str, asked: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """A resource as it is; None where there is none. `asked` goes into the address.
@@ -197,6 +195,13 @@ def _reason(text: str) -> str:
         return f"{found['code']}: {found['message']}"
     except (ValueError, KeyError, AttributeError):
         return text or "it did not say why"
+
+
+def caller_of(token: str) -> Caller:
+    """Whose token it is. Raises OutsideError for one that can't be read."""
+    claims = _claims(token)
+    human = claims.get("idtyp") == "user" or "scp" in claims or "upn" in claims
+    return Caller(str(claims.get("oid", "")), "User" if human else "ServicePrincipal", str(claims.get("tid", "")))
 
 
 def _claims(token: str) -> dict[str, Any]:

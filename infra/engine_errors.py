@@ -97,8 +97,8 @@ KNOWN: tuple[Known, ...] = (
         r"FlagMustBeSetForRestore|soft.?deleted|ConflictError.*vault|VaultAlreadyExists",
         RunFailed,
         "the name still belongs to a deleted resource, which Azure keeps for some days",
-        "restore it, purge it (`az keyvault purge`, `az ml workspace delete --permanently-delete`), or choose a name"
-        " under forestay:names",
+        "`forestay doctor --env {env}` names it with the command that frees or recovers it; or choose a name under"
+        " forestay:names",
     ),
     _known(
         r"RoleAssignmentExists",

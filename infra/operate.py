@@ -18,10 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, Interrupted, OutsideError, RunFailed
-from infra import cutoff
-from infra.addresses import address
+from infra import cutoff, kept_names
 from infra.engine_errors import explain
-from infra.naming import VAULT_KEPT_DAYS
 from infra.plan.model import Plan
 from infra.plan.run import Declare, in_order, record
 from infra.progress import Progress, Step
@@ -196,20 +194,24 @@ def _ids(stack: Stack, declare: Declare) -> dict[str, str]:
 
 
 def names_kept(held: Iterable[Held], stack: Stack) -> tuple[str, ...]:
-    """What frees the names that Azure keeps after their resources are deleted, as commands of `az`."""
-    return tuple(_freed(one, stack) for one in held if one.type in (VAULT, WORKSPACE) and not one.external)
+    """What frees, or brings back, the names that Azure keeps after their resources are deleted, as commands of `az`."""
+    return tuple(
+        _kept(one, stack)
+        for one in held
+        if not one.external and (one.type == VAULT or (one.type == WORKSPACE and stack.settings.encryption is None))
+    )
 
 
-def _freed(one: Held, stack: Stack) -> str:
-    name = one.id.rpartition("/")[2]
+def _kept(one: Held, stack: Stack) -> str:
     if one.type == WORKSPACE:
-        place = f"--name {name} --resource-group {address(one.id).group}"
-        return f"{name} stays taken for 14 days: free it by `az ml workspace delete {place} --permanently-delete`"
-    if stack.settings.purge_protection:
-        back = f"`az keyvault recover --name {name}` brings it back, and `forestay infra import` takes it over"
-        return f"{name} stays taken for {VAULT_KEPT_DAYS} days, protected against purging: {back}"
-    purge = f"az keyvault purge --name {name} --location {stack.settings.location}"
-    return f"{name} stays taken for {VAULT_KEPT_DAYS} days: free it by `{purge}`"
+        kept, command = kept_names.workspace_kept(one.id)
+        return f"{kept}: free it by `{command}`"
+    settings = stack.settings
+    name = one.id.rpartition("/")[2]
+    kept, command = kept_names.vault_kept(name, settings.location, settings.purge_protection)
+    if settings.purge_protection:
+        return f"{kept}: `{command}` brings it back, and `forestay infra import` takes it over"
+    return f"{kept}: free it by `{command}`"
 
 
 def refuse_protected(held: Iterable[Held], env: str) -> None:

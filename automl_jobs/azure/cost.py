@@ -12,9 +12,14 @@ from forestay.errors import ForestayError
 if TYPE_CHECKING:
     from automl_jobs.spec.jobs import JobSpec
 
-USAGES = "2023-08-01-preview"
+PROVIDER = "Microsoft.MachineLearningServices"
+USAGES = {
+    PROVIDER: "2023-08-01-preview",
+    "Microsoft.Compute": "2024-07-01",
+    "Microsoft.ContainerInstance": "2023-05-01",
+}
+"""Whose quotas can be asked for, and with which API version."""
 _LOW_PRIORITY = "lowPriorityCores"
-_PROVIDER = "Microsoft.MachineLearningServices"
 
 
 @dataclass(frozen=True)
@@ -115,12 +120,20 @@ def quota_warning(arm: Arm, wanted: Estimate) -> str | None:
 
 def free_cores(arm: Arm, family: str) -> int | None:
     """What is left of the region's quota for Azure ML; None where it can't be asked for, or has no such family."""
-    path = f"/subscriptions/{arm.place.subscription}/providers/{_PROVIDER}/locations/{arm.place.region}/usages"
     try:
-        usages = list(arm.pages(path, USAGES, "the quota"))
+        found = usage(arm, PROVIDER, family)
     except ForestayError:
         return None
-    for usage in usages:
-        if str((usage.get("name") or {}).get("value") or "").lower() == family.lower():
-            return math.floor(float(usage.get("limit") or 0) - float(usage.get("currentValue") or 0))
+    return None if found is None else found[1] - found[0]
+
+
+def usage(arm: Arm, provider: str, family: str) -> tuple[int, int] | None:
+    """Of one of a provider's quotas in the region what is used, and what may be; None where it has no such quota.
+
+    Raises OutsideError and InputError where it can't be asked for.
+    """
+    path = f"/subscriptions/{arm.place.subscription}/providers/{provider}/locations/{arm.place.region}/usages"
+    for one in arm.pages(path, USAGES[provider], f"the quota of {provider}"):
+        if str((one.get("name") or {}).get("value") or "").lower() == family.lower():
+            return math.ceil(float(one.get("currentValue") or 0)), math.floor(float(one.get("limit") or 0))
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from automl_jobs.azure import network
 from automl_jobs.azure.place import Place
 from forestay.errors import InputError, OutsideError, Unreachable
+from infra.kept_names import workspace_kept
 
 SUBMITS = "AzureML Data Scientist"
 """The role on the workspace of who submits jobs and registers models."""
@@ -23,6 +24,14 @@ _QUOTA = re.compile(r"quota", re.IGNORECASE)
 
 class NotThere(InputError):
     """Azure has nothing of that name."""
+
+
+class NotMade(OutsideError):
+    """The environment's resource group or workspace is not there."""
+
+
+class SoftDeleted(OutsideError):
+    """The workspace was deleted, and Azure keeps it and its name for some days."""
 
 
 class Conflict(InputError):
@@ -107,7 +116,7 @@ def _forbidden(code: str, message: str, what: str, place: Place) -> OutsideError
 
 def _missing(code: str, message: str, what: str, place: Place) -> InputError | OutsideError:
     if code == "ResourceGroupNotFound":
-        return OutsideError(
+        return NotMade(
             f"there is no resource group {place.group}",
             where=place.stack_file,
             fix=f"make the estate: forestay infra up --env {place.env}; or log in to the right subscription",
@@ -120,21 +129,22 @@ def _missing(code: str, message: str, what: str, place: Place) -> InputError | O
         )
     whole = f"workspaces/{place.workspace}'" in message or what.startswith("the workspace")
     if whole or code == "WorkspaceNotFound":
-        return OutsideError(
+        return NotMade(
             f"there is no workspace {place.workspace} in {place.group}",
             where=place.stack_file,
-            fix=f"make it: forestay infra up --env {place.env}; one deleted in the last 14 days keeps its name and is "
-            "recovered or purged in the portal (Recently deleted)",
+            fix=f"make it: forestay infra up --env {place.env}; one deleted in the last 14 days keeps its name: "
+            f"forestay doctor --env {place.env} tells, with the command that frees it",
         )
     return NotThere(f"there is no such thing as {what} in {place.workspace}")
 
 
-def soft_deleted(place: Place) -> OutsideError:
+def soft_deleted(place: Place) -> SoftDeleted:
     """The workspace was deleted less than 14 days ago."""
-    return OutsideError(
+    _, purge = workspace_kept(place.path)
+    return SoftDeleted(
         f"the workspace {place.workspace} was deleted and can still be recovered",
         where=place.stack_file,
-        fix="recover or purge it in the portal: Azure Machine Learning, Recently deleted",
+        fix=f"recover it in the portal (Azure Machine Learning, Recently deleted), or free its name for good: {purge}",
     )
 
 

@@ -98,11 +98,11 @@ def test_a_closed_stream_is_no_failure(project: Path, closed: str) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["job", "--help"], ["job", "trial", "--help"]])
 def test_help_on_a_terminal_says_what_help_in_a_pipe_says(words: list[str]) -> None:
     command = [sys.executable, "-m", "forestay", *words]
-    env = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
+    env = {**os.environ, "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": "1"}
     piped = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
     with pexpect.spawn(command[0], command[1:], env=env, dimensions=(60, 200), encoding="utf-8", timeout=60) as screen:
         screen.expect(pexpect.EOF)
-        drawn = screen.before or ""
+        drawn = re.sub(r"\x1b\[[0-9;]*m", "", screen.before or "")
     assert "╭" in drawn
     assert "╭" not in piped
     left, shown = (set(re.findall(r"[\w-]+", text)) for text in (piped, drawn))

@@ -204,7 +204,8 @@ def test_how_names_that_azure_keeps_are_freed() -> None:
     assert "purge --" not in deleted(*vault, "prod")  # protected against it
     assert "`az keyvault recover --name one`" in deleted(*vault, "prod")
     space = ("azure-native:machinelearningservices:Workspace", "Microsoft.MachineLearningServices/workspaces")
-    assert "--resource-group rg --permanently-delete" in deleted(*space, "dev")
+    assert "`az rest --method delete --url 'https://management.azure.com/subscriptions/s/" in deleted(*space, "dev")
+    assert "forceToPurge=true" in deleted(*space, "dev")
     assert not operate.names_kept([operate.Held("urn", STORE, "/x", False, False)], stackfile.load(ROOT, "dev"))
 
 

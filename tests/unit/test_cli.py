@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -39,14 +40,24 @@ def test_every_option_says_what_it_is_for(path: str) -> None:
             assert parameter.help, parameter.name
 
 
-@pytest.mark.parametrize("name", [name for name, entry in cli.TREE.items() if isinstance(entry, tuple)])
-def test_every_group_has_an_example_that_is_one_of_its_commands(name: str) -> None:
-    group = cli.root.get_command(click.Context(cli.root), name)
-    assert group is not None
-    (example,) = re.findall(r"^Example: forestay (.*)$", group.help or "", re.MULTILINE)
-    path = " ".join(example.split()[:2])
-    assert path.startswith(f"{name} ")
-    assert path in LEAVES
+def groups(entries: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The paths of all groups, `endpoint keys`; the root is empty."""
+    yield above
+    for name, entry in entries.items():
+        if isinstance(entry, tuple):
+            yield from groups(entry[1], f"{above} {name}".strip())
+
+
+@pytest.mark.parametrize("path", groups(cli.TREE))
+def test_every_group_has_an_example_that_is_one_of_its_commands(path: str) -> None:
+    group: Any = cli.root
+    for name in path.split():
+        group = group.get_command(click.Context(group), name)
+    (example,) = re.findall(r"^Example: forestay (.*)$", inspect.cleandoc(group.help or ""), re.MULTILINE)
+    words = shlex.split(example)
+    leaf = next(" ".join(words[:size]) for size in range(1, len(words) + 1) if " ".join(words[:size]) in LEAVES)
+    assert f"{leaf} ".startswith(f"{path} ".lstrip())
+    assert cli.load(LEAVES[leaf]).make_context(leaf, words[len(leaf.split()) :]).params is not None
 
 
 @pytest.mark.parametrize("words", [(), *((name,) for name, entry in cli.TREE.items() if isinstance(entry, tuple))])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
+from forestay import watching
 from forestay.console import Console, print_error, table, visible
 from forestay.errors import InputError
 
@@ -117,6 +118,71 @@ def test_a_table_says_none_as_a_dash_and_cuts_nothing(
     assert max(map(len, lines)) <= 40
     assert "".join(line.split()[0] for line in lines if "abc" in line or "ghij" in line) == long
     assert any(line.split()[1:] == ["-"] for line in lines)
+
+
+ROWS = [["calm_bay_aaaaaa", "Completed", None, "LightGBM with many words"], ["bold_hill", "Failed", 0.5, HOSTILE]]
+
+
+def shown(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    view = table(["job", "status", "score", "algorithm"], ROWS, title="jobs", right=["score"])
+    Console().emit({}, view)
+    return capsys.readouterr().out
+
+
+def test_a_row_is_a_block_in_a_narrow_window(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = shown(40, monkeypatch, capsys)
+    assert narrow.startswith("jobs\njob: calm_bay_aaaaaa\n  status: Completed\n  score: -\n  algorithm: LightGBM")
+    assert "\n\njob: bold_hill\n" in narrow
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert SHOWN.replace(" ", "") in "".join(narrow.split())
+    wide = shown(200, monkeypatch, capsys)
+    assert "job: " not in wide
+    assert "─" in wide
+
+
+def test_a_cell_that_must_stay_whole_is_never_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [["x" * 90, "Completed"]]
+    for columns in (40, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        view = table(["job", "status"], long)
+        view.columns[0].no_wrap = True
+        Console().emit({}, view)
+        assert capsys.readouterr().out.count("x") == 90
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TERM", "unknown"), ("FORESTAY_PLAIN", "yes")])
+def test_plain_lines_where_they_are_asked_for(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("FORESTAY_PLAIN", raising=False)
+    assert Console().live
+    monkeypatch.setenv(name, value)
+    assert not Console().live
+    assert "─" not in shown(200, monkeypatch, capsys)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORESTAY_PLAIN", "0")
+    assert Console().live
+
+
+def test_progress_without_a_bar_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "PLAIN_NEWS_SECONDS", 0.0)
+    with watching.progress_for(Console(), "uploading") as told:
+        told(1, 4)
+        told(2, 0)  # how much there is to do is not known yet
+    assert capsys.readouterr().err == "uploading: 25%\n"
+    monkeypatch.setattr(watching, "PLAIN_NEWS_SECONDS", 60.0)
+    with watching.progress_for(Console(), "uploading") as told:
+        told(1, 4)
+    assert capsys.readouterr().err == ""
 
 
 def test_colour_only_where_it_is_wanted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.azure.standin import commands, endpoints, registry
+from tests.azure.standin import commands, endpoints, registry, subscription
 from tests.azure.standin.blobs import Blobs, azurite
 from tests.azure.standin.service import CLIENT, SECRET, TENANT, Service
 from tests.azure.standin.wire import HOSTS, Fault, Proxy, Request, Response
@@ -75,6 +75,7 @@ def serving(folder: Path, shared: Path) -> Iterator[tuple[Azure, dict[str, str]]
         service = Service(root, "westeurope", lambda: blobs, shared)
         service.endpoints = online = endpoints.Endpoints(service, folder / "deployments")
         service.registry = images = registry.Registry(service)
+        service.subscription = subscription.Subscription(service)
         service.kinds["Command"] = functools.partial(commands.CommandJob, folder=folder / "commands")
         service.reset()
 

@@ -72,6 +72,7 @@ class Service:
     script: what the next job will do. token_seconds: how long tokens hold.
     kinds: what a job of another type than AutoML is made of, by its type.
     states: how operations stand that take as long as what they do. endpoints, registry: of the workspace.
+    subscription: what else is asked of the subscription.
     gone: why the workspace is not there: "", "missing", "group" or "soft". forbidden: paths that answer 403, a pattern.
     """
 
@@ -91,6 +92,7 @@ class Service:
     kinds: dict[str, Callable[..., Any]] = field(default_factory=dict)
     endpoints: Any = None
     registry: Any = None
+    subscription: Any = None
     quota: dict[str, tuple[int, int]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
@@ -100,7 +102,7 @@ class Service:
         self.things.clear()
         self.refusals.clear()
         self.states.clear()
-        for part in (self.endpoints, self.registry):
+        for part in (self.endpoints, self.registry, self.subscription):
             if part is not None:
                 part.reset()
         self.secrets, self.gone, self.forbidden, self.token_seconds = "Sas", "", "", 3600
@@ -262,15 +264,15 @@ def _missing(service: Service, request: Request) -> Response | None:
         action = re.sub(r"^.*/workspaces/[^/]+", ML, request.path)
         text = f"The client '{CLIENT}' does not have authorization to perform action '{action}/write' over scope."
         return refused(403, "AuthorizationFailed", text)
-    if service.gone == "group":
+    path = request.path.lower()
+    if service.gone == "group" and "/resourcegroups/" in path:
         return refused(404, "ResourceGroupNotFound", "Resource group could not be found.")
-    if service.gone == "soft":
+    if service.gone == "soft" and path.startswith(service.root.lower()):
         text = "The workspace is soft-deleted. Recover or purge it."
         return refused(404, "WorkspaceSoftDeleted", text)
-    other = request.path.lower().startswith("/subscriptions/") and not request.path.lower().startswith(
-        service.root.lower()
-    )
-    if service.gone == "missing" or (other and f"/providers/{ML}/" in request.path):
+    own = path.startswith(service.root.lower())
+    other = path.startswith("/subscriptions/") and not own
+    if (service.gone == "missing" and own) or (other and f"/providers/{ML}/" in request.path):
         name = request.path.split("/workspaces/")[-1].split("/")[0]
         return refused(404, "ResourceNotFound", f"The Resource '{ML}/{name}' under resource group was not found.")
     return None
