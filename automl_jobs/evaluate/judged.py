@@ -116,7 +116,8 @@ def evaluate(
     data: see the package; has the target.
     by: a column, used by the model or not, whose values part the rows: 20 of the most frequent ones, or four ranges
         of numbers or times that hold equally many rows.
-    metric: the one that counts, instead of the job's. seed: of the resamples. seconds: to spend on them.
+    metric: the one that counts, instead of the job's. seed: of the resamples. seconds: to spend on them; none
+        are drawn in no time.
 
     Rows are resampled one by one, forecasts in whole runs or series (see `scores.blocks`); the interval holds 95 % of
     the resamples by percentiles (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13).
@@ -143,11 +144,11 @@ def evaluate(
     first = _alone(model, found)
     # The first metric alone is quick; all of them take as long as there is time.
     intervals = resampled(found, score, seed, seconds) | resampled(found, first, seed, seconds)
-    if not intervals:
+    if not intervals and seconds > 0:
         notes.append("too few rows for an interval")
     slices: tuple[Slice, ...] = ()
     if by is not None:
-        slices = tuple(_slices(model, found, score, first, read.frame[by].iloc[found.places], seed))
+        slices = tuple(_slices(model, found, score, first, read.frame[by].iloc[found.places], seed, seconds))
     return Evaluation(
         model=model.name,
         version=model.version,
@@ -189,13 +190,13 @@ def _alone(model: LoadedModel, found: Answers) -> Scorer:
 
 
 def _slices(
-    model: LoadedModel, found: Answers, score: Scorer, first: Scorer, column: pd.Series[Any], seed: int
+    model: LoadedModel, found: Answers, score: Scorer, first: Scorer, column: pd.Series[Any], seed: int, seconds: float
 ) -> Iterator[Slice]:
     metric = model.measure.metric
     for value, places in parted(column.reset_index(drop=True)):
         part = found.taken(places)
         values = score(part)
-        own = resampled(part, first, seed, SLICE_SECONDS).get(metric)
+        own = resampled(part, first, seed, min(seconds, SLICE_SECONDS)).get(metric)
         warning = ""
         if metric not in values:
             one = model.measure.classification and len(np.unique(part.truth)) == 1

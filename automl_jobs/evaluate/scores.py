@@ -126,7 +126,9 @@ def draws(found: Answers, seed: int) -> Iterator[np.ndarray]:
 
 
 def resampled(found: Answers, score: Scorer, seed: int, seconds: float) -> dict[str, dict[str, Any]]:
-    """The interval of every metric that all resamples but a few have a value of."""
+    """The interval of every metric that half of the fewest resamples have a value of; none in no time."""
+    if seconds <= 0:
+        return {}
     ends = time.monotonic() + seconds
     values: dict[str, list[float]] = {}
     for count, drawn in enumerate(draws(found, seed)):
