@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from automl_jobs.engine import spread
 from automl_jobs.evaluate import ahead, charts, met, rows
 from automl_jobs.evaluate.rows import Answers, Data, Rows
 from automl_jobs.evaluate.scores import Metrics, Scorer, quick, resampled, scorer
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from automl_jobs.evaluate.loading import LoadedModel
 
 SECONDS, SLICE_SECONDS = 4.0, 0.2
+MOST_TIMES = 5  # how many times the seconds the fewest resamples of all metrics may take
 SMALL, MOST_SLICES, BINS = 30, 20, 4
 REST, MISSING = "(others)", "(missing)"
 
@@ -133,7 +136,9 @@ def evaluate(
     found = asked(model, read)
     measure = model.measure
     score = scorer(model, found)
+    started = time.monotonic()
     whole = score(found)
+    too_long = (time.monotonic() - started) * spread.FEWEST_RESAMPLES > MOST_TIMES * seconds
     if metric is not None and measure.metric not in whole:
         raise InputError(
             f"{measure.metric} has no value on these rows",
@@ -143,7 +148,10 @@ def evaluate(
     notes = [*found.notes, *met.remarks((model,), read), *_remarks(model)]
     first = _alone(model, found)
     # The first metric alone is quick; all of them take as long as there is time.
-    intervals = resampled(found, score, seed, seconds) | resampled(found, first, seed, seconds)
+    intervals = {} if too_long else resampled(found, score, seed, seconds)
+    intervals |= resampled(found, first, seed, seconds)
+    if too_long and seconds > 0:
+        notes.append(f"the interval of {measure.metric} alone is told: those of all metrics would take too long")
     if not intervals and seconds > 0:
         notes.append("too few rows for an interval")
     slices: tuple[Slice, ...] = ()

@@ -26,6 +26,8 @@ FEWEST_VALUES = spread.FEWEST_RESAMPLES // 2
 # What a classifier that gives no probabilities has no value of.
 OF_PROBABILITIES = ("AUC", "average_precision", "log_loss", "expected_calibration_error", "brier_score", "minority_av")
 QUICK_OF_LABELS = ("accuracy", "iou")
+SIZES = {"normalized_root_mean_squared_error": 2, "normalized_mean_absolute_error": 1}
+OF_ALL_SERIES = ("r2_score", "spearman_correlation", "explained_variance")
 Metrics = dict[str, float]
 Scorer = Callable[[Answers], Metrics]
 
@@ -67,10 +69,8 @@ class _Yard:
     scales: dict[Key, float]
 
 
-def _forecast_scorer(model: LoadedModel, every: Answers) -> Scorer:
-    """Metrics as those of the job's own backtest; a series that it did not have is measured by its rows here."""
-    from automl_jobs.engine.forecasting import backtest
-
+def _yard(model: LoadedModel, every: Answers) -> _Yard:
+    """As the job has it; a series that it did not have is measured by its rows here."""
     assert every.series is not None
     keys = list(dict.fromkeys(every.series))
     number = {key: place for place, key in enumerate(keys)}
@@ -82,9 +82,19 @@ def _forecast_scorer(model: LoadedModel, every: Answers) -> Scorer:
         if key not in own:
             scale = spread_of.scales.get(key, spread_of.usual) if spread_of is not None else float(values.std(ddof=0))
             own[key] = (float(values.min()), float(values.max()), scale or 1.0)
-    yard = _Yard(
+    return _Yard(
         {key: (low, high) for key, (low, high, _) in own.items()}, {key: scale for key, (_, _, scale) in own.items()}
     )
+
+
+def _forecast_scorer(model: LoadedModel, every: Answers) -> Scorer:
+    """Metrics as those of the job's own backtest."""
+    from automl_jobs.engine.forecasting import backtest
+
+    assert every.series is not None
+    keys = list(dict.fromkeys(every.series))
+    number = {key: place for place, key in enumerate(keys)}
+    yard = _yard(model, every)
     series = [_Named(key) for key in keys]
 
     def score(part: Answers) -> Metrics:
@@ -144,6 +154,10 @@ def resampled(found: Answers, score: Scorer, seed: int, seconds: float) -> dict[
 def quick(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
     """What gives the metric alone, quick enough to be asked a thousand times where there is a way."""
     measure = model.measure
+    if model.task == "forecasting" and measure.metric in SIZES:
+        return _quick_forecast(model, every)
+    if model.task == "forecasting" and measure.metric in OF_ALL_SERIES:
+        return lambda part: metrics.regression(part.truth, part.predicted, 0.0, 0.0).get(measure.metric, float("nan"))
     if model.task == "forecasting" or (measure.multilabel and measure.metric not in QUICK_OF_LABELS):
         score = scorer(model, every)
         return lambda part: score(part).get(measure.metric, float("nan"))
@@ -159,3 +173,25 @@ def quick(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
         return spread.primary(measure, truth, predicted, labels=part.labels)
 
     return classified
+
+
+def _quick_forecast(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
+    """The mean over series of an error in proportion to the series' range, as `backtest.scores` has it."""
+    assert every.series is not None
+    keys = list(dict.fromkeys(every.series))
+    place = {key: number for number, key in enumerate(keys)}
+    spans = _yard(model, every).spans
+    ranges = np.array([spans[key][1] - spans[key][0] for key in keys])
+    power = SIZES[model.measure.metric]
+
+    def score(part: Answers) -> float:
+        assert part.series is not None
+        numbers = np.array([place[key] for key in part.series])
+        counts = np.bincount(numbers, minlength=len(keys))
+        sizes = np.bincount(numbers, np.abs(part.truth - part.predicted) ** power, len(keys))
+        there = counts > 0
+        errors = (sizes[there] / counts[there]) ** (1 / power)
+        shares = np.divide(errors, ranges[there], out=(errors > 0).astype(float), where=ranges[there] > 0)
+        return float(np.minimum(shares, 1.0).mean())
+
+    return score
