@@ -14,7 +14,7 @@ import pandas as pd
 from automl_jobs.engine import spread
 from automl_jobs.evaluate import ahead, charts, met, rows
 from automl_jobs.evaluate.rows import Answers, Data, Rows
-from automl_jobs.evaluate.scores import Metrics, Scorer, quick, resampled, scorer
+from automl_jobs.evaluate.scores import MOST_DRAWN_QUICKLY, Metrics, Scorer, quick, resampled, scorer
 from automl_jobs.runs.rows import finite
 from forestay.documents.names import suggest
 from forestay.errors import InputError
@@ -145,11 +145,11 @@ def evaluate(
             where="--metric",
             fix=suggest(measure.metric, whole, "there are"),
         )
-    notes = [*found.notes, *met.remarks((model,), read), *_remarks(model)]
+    notes = [*found.notes, *met.remarks(met.Jobs(), (model,), read), *_remarks(model)]
     first = _alone(model, found)
     # The first metric alone is quick; all of them take as long as there is time.
     intervals = {} if too_long else resampled(found, score, seed, seconds)
-    intervals |= resampled(found, first, seed, seconds)
+    intervals |= resampled(found, first, seed, seconds, MOST_DRAWN_QUICKLY)
     if too_long and seconds > 0:
         notes.append(f"the interval of {measure.metric} alone is told: those of all metrics would take too long")
     if not intervals and seconds > 0:

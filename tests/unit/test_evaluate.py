@@ -290,6 +290,8 @@ def test_the_same_seed_gives_the_same_comparison(bank: LoadedModel, price: Loade
     assert one.interval != other.interval
     with pytest.raises(InputError, match="they can't be compared"):
         compare(bank, price, prices)
+    with pytest.raises(InputError, match="nan is no improvement"):
+        compare(price, price, prices, threshold=float("nan"))
 
 
 def test_labels_are_compared_by_any_metric(tags: LoadedModel, tagged: pd.DataFrame) -> None:
@@ -312,20 +314,22 @@ def test_rows_met_in_training_are_told(
     prepared: Any = SimpleNamespace(
         test=None, validation=None, require_local=lambda: table, loaded=SimpleNamespace(spec=spec), columns=()
     )
-    monkeypatch.setattr(met, "_prepared", lambda model: (prepared, 0))
-    met_rows = list(met.remarks([trained, trained], rows.Rows(clients, "new.csv")))
+    jobs = met.Jobs()
+    monkeypatch.setattr(met.Jobs, "data", lambda self, model: (prepared, 0))
+    met_rows = list(met.remarks(jobs, [trained, trained], rows.Rows(clients, "new.csv")))
     assert met_rows == [f"{bank.label} was trained on 150 of these rows (75%): its score on them is too good"]
-    assert list(met.remarks([trained], rows.Rows(clients.iloc[150:], "new.csv"))) == []
+    assert list(met.remarks(jobs, [trained], rows.Rows(clients.iloc[150:], "new.csv"))) == []
     with pytest.raises(InputError, match="calm_bay has no test data"):
         compare(trained, trained)
 
 
 def test_forecasts_are_drawn_in_runs_or_series() -> None:
     def answers(series: int, periods: int, horizon: int) -> rows.Answers:
-        keys = tuple((f"s{one}",) for one in range(series) for _ in range(periods))
+        numbers = np.repeat(np.arange(series), periods)
         steps = np.tile(np.arange(periods) % horizon + 1, series)
-        values = np.arange(len(keys), dtype=float)
-        return rows.Answers(np.arange(len(keys)), values, values, series=keys, steps=steps)
+        values = np.arange(len(numbers), dtype=float)
+        keys = tuple((f"s{one}",) for one in range(series))
+        return rows.Answers(np.arange(len(numbers)), values, values, series=numbers, steps=steps, keys=keys)
 
     few = scores.blocks(answers(2, 6, 3))
     assert few is not None
