@@ -153,7 +153,9 @@ def test_a_job_without_test_data_is_told_before_the_training(store: RunStore, pr
 
     job = write_job(project / "jobs", rows=40)
     job.write_text("\n".join(line for line in job.read_text().splitlines() if "test_data" not in line))
-    loaded = load_job(job)
+    with pytest.raises(InputError, match="serves a model with the target 'y', the job's is 'label'"):
+        ship_gate.check(shipment(store, "2", Served(folder_of(store, "1", project)), Gate())[0], load_job(job))
+    loaded = load_job(job, {"target_column_name": "y"})
     served = Served(folder_of(store, "1", project))
     made, _ = shipment(store, "2", served, Gate())
     with pytest.raises(InputError, match="no test data to compare"):
