@@ -19,10 +19,11 @@ def of_tables(prepared: Prepared) -> dict[str, dict[str, Any]]:
     The periods are the first and the last moment of each column of times.
     """
     tables = {"training_data": prepared.train, "validation_data": prepared.validation, "test_data": prepared.test}
-    return {key: _mark(table.frame) for key, table in tables.items() if table is not None}
+    return {key: mark(table.frame) for key, table in tables.items() if table is not None}
 
 
-def _mark(frame: pd.DataFrame) -> dict[str, Any]:
+def mark(frame: pd.DataFrame) -> dict[str, Any]:
+    """The mark of one table."""
     total = hashlib.sha256()
     for name, column in frame.items():
         total.update(f"{name}\0{column.dtype}\0".encode())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from automl_jobs import fingerprint
 from automl_jobs.evaluate.rows import Rows
 from forestay.errors import ForestayError, InputError
 from forestay_transformers import category_text
@@ -72,13 +73,29 @@ def remarks(jobs: Jobs, models: Sequence[LoadedModel], read: Rows) -> Iterator[s
             prepared, seed = jobs.data(model)
             count = _seen(model, _learned(prepared, seed), read.frame)
         except ForestayError as error:
-            yield (
-                f"whether {model.label} was trained on some of these rows can't be told: {error.problems[0].message}"
-            )
+            yield _untold(model, read, error)
             continue
+        changes = fingerprint.differences(_kept(model), fingerprint.of_tables(prepared)) if _kept(model) else []
+        if changes:
+            yield f"the data of {model.detail.job} has changed since it ran: {'; '.join(changes)}"
         if count:
             share = count / len(read.frame)
             yield f"{model.label} was trained on {count:,} of these rows ({share:.0%}): its score on them is too good"
+
+
+def _kept(model: LoadedModel) -> dict[str, Any]:
+    """The marks of a job's tables as it was trained on them; empty where they were not kept."""
+    assert model.detail is not None
+    found: dict[str, Any] = (model.detail.documents.get("submit") or {}).get("data") or {}
+    return found
+
+
+def _untold(model: LoadedModel, read: Rows, error: ForestayError) -> str:
+    """What can be told where a job's data can't be read: whether these rows, as a whole, are it."""
+    then = _kept(model).get("training_data", {}).get("sha256")
+    if then is not None and then == fingerprint.mark(read.frame)["sha256"]:
+        return f"{model.label} was trained on just these rows: its score on them is too good"
+    return f"whether {model.label} was trained on some of these rows can't be told: {error.problems[0].message}"
 
 
 def _tested(prepared: Prepared, seed: int) -> pd.DataFrame | None:

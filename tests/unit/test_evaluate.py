@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from automl_jobs import fingerprint
 from automl_jobs.engine import metrics
 from automl_jobs.evaluate import LoadedModel, ahead, compare, evaluate, loading, met, predict, rows, scores
 from automl_jobs.evaluate.judged import parted
@@ -307,7 +308,7 @@ def test_labels_are_compared_by_any_metric(tags: LoadedModel, tagged: pd.DataFra
 def test_rows_met_in_training_are_told(
     bank: LoadedModel, clients: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detail: Any = SimpleNamespace(job="calm_bay")
+    detail: Any = SimpleNamespace(job="calm_bay", documents={})
     trained = replace(bank, detail=detail)
     table = SimpleNamespace(frame=clients.iloc[:150].assign(age=clients["age"].astype("float64")))
     spec = SimpleNamespace(test_data_size=None, task="classification")
@@ -321,6 +322,31 @@ def test_rows_met_in_training_are_told(
     assert list(met.remarks(jobs, [trained], rows.Rows(clients.iloc[150:], "new.csv"))) == []
     with pytest.raises(InputError, match="calm_bay has no test data"):
         compare(trained, trained)
+
+
+def test_data_that_changed_or_is_gone_is_told(
+    bank: LoadedModel, clients: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {"training_data": fingerprint.mark(clients)}
+    detail: Any = SimpleNamespace(job="calm_bay", documents={"submit": {"data": kept}})
+    trained, jobs = replace(bank, detail=detail), met.Jobs()
+
+    def gone(self: met.Jobs, model: LoadedModel) -> Any:
+        raise InputError("the job file is gone")
+
+    monkeypatch.setattr(met.Jobs, "data", gone)
+    (told,) = met.remarks(jobs, [trained], rows.Rows(clients, "train.csv"))
+    assert "was trained on just these rows" in told
+    (told,) = met.remarks(jobs, [trained], rows.Rows(clients.head(9), "new.csv"))
+    assert "can't be told: the job file is gone" in told
+    table = SimpleNamespace(frame=clients.iloc[20:])
+    spec = SimpleNamespace(test_data_size=None, task="classification")
+    prepared: Any = SimpleNamespace(
+        train=table, test=None, validation=None, require_local=lambda: table, loaded=SimpleNamespace(spec=spec)
+    )
+    monkeypatch.setattr(met.Jobs, "data", lambda self, model: (prepared, 0))
+    told = next(iter(met.remarks(jobs, [trained], rows.Rows(clients.head(9), "new.csv"))))
+    assert "training_data has 180 rows, had 200" in told
 
 
 def test_forecasts_are_drawn_in_runs_or_series() -> None:
