@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl_jobs.runs.rows import moment
 from forestay import __version__
 from forestay.words import number, short
 
 if TYPE_CHECKING:
-    from automl_jobs.runs.rows import JobDetail, ModelVersion, TrialRow
+    from automl_jobs.runs.rows import JobDetail, RegisteredModel, TrialRow
 
 NAME = "MODEL_CARD.md"
 MOST_CLASSES, MOST_COLUMNS, MOST_IMPORTANCES, MOST_VALUES = 20, 50, 15, 5
@@ -50,27 +51,40 @@ def place(name: str, version: str) -> str:
     return f"model_cards/{name}-{version}/{NAME}"
 
 
-def text(found: ModelVersion, detail: JobDetail | None, trial: TrialRow | None) -> str:
+def text(
+    found: RegisteredModel,
+    schema: Mapping[str, Any],
+    detail: JobDetail | None,
+    trial: TrialRow | None,
+    lineage: Sequence[tuple[str, str]] = (),
+) -> str:
     """The card of a version as Markdown.
 
     Parameters
     ----------
+    schema: its model_schema.json, or what is known of it.
     detail, trial: what made it; None for a model that was registered from a file.
+    lineage: what else is known of where it comes from.
     """
     import templates
 
-    return templates.render("scoring/MODEL_CARD.md.j2", found=card(found, detail, trial))
+    return templates.render("scoring/MODEL_CARD.md.j2", found=_card(found, schema, detail, trial, lineage))
 
 
-def card(found: ModelVersion, detail: JobDetail | None, trial: TrialRow | None) -> Card:
-    schema = _schema(found.path)
+def _card(
+    found: RegisteredModel,
+    schema: Mapping[str, Any],
+    detail: JobDetail | None,
+    trial: TrialRow | None,
+    lineage: Sequence[tuple[str, str]],
+) -> Card:
     classes = [str(label) for label in schema.get("classes") or ()]
     used = [column for column in schema.get("columns") or () if column["used"]]
     tested = detail is not None and detail.best is not None and trial is not None and detail.best.id == trial.id
     importances, importance_note = _importances(detail, trial)
     return Card(
         label=f"{found.name}:{found.version}",
-        model=_model(found, schema, detail, trial),
+        model=[*_model(found, schema, detail, trial), *lineage],
         classes=classes[:MOST_CLASSES],
         more_classes=max(0, len(classes) - MOST_CLASSES),
         data=_data(detail),
@@ -86,8 +100,8 @@ def card(found: ModelVersion, detail: JobDetail | None, trial: TrialRow | None) 
     )
 
 
-def _schema(folder: Path) -> dict[str, Any]:
-    """The model's schema; empty for one whose trainer wrote none."""
+def schema_of(folder: Path) -> dict[str, Any]:
+    """The schema of the model in an outputs folder; empty for one whose trainer wrote none."""
     try:
         found = json.loads((folder / "model_schema.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -95,7 +109,9 @@ def _schema(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _model(found: ModelVersion, schema: Mapping[str, Any], detail: JobDetail | None, trial: TrialRow | None) -> Facts:
+def _model(
+    found: RegisteredModel, schema: Mapping[str, Any], detail: JobDetail | None, trial: TrialRow | None
+) -> Facts:
     pairs: list[tuple[str, Any]] = [
         ("algorithm", ", ".join(filter(None, (found.algorithm, trial.preprocessor if trial else "")))),
         ("task", schema.get("task") or (detail.task if detail else "")),
@@ -103,8 +119,8 @@ def _model(found: ModelVersion, schema: Mapping[str, Any], detail: JobDetail | N
         ("decides", _decision(found.decision)),
         ("from", f"file {found.file}" if found.file else f"job {found.job}, trial {found.trial}, rank {found.rank}"),
         ("experiment", detail.experiment if detail else ""),
-        ("trained", (detail.as_dict()["ended"] or "") if detail else ""),
-        ("registered", found.as_dict()["created"] or ""),
+        ("trained", (moment(detail.ended) or "") if detail else ""),
+        ("registered", moment(found.created) or ""),
         ("horizon", f"{schema['horizon']} periods of {schema['frequency']}" if schema.get("horizon") else ""),
     ]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]

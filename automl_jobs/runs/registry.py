@@ -60,7 +60,7 @@ def with_card(store: RunStore, found: ModelVersion) -> ModelVersion:
     if found.job:
         detail, rows = store.job(found.job), store.leaderboard(found.job)
         trial = next((row for row in rows if row.id == found.trial), None)
-    text = card.text(found, detail, trial)
+    text = card.text(found, card.schema_of(found.path), detail, trial)
     store.client.log_text(found.run_id, text, card.place(found.name, found.version))
     return replace(found, card=text)
 

@@ -154,7 +154,9 @@ def _models(env: str) -> Sequence[ModelVersion | AzureModel]:
 
 @click.command(cls=Command)
 @click.argument("model")
-@click.option("--card", "card", is_flag=True, help="Its model card, as Markdown.")
+@click.option(
+    "--card", "card", is_flag=True, help="Its model card, as Markdown; in Azure, from what Azure keeps of its job."
+)
 @env_option
 @click.pass_context
 def show(context: click.Context, model: str, card: bool, env: str) -> None:
@@ -166,18 +168,28 @@ def show(context: click.Context, model: str, card: bool, env: str) -> None:
     """
     found = _model(env, model)
     if card:
-        text = getattr(found, "card", None)
-        if text is None:
-            raise InputError(
-                f"{found.name}:{found.version} has no model card here",
-                where="--card",
-                fix=f"register its trial here, which writes one: forestay model register JOB --name {found.name}",
-            )
+        text = _card(found)
         from rich.text import Text
 
         console(context).emit({**found.as_dict(), "card": text}, lambda: [Text(visible(text))])
         return
     console(context).emit(found.as_dict(), lambda: model_view(found))
+
+
+def _card(found: ModelVersion | AzureModel) -> str:
+    from automl_jobs.runs import ModelVersion
+
+    if not isinstance(found, ModelVersion):
+        from automl_jobs.azure import models
+
+        return models.card_of(arm_of(found.env), found)
+    if found.card is None:
+        raise InputError(
+            f"{found.name}:{found.version} was registered before there were model cards",
+            where="--card",
+            fix=f"write it: forestay model register {found.job or 'JOB'} --rank {found.rank or 1} --name {found.name}",
+        )
+    return found.card
 
 
 def _model(env: str, model: str) -> ModelVersion | AzureModel:

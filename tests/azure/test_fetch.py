@@ -83,6 +83,9 @@ def test_aliases_are_tags_of_the_model_and_versions_are_deleted(azure: Azure, cl
     assert (made["aliases"], made["previous"]) == (["champion"], None)
     cli("model", "register", job, "--rank", "2", "--name", "Hardware")
     assert cli("model", "show", "Hardware@champion").json["version"] == "1"
+    card = cli("model", "show", "Hardware:1", "--card").json["card"]
+    assert "# Model card: Hardware:1" in card
+    assert "- data: training_data=" in card
     assert cli("model", "alias", "Hardware:2", "champion").json["previous"] == "1"
     assert azure.service.things["models/Hardware"]["properties"]["tags"] == {"forestay.alias.champion": "2"}
     assert [one["aliases"] for one in cli("model", "list").json] == [["champion"], []]

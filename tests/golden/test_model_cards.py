@@ -56,7 +56,7 @@ def schema(**changes: Any) -> dict[str, Any]:
 
 def text_of(found: ModelVersion, of: str | None) -> str:
     if of is None:
-        return card.text(found, None, None)
+        return card.text(found, card.schema_of(found.path), None, None)
     made = content(of, trials=2)
     detail = made.job
     object.__setattr__(
@@ -75,7 +75,7 @@ def text_of(found: ModelVersion, of: str | None) -> str:
         },
     )  # fmt: skip
     row = next(row for row in made.trials if row.chosen)
-    return card.text(found, detail, row)
+    return card.text(found, card.schema_of(found.path), detail, row)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_card_as_recorded(
 
 
 def test_a_card_without_a_schema_says_what_is_known(tmp_path: Path) -> None:
-    text = card.text(version(tmp_path), None, None)
+    text = card.text(version(tmp_path), card.schema_of(tmp_path), None, None)
     assert "LightGBM" in text
     assert "What it was trained on is not known here" in text
 
