@@ -82,12 +82,14 @@ def answers(
     if passed:
         notes = (*notes, f"{passed:,} rows that are history to the model are not judged")
     steps = (found.loc[places, "place"].to_numpy() - 1) % horizon + 1
+    series, keys = pd.factorize(found.loc[places, "key"])
     return Answers(
         places=places.to_numpy(),
         truth=pd.to_numeric(rows.frame.loc[places, model.target]).to_numpy(dtype="float64"),
         predicted=said[places],
-        series=tuple(found.loc[places, "key"]),
+        series=series,
         steps=steps,
+        keys=tuple(keys),
         notes=notes,
     )
 
