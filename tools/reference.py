@@ -95,6 +95,16 @@ def stack_settings() -> str:
     return text + "\n".join(_sections({"StackSettings": StackSettings, "Service": Service}))
 
 
+def pipelines() -> str:
+    from forestay.pipelines.settings import PipelineSettings
+
+    text = (
+        "# Pipelines\n\nWhat `pipelines.yml` says, from which `forestay pipeline render` makes the pipelines; "
+        "[how](../how-to/pipelines.md).\n\n"
+    )
+    return text + "\n".join(_sections({"PipelineSettings": PipelineSettings}))
+
+
 def job_file() -> str:
     from automl_jobs.spec import settings
     from automl_jobs.spec.jobs import BY_TASK, JobSpec, runnable
@@ -286,7 +296,12 @@ def _one_line(text: str) -> str:
 
 
 # By their names in docs/reference.
-PAGES = {"commands.md": commands, "stack-settings.md": stack_settings, "job-file.md": job_file}
+PAGES = {
+    "commands.md": commands,
+    "stack-settings.md": stack_settings,
+    "job-file.md": job_file,
+    "pipelines.md": pipelines,
+}
 
 if __name__ == "__main__":
     main(*map(Path, sys.argv[1:]))

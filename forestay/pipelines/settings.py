@@ -15,7 +15,7 @@ from forestay import LOCAL, __version__
 from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
 from forestay.documents.names import refuse, shown, suggest
 from forestay.documents.problems import Wording, home_of, in_order, keys, section_at, translate
-from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, names_or_one, one_of, whole
+from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, names_or_one, one_of, taking, whole
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _PIPELINES = Kind(FILE, "`models:` and under it `- name: Churn`", "`forestay pip
 
 
 def _like(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
+    @taking(f"{what}, such as `{example}`")
     def check(value: str) -> str:
         if not pattern.fullmatch(value):
             raise refuse(f"must be {what}, not {shown(value)!r}", f"write it like {example}")
@@ -47,6 +48,7 @@ def _like(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+@taking(", ".join(f"`{name}`" for name in SYSTEMS))
 def _ci(value: Any) -> Any:
     name = str(value).replace("_", "-").lower()
     if name not in SYSTEMS:
@@ -54,6 +56,7 @@ def _ci(value: Any) -> Any:
     return name
 
 
+@taking(f"a whole number of minutes from 1 to {LONGEST}")
 def _minutes(value: Any) -> int:
     number = whole(value)
     if not 1 <= number <= LONGEST:
