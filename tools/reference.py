@@ -172,11 +172,19 @@ def _sections(first: dict[str, type[BaseModel]]) -> Iterator[str]:
         yield f"## {title}\n\n{_summary(model)}| key | takes | default |{' what it is |' if told else ''}"
         yield f"|---|---|---|{'---|' if told else ''}"
         for key in keys:
-            yield f"| `{key.name}` | {key.takes} | {key.default} |{f' {key.meaning} |' if told else ''}"
+            written = _in_stack(key.name) if title == "StackSettings" else key.name
+            yield f"| `{written}` | {key.takes} | {key.default} |{f' {key.meaning} |' if told else ''}"
             if key.below is not None and key.below not in seen:
                 seen.add(key.below)
                 waiting.append((key.below.__name__, key.below))
         yield ""
+
+
+def _in_stack(name: str) -> str:
+    """A top-level key as a stack's file has it, with its namespace."""
+    from infra.stackfile import PROJECT, PROVIDER_KEYS
+
+    return next((full for full, short in PROVIDER_KEYS.items() if short == name), f"{PROJECT}:{name}")
 
 
 def _key(name: str, field: FieldInfo, meanings: dict[str, str]) -> Key:
