@@ -35,6 +35,7 @@ Entry: TypeAlias = "Lazy | tuple[str, dict[str, Entry]]"  # a command, or a grou
 TREE: dict[str, Entry] = {
     "ship": Lazy("forestay.commands.ship:ship", "From a job file to an answering endpoint, in one command."),
     "studio": Lazy("forestay.commands.studio:studio", "Experiments, models and endpoints in a browser."),
+    "gc": Lazy("forestay.commands.job_delete:gc", "Remove what nothing refers to any more."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
@@ -70,6 +71,9 @@ TREE: dict[str, Entry] = {
             "download": Lazy("forestay.commands.job:download", "Copy a trial's files, model.pkl among them."),
             "cancel": Lazy("forestay.commands.job:cancel", "Stop a running job."),
             "resume": Lazy("forestay.commands.job_resume:resume", "Go on with a job that was stopped or killed."),
+            "rerun": Lazy("forestay.commands.job_rerun:rerun", "Run a job again, on its own data or on new."),
+            "code": Lazy("forestay.commands.job_code:code", "A trial as a training script."),
+            "delete": Lazy("forestay.commands.job_delete:delete", "Delete a job, its trials and their files."),
             "schedule": Lazy("forestay.commands.job_schedule:schedule", "Run a job in Azure again and again."),
         },
     ),

@@ -40,3 +40,15 @@ def short(value: float | None) -> str:
         digits = 2 if size >= 100 else 4
         return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them: 0 bytes, 812 kB, 1.4 GB."""
+    if count < 1000:
+        return f"{count} bytes"
+    amount, unit = float(count), ""
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 1000:
+            break
+    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"

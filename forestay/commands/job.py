@@ -9,7 +9,7 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import arm_of, env_option, watched
+from forestay.commands.azure import arm_of, env_option
 from forestay.commands.job_views import job_view, leaderboard_view, list_view, trial_view
 from forestay.errors import InputError, RunFailed
 
@@ -101,9 +101,10 @@ def watch(context: click.Context, job: str, env: str) -> None:
             raise RunFailed(f"{found.job} ended as {found.status}: {found.error or 'no reason given'}")
         return
     from automl_jobs.azure import follow
+    from forestay.training import watch_in_azure
 
     arm = arm_of(env)
-    found = watched(screen, arm, job)
+    found = watch_in_azure(screen, arm, job)
     screen.emit(found.as_dict(), lambda: job_view(found))
     follow.require_completed(arm, found, screen.note)
 
