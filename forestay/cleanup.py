@@ -185,7 +185,7 @@ class Deletion:
 
     Attributes
     ----------
-    deployed: "M:3 (endpoint churn-api)" for each of its model versions that an endpoint serves or keeps.
+    deployed: "M:3 by churn-api (local)" for each of its model versions that an endpoint serves or can return to.
     """
 
     removal: Removal
@@ -213,21 +213,17 @@ def deletion(home: Path, job: str, with_models: bool) -> Deletion:
     """
     from automl_jobs.runs import RunStore
     from automl_jobs.runs.removal import removal
-    from scoring.targets import deployed
+    from scoring.targets import uses
 
     found = removal(RunStore.open(create=False), job)
-    serving = deployed.versions(home)
-    told = tuple(
-        f"{name}:{version} (endpoint {', '.join(serving[name, version])})"
-        for name, version in found.versions
-        if (name, version) in serving
-    )
+    serving = {f"{name}:{version}": uses.endpoints(home, name, version) for name, version in found.versions}
+    told = tuple(f"{version} by {', '.join(endpoints)}" for version, endpoints in serving.items() if endpoints)
     if found.versions and not with_models:
         names = [f"{name}:{version}" for name, version in found.versions]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         what = f"{', '.join(names[:_SHOWN])}{more} {'was' if len(names) == 1 else 'were'} registered from it"
         if told:
-            what += f", and {', '.join(told)} is deployed"
+            what += f", and served: {'; '.join(told)}"
         raise InputError(
             f"{found.job} was not deleted: {what}",
             where="JOB",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def number(value: float | None) -> str | None:
     """A score with the digits that matter."""
@@ -46,9 +48,7 @@ def size(count: int) -> str:
     """Bytes as a person says them: 0 bytes, 812 kB, 1.4 GB."""
     if count < 1000:
         return f"{count} bytes"
-    amount, unit = float(count), ""
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1000
-        if amount < 1000:
-            break
-    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+    units = ("kB", "MB", "GB", "TB")
+    power = min(len(units), int(math.log10(count)) // 3)
+    amount = count / 1000**power
+    return f"{amount:.1f} {units[power - 1]}" if amount < 9.95 else f"{amount:.0f} {units[power - 1]}"

@@ -123,8 +123,8 @@ def _check(detail: JobDetail, found: TrialDetail) -> None:
         )
     if found.row.algorithm == STACK:
         raise InputError(
-            f"trial {found.row.rank} is a {STACK}, whose learner was fitted in parts on held-out answers of its members: "
-            "no short script retells that",
+            f"trial {found.row.rank} is a {STACK}, whose learner was fitted in parts on what its members said of "
+            "held-out rows: no short script retells that",
             where="--rank",
             fix=f"choose one of its members, or a VotingEnsemble: forestay job leaderboard {detail.job}",
         )

@@ -177,7 +177,7 @@ def left(store: RunStore) -> Left:
         for folder in sorted((store.place.folder / "cache").glob("[!.]*"))
         if folder.name not in known or folder.name in gone
     ]
-    return Left(tuple(sorted(gone)), tuple([*folders, *_partial(store)]))
+    return Left(tuple(sorted(gone)), (*folders, *_partial(store)))
 
 
 def _is_run(name: str) -> bool:

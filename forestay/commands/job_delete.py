@@ -48,7 +48,7 @@ def delete(context: click.Context, job: str, with_models: bool, yes: bool, env: 
     if gone.versions:
         what += ", model " + ", ".join(f"{name}:{version}" for name, version in gone.versions)
     for one in found.deployed:
-        screen.warn(f"deployed: {one}; it goes on with its own copy")
+        screen.warn(f"{one} is served; the endpoint goes on with its own copy")
     _agree(screen, yes, f"Delete job {gone.job} ({what})?", f"{gone.job} was not deleted")
     cleanup.delete(found)
     screen.emit({**found.as_dict(), "deleted": True}, f"{gone.job} is deleted: {what}")
