@@ -11,6 +11,7 @@ from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.engine.tasks import AnyProblem
+    from automl_jobs.prepare import Prepared
     from automl_jobs.runs import JobDetail, RunStore, TrialDetail
 
 
@@ -80,6 +81,14 @@ def rebuilt_problem(detail: JobDetail, overrides: Mapping[str, str] | None, warn
     Raises InputError when the job file is gone or another one.
     """
     from automl_jobs.engine import tasks
+
+    prepared = prepared_again(detail, overrides, warn)
+    problem: AnyProblem = tasks.of(detail.task).build(prepared, int(detail.parameters.get("seed", 0)))
+    return problem
+
+
+def prepared_again(detail: JobDetail, overrides: Mapping[str, str] | None, warn: Callable[[str], None]) -> Prepared:
+    """The job file of a job and its data, read again. Parameters and errors are those of `rebuilt_problem`."""
     from automl_jobs.spec.jobs import runnable
     from automl_jobs.submit import SubmitOptions, prepare_job, submitted_options
 
@@ -113,8 +122,7 @@ def rebuilt_problem(detail: JobDetail, overrides: Mapping[str, str] | None, warn
     rows, then = len(prepared.require_local().frame), detail.parameters.get("rows")
     if then is not None and str(rows) != then:
         warn(f"the training data has {rows} rows and had {then} when the job ran: it has changed")
-    problem: AnyProblem = tasks.of(detail.task).build(prepared, int(detail.parameters.get("seed", 0)))
-    return problem
+    return prepared
 
 
 def _contributions(found: TrialDetail, path: Path) -> list[dict[str, Any]]:

@@ -68,11 +68,11 @@ def of_problem(problem: Problem, model: Any) -> Golden:
     spread = np.unique(np.linspace(0, len(validation) - 1, MOST_ROWS).astype(int))
     frame = problem.frame.iloc[validation[spread]]
     used = [column for column in problem.schema["columns"] if column["used"]]
-    document = outputs.golden_document(replace(problem, golden_rows=_rows(frame, used)), model)
+    document = outputs.golden_document(replace(problem, golden_rows=request_rows(frame, used)), model)
     return Golden.model_validate_json(json.dumps(document, allow_nan=False), strict=True)
 
 
-def _rows(frame: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def request_rows(frame: pd.DataFrame, columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of a raw frame as a request would hold them."""
     cells = {column["name"]: [_cell(value, column) for value in frame[column["name"]]] for column in columns}
     return [dict(zip(cells, values, strict=True)) for values in zip(*cells.values(), strict=True)]

@@ -22,12 +22,13 @@ QUANTILES = (0.1, 0.9)
 SECONDS = 300
 # Runs under any Python from 3.8 and any pandas from 1.5, with what is locked and nothing of ours.
 SCRIPT = r"""
-import json, sys, warnings
+import json, os, sys, warnings
 warnings.simplefilter("ignore")
 import joblib
 import numpy as np
 import pandas as pd
 asked = json.loads(sys.stdin.buffer.read().decode("utf-8"))
+sys.path.insert(0, os.path.dirname(asked["model"]))
 model = joblib.load(asked["model"])
 columns = {}
 for column in asked["columns"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from automl_jobs.engine import decide, explain, spread, summary
+from automl_jobs.engine.judging import unseen_as_missed
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -62,8 +63,6 @@ def _test_interval(problem: Problem, model: Any, seconds: float) -> dict[str, An
     truth = truth[rows]
     predicted = explain.predict(problem, model, frame.iloc[rows])
     labels = decide.labels(model, predicted)
-    if problem.classes is not None and (truth < 0).any():
-        # As in the test metrics: a label that training never saw is a class of its own, always missed.
-        predicted = np.hstack([predicted, np.zeros((len(predicted), 1))])
-        truth = np.where(truth < 0, predicted.shape[1] - 1, truth)
+    if problem.classes is not None:
+        truth, predicted = unseen_as_missed(truth, predicted)
     return spread.interval(problem, truth, predicted, seconds, labels)

@@ -119,10 +119,15 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
         return metrics.regression(truth, np.asarray(model.predict(frame), dtype="float64"), *problem.span)
     probabilities = model.predict_proba(frame)
     labels = decide.labels(model, probabilities)
-    unseen = truth < 0
-    if unseen.any():
-        # A label that training never saw is one more class, always given probability zero.
-        probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
-        truth = np.where(unseen, probabilities.shape[1] - 1, truth)
+    truth, probabilities = unseen_as_missed(truth, probabilities)
     found = metrics.classification(truth, probabilities, None, problem.positive, labels)
     return found | quality(problem, truth, probabilities, labels)
+
+
+def unseen_as_missed(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers and probabilities where a label unknown to training, -1, is one more class, of probability 0."""
+    unseen = truth < 0
+    if not unseen.any():
+        return truth, probabilities
+    probabilities = np.hstack([probabilities, np.zeros((len(probabilities), 1))])
+    return np.where(unseen, probabilities.shape[1] - 1, truth), probabilities

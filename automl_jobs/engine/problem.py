@@ -214,6 +214,16 @@ def build(prepared: Prepared, seed: int) -> Problem:
     )
 
 
+def test_rows(prepared: Prepared, seed: int) -> pd.Index[Any] | None:
+    """Which rows of the training table `test_data_size` keeps for the test, by its index; None where it keeps none."""
+    spec = prepared.loaded.spec
+    if prepared.test is not None or not spec.test_data_size or spec.task == "forecasting":
+        return None
+    names = [column.name for column in prepared.columns if column.used]
+    frame, target = _labelled(prepared.require_local(), names, spec.target_column_name)
+    return _split_off(frame, target, spec.task != "regression", float(spec.test_data_size), seed)[1].index
+
+
 def _labelled(table: Table, names: list[str], target: str) -> tuple[pd.DataFrame, pd.Series]:
     """The rows whose target is known: their features and their target, with the table's row numbers."""
     known = table.frame[target].notna()

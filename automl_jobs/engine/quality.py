@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from automl_jobs.engine.metrics import defined, safe
 
-if TYPE_CHECKING:
-    from automl_jobs.engine.problem import Problem
-
 BINS = 15
 
 
+class Minority(Protocol):
+    @property
+    def minority(self) -> int:
+        """The number of the rarest class in training; -1 where that is not known."""
+
+
 def quality(
-    problem: Problem,
+    problem: Minority,
     truth: np.ndarray,
     probabilities: np.ndarray,
     labels: np.ndarray | None = None,
@@ -25,7 +28,7 @@ def quality(
 
     Parameters
     ----------
-    problem: of a classification. truth: class numbers (n,). probabilities: (n, k). weights: of rows, or None.
+    problem: knows the rarest class. truth: class numbers (n,). probabilities: (n, k). weights: of rows, or None.
     labels: class numbers as they are decided; None for the most probable ones.
 
     What these rows have no value of is left out. Of all rows together, not averaged over folds: a fold may have no row

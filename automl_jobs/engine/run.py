@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs import fingerprint
-from automl_jobs.engine import guardrails, tasks
+from automl_jobs.engine import guardrails, tasks, yardstick
 from automl_jobs.engine.after import Describe
 from automl_jobs.engine.ensemble import STACK, VOTING
 from automl_jobs.engine.loop import Listener, Loop
@@ -142,7 +142,12 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
     voting = spec.training.enable_vote_ensemble and most >= FEWEST_FOR_ENSEMBLE
     stack = engine.learner(problem, spec) if spec.training.enable_stack_ensemble and most >= FEWEST_FOR_STACK else None
     kinds = {name for name, wanted in ((VOTING, voting), (STACK, stack is not None)) if wanted}
-    submitted = {"schema_version": 1, "options": dict(settings.options), "data": fingerprint.of_tables(prepared)}
+    submitted = {
+        "schema_version": 1,
+        "options": dict(settings.options),
+        "data": fingerprint.of_tables(prepared),
+        "measured_by": yardstick.of(problem),
+    }
     store = RunStore.open()
     earlier = store.reopen(resumed) if resumed else None
     writer = earlier.writer if earlier else store.start_job(_start(prepared, settings, submitted))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,8 +19,27 @@ LEVEL = 0.95
 TRAIN_ROWS = 2_000
 
 
+class Measured(Protocol):
+    """What the primary metric of a problem rests on, beside the rows."""
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def multilabel(self) -> bool: ...
+
+    @property
+    def classification(self) -> bool: ...
+
+    @property
+    def span(self) -> tuple[float, float]: ...
+
+    @property
+    def positive(self) -> int | None: ...
+
+
 def primary(
-    problem: Problem,
+    problem: Measured,
     truth: np.ndarray,
     predicted: np.ndarray,
     weights: np.ndarray | None = None,
@@ -105,11 +124,13 @@ def percentiles(
         value = resampled(draw)
         if np.isfinite(value):
             values.append(value)
-    if len(values) < 2:
-        return {}
+    return {metric: between(values, rows)} if len(values) > 1 else {}
+
+
+def between(values: Sequence[float], rows: int) -> dict[str, Any]:
+    """The middle 95 % of what resamples of so many rows came to."""
     low, high = np.percentile(values, [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2])
-    found = {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": rows}
-    return {metric: found}
+    return {"low": float(low), "high": float(high), "level": LEVEL, "resamples": len(values), "rows": rows}
 
 
 def over_folds(folds: list[float]) -> dict[str, float]:

@@ -18,7 +18,7 @@ INTERRUPTED = "interrupted"
 """The error of a job whose process ended without saying so: killed, or the machine went down."""
 
 SUBMITTED = "submit"
-"""The document that says how a job was submitted and on what data, for whom resumes or explains it."""
+"""The document that says how a job was submitted, on what data, and what its scores are measured by."""
 
 PROFILE = "data_profile"
 """The document that says what the columns of the training data hold."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
 from automl_jobs.engine.spread import percentiles
-from forestay_forecasting import Spread, Task
+from forestay_forecasting import Key, Spread, Task
 
 NORMALIZED = "normalized_"
 KEPT_ERRORS = 400
@@ -98,7 +98,24 @@ def floor(problem: ForecastProblem) -> float | None:
     return 0.0 if min(low for low, _ in problem.spans.values()) >= 0 else None
 
 
-def scores(found: Forecasts, series: Sequence[Series], problem: ForecastProblem) -> dict[str, float]:
+class Keyed(Protocol):
+    @property
+    def key(self) -> Key: ...
+
+
+class Measured(Protocol):
+    """What errors are divided by."""
+
+    @property
+    def spans(self) -> Mapping[Key, tuple[float, float]]:
+        """Smallest and largest training value of each series."""
+
+    @property
+    def scales(self) -> Mapping[Key, float]:
+        """Its mean absolute seasonal difference."""
+
+
+def scores(found: Forecasts, series: Sequence[Keyed], problem: Measured) -> dict[str, float]:
     """Azure's metrics of forecasts.
 
     As azureml-metrics does: normalised metrics are computed a series at a time, by the series' own range, and averaged;

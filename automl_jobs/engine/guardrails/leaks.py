@@ -172,6 +172,11 @@ def repeated_rows(prepared: Prepared) -> Guardrail:
     )
 
 
+def repeated(rows: pd.DataFrame, among: pd.DataFrame) -> int:
+    """How many of the rows are among the others too; 0 where chance explains it. Both have the same columns."""
+    return _counted(rows, np.isin(_hashes(rows), _hashes(among)), among)[0]
+
+
 def _spread(frame: pd.DataFrame, column: str) -> int:
     return int(frame[column].iloc[:20_000].nunique())
 
