@@ -7,6 +7,7 @@ comma, no thousands marks, and no markers for missing values).
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shutil
@@ -203,6 +204,12 @@ def free_folder(folder: Path, force: bool) -> Path:
     if held and not force:
         raise InputError("is there already", where=where, fix="choose another folder with --to, or say --force")
     return folder
+
+
+def free_folder_of(name: str, first: int = 1) -> Path:
+    """jobs/NAME, or the first of jobs/NAME-2, jobs/NAME-3, ... that is not there."""
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(first))
+    return next(folder for one in names if not (folder := Path("jobs") / one).exists())
 
 
 def _time_column(table: Table, excluded: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ with what the earlier job knew of its columns before anything is trained.
 from __future__ import annotations
 
 import io
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl_jobs.data import ReadOptions
-from automl_jobs.new import JOB_FILE, MLTABLE_FOLDER, copy_file, free_folder, mltable_text, scalar, slug, write_csv
+from automl_jobs.new import (
+    JOB_FILE,
+    MLTABLE_FOLDER,
+    copy_file,
+    free_folder,
+    free_folder_of,
+    mltable_text,
+    scalar,
+    slug,
+    write_csv,
+)
 from automl_jobs.runs.rows import PROFILE
 from automl_jobs.submit import SubmitOptions, submitted_options
 from forestay import LOCAL, project
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
     from automl_jobs.data import Table
     from automl_jobs.prepare import Prepared
     from automl_jobs.runs import JobDetail, RunStore
-    from automl_jobs.spec.jobs import JobSpec
 
 RERUN_OF = "rerun_of"
 """The tag of a job that is another one again."""
@@ -187,7 +195,7 @@ def _write(
     from automl_jobs.spec.loader import read_job
 
     spec = read_job(text, path, options.overrides).spec
-    folder = free_folder(to or _default(spec, path), force=False)
+    folder = free_folder(to or free_folder_of(slug(spec.experiment_name or path.parent.name), 2), force=False)
     with project.new_folder(folder) as scratch:
         settings = {
             f"{key}.path": scalar(os.path.relpath(there, folder.absolute()))
@@ -198,13 +206,6 @@ def _write(
             settings[f"{DATA}.path"] = _placed(table, spec.inputs()[DATA].local(path.parent), folder, scratch, used)
         project.write_atomic(scratch / JOB_FILE, written(text, settings, folder / JOB_FILE))
     return folder
-
-
-def _default(spec: JobSpec, path: Path) -> Path:
-    """The first free one of jobs/NAME-2, -3, ..."""
-    name = slug(spec.experiment_name or path.parent.name)
-    folders = (Path("jobs") / f"{name}-{number}" for number in itertools.count(2))
-    return next(folder for folder in folders if not folder.exists())
 
 
 def _placed(table: Table, before: Path | None, folder: Path, scratch: Path, used: frozenset[str]) -> str:

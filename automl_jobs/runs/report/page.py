@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import templates
@@ -98,28 +99,41 @@ def values(content: Content) -> dict[str, Any]:
 
 
 def of_charts(content: Content) -> dict[str, Any]:
-    """The charts of the task, and the tables that belong to them."""
-    documents = content.charts
+    """The charts of a job's chosen trial and of its trials, and the tables that belong to them."""
+    job = content.job
+    named = (job.decision or {}).get("positive_label")
+    return {
+        "trials_chart": charts.of_trials(content),
+        **of_documents(content.charts, job.task, job.target, None if named is None else str(named)),
+    }
+
+
+def of_documents(documents: Mapping[str, Any], task: str, target: str, positive: str | None = None) -> dict[str, Any]:
+    """The charts of Azure's documents of predictions, and the tables that belong to them.
+
+    Parameters
+    ----------
+    positive: the class that a model of two classes is about; None takes the second.
+    """
     found: list[Chart] = []
     curves: list[Any] = []
     remark = ""
-    job = content.job
     if "accuracy_table" in documents:
-        found, curves, remark = charts.of_classes(documents["accuracy_table"], _positive(content))
+        table = documents["accuracy_table"]
+        found, curves, remark = charts.of_classes(table, _positive(table, task, positive))
     if "forecast_table" in documents:
         table = documents["forecast_table"]
-        found += charts.of_forecasts(table, job.target)
+        found += charts.of_forecasts(table, target)
         if table["data"]["series"] > len(table["data"]["grain_value_list"]):
             remark = f"{len(table['data']['grain_value_list'])} of {table['data']['series']:,} series."
     if "predicted_true" in documents:
-        drawn = charts.of_predictions(documents["predicted_true"], job.target)
+        drawn = charts.of_predictions(documents["predicted_true"], target)
         found += [drawn] if drawn is not None else []
     if "residuals" in documents:
         found.append(charts.of_residuals(documents["residuals"]))
     confusion = documents.get("confusion_matrix")
     matrix = views.matrix(confusion)
     return {
-        "trials_chart": charts.of_trials(content),
         "charts": found,
         "remark": remark,
         "matrix": matrix,
@@ -130,10 +144,9 @@ def of_charts(content: Content) -> dict[str, Any]:
     }
 
 
-def _positive(content: Content) -> str | None:
-    """The class that a job of two classes is about: the one that its decision names, else the second."""
-    labels = content.charts["accuracy_table"]["data"]["class_labels"]
-    if len(labels) != 2 or content.job.task == "text_classification_multilabel":
+def _positive(table: Mapping[str, Any], task: str, named: str | None) -> str | None:
+    """The class that a model of two classes is about: the one that its decision names, else the second."""
+    labels = table["data"]["class_labels"]
+    if len(labels) != 2 or task == "text_classification_multilabel":
         return None
-    named = (content.job.decision or {}).get("positive_label")
-    return str(named) if named is not None and str(named) in labels else str(labels[1])
+    return named if named is not None and named in labels else str(labels[1])
