@@ -84,6 +84,11 @@ TREE: dict[str, Entry] = {
             "list": Lazy("forestay.commands.model:list_models", "The registered models."),
             "show": Lazy("forestay.commands.model:show", "One model version and where it came from."),
             "download": Lazy("forestay.commands.model:download", "Copy a model version's files."),
+            "predict": Lazy("forestay.commands.model_ask:predict", "What a model says of rows."),
+            "evaluate": Lazy("forestay.commands.model_ask:evaluate", "How good it is on rows of yours, by slices too."),
+            "compare": Lazy("forestay.commands.model_ask:compare", "Whether one version is better than another."),
+            "alias": Lazy("forestay.commands.model_names:alias", "Give a version a name, such as champion."),
+            "delete": Lazy("forestay.commands.model_names:delete", "Remove a version."),
         },
     ),
     "score": (

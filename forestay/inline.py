@@ -190,7 +190,7 @@ class Scores:
         """The charts of these rows."""
         from automl_jobs.runs.report import page
 
-        found = page.of_documents(self.evaluation.charts, self.evaluation.task, self.evaluation.target)
+        found = page.of_evaluation(self.evaluation)
         return Charts(found["charts"], found["matrix"])
 
     def __repr__(self) -> str:

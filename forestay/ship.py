@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from automl_jobs.submit import SubmitOptions
     from automl_jobs.watch import Watcher
     from forestay.ship_azure import InAzure
+    from forestay.ship_gate import Gate
     from scoring.proofs import Proof
     from scoring.targets import DeploymentRecord, Target
 
@@ -49,6 +50,7 @@ class Shipment:
     say: told of each stage inside a step.
     before_data: called before the data of a training is read, see `prepare_job`.
     create_compute, force: of a training in Azure, as `job submit` has them.
+    gate: what the new version must pass before it is deployed; None lets every one pass.
     azure: what the steps in Azure have made of it. registered: the version in the workspace's registry.
     held: what is let go when the loop ends.
     """
@@ -68,6 +70,7 @@ class Shipment:
     before_data: Callable[[], None] | None = None
     create_compute: bool = False
     force: bool = False
+    gate: Gate | None = None
     prepared: Prepared | None = None
     azure: InAzure | None = None
     registered: AzureModel | None = None
@@ -119,6 +122,8 @@ class Shipment:
             words += ["--rank", str(self.rank)]
         if self.allow_breaking:
             words += ["--allow-breaking"]
+        if self.gate is not None:
+            words += self.gate.words()
         return shlex.join(words)
 
 
@@ -132,14 +137,17 @@ class Step:
 
 def check(shipment: Shipment) -> str:
     from automl_jobs.submit import prepare_job
+    from forestay import ship_gate
 
     shipment.check()
     if shipment.job:
+        ship_gate.check(shipment, None)
         return f"job {shipment.job} is trained"
     shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say, shipment.before_data)
     for warning in shipment.prepared.warnings:
         shipment.say(f"warning: {warning.where}: {warning.message}" if warning.where else f"warning: {warning.message}")
     train = shipment.prepared.require_local()
+    ship_gate.check(shipment, shipment.prepared.loaded)
     used = sum(column.used for column in shipment.prepared.columns)
     return f"{len(train.frame):,} rows, {used} columns used, validated by {shipment.prepared.plan}"
 
@@ -226,25 +234,24 @@ def call(shipment: Shipment) -> str:
 
 SERVED = (Step("generate", generate), Step("verify", verify), Step("deploy", deploy), Step("call", call))
 """From a registered model on: the same wherever it was trained."""
-STEPS = (Step("check", check), Step("train", train), Step("register", register), *SERVED)
+STEPS = (Step("check", check), Step("train", train), Step("register", register))
 
 
-def steps(env: str) -> tuple[Step, ...]:
-    """The steps of an environment."""
-    if env == LOCAL:
-        return STEPS
-    from forestay import ship_azure
+def steps(env: str, gated: bool = False) -> tuple[Step, ...]:
+    """The steps of an environment; with a gate before the deploy where one is asked for."""
+    from forestay import ship_azure, ship_gate
 
-    return (*ship_azure.STEPS, *SERVED)
+    gate = (Step("compare", ship_gate.compare),) if gated else ()
+    return (*(STEPS if env == LOCAL else ship_azure.STEPS), *gate, *SERVED)
 
 
 def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> None:
-    """Run all steps; `done(number, step, result, seconds)` is called after each.
+    """Run all steps; `done(number, step, result, seconds)` is called after each. What does not pass the gate ends them.
 
     A failed step's error is raised again with the step's name, and the command that goes on from there.
     """
     with shipment.held:
-        for number, step in enumerate(steps(shipment.options.env), start=1):
+        for number, step in enumerate(steps(shipment.options.env, shipment.gate is not None), start=1):
             started = time.monotonic()
             try:
                 result = step.run(shipment)
@@ -252,6 +259,8 @@ def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> N
                 raise _failed(shipment, step, error) from error
             shipment.seconds[step.name] = time.monotonic() - started
             done(number, step, result, shipment.seconds[step.name])
+            if shipment.gate is not None and shipment.gate.kept:
+                return
 
 
 def _failed(shipment: Shipment, step: Step, error: ForestayError) -> ForestayError:

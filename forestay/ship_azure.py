@@ -30,12 +30,16 @@ def check(shipment: Shipment) -> str:
     from automl_jobs.azure import jobs, schema
     from automl_jobs.azure import submit as azure
     from automl_jobs.azure.arm import Arm
+    from forestay import ship_gate
 
     shipment.check()
     arm = Arm.of(shipment.options.env)
     shipment.azure = InAzure(arm)
     if shipment.job:
-        shipment.job = jobs.find(arm, shipment.job).row.job
+        row = jobs.find(arm, shipment.job).row
+        shipment.job = row.job
+        _refuse_gate(shipment, row.task)
+        ship_gate.check(shipment, None)
         return f"job {shipment.job} is in {arm.place.workspace}"
     checked = azure.checked(
         shipment.job_file,
@@ -50,6 +54,8 @@ def check(shipment: Shipment) -> str:
             where=loaded.where("task"),
             fix=f"forestay job submit {shipment.job_file} --env {arm.place.env}, then forestay job download",
         )
+    _refuse_gate(shipment, loaded.spec.task)
+    ship_gate.check(shipment, loaded)
     ready = azure.look(arm, loaded, tables, shipment.create_compute, shipment.say)
     if ready.twin is not None and not shipment.force:
         shipment.job = ready.twin.job
@@ -58,6 +64,16 @@ def check(shipment: Shipment) -> str:
         shipment.say(f"warning: {ready.quota}")
     shipment.azure.ready = ready
     return f"at most {ready.estimate.line()}"
+
+
+def _refuse_gate(shipment: Shipment, task: str) -> None:
+    """Raise InputError, before anything is spent, where the model could not be compared in the end."""
+    if shipment.gate is not None and task == "forecasting":
+        raise InputError(
+            "a forecast that Azure trains can't be compared here: it is asked at an endpoint only",
+            where="--if-better",
+            fix="leave it out, or train here: without --env",
+        )
 
 
 def train(shipment: Shipment) -> str:

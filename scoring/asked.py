@@ -7,6 +7,7 @@ scoring folder names, in a process of its own.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from forestay import project
 from forestay.errors import InputError, RunFailed
 from forestay_transformers import InputFrame
-from scoring import environment, imports, proofs, reference
-from scoring.generate import check_model, generate, safe_name
+from scoring import environment, imports, reference
+from scoring.generate import check_model, generate
 from scoring.real_rows import request_rows
 from scoring.schema import MODEL, Golden, ModelSchema
 
@@ -39,8 +40,12 @@ class _Source:
     trial: str = ""
 
 
-def model(name: str, version: str, path: Path, say: Say = lambda _: None) -> Any:
+def model(name: str, version: str, path: Path, say: Say = lambda _: None, served: Path | None = None) -> Any:
     """What predicts for a version whose outputs folder is `path`.
+
+    Parameters
+    ----------
+    say: told what takes a while. served: the scoring folder that `path` is a part of, whose environment is taken then.
 
     Raises InputError when its files are not those recorded, or it is a forecast that can't be loaded here;
     OutsideError when its environment can't be made.
@@ -56,7 +61,7 @@ def model(name: str, version: str, path: Path, say: Say = lambda _: None) -> Any
             f"{name}:{version} is a forecast that can't be loaded here ({other or 'trained elsewhere'})",
             fix="send its rows to an endpoint: forestay endpoint invoke; or predict where it was trained",
         )
-    return AskedModel(_Source(name, version, path), schema, say)
+    return AskedModel(_Source(name, version, path), schema, say, served)
 
 
 class AskedModel:
@@ -65,17 +70,15 @@ class AskedModel:
     `predict` gives labels, lists of labels or numbers (n,), `predict_proba` (n, k) in the order of `schema.classes`.
     """
 
-    def __init__(self, source: _Source, schema: ModelSchema, say: Say) -> None:
+    def __init__(self, source: _Source, schema: ModelSchema, say: Say, served: Path | None) -> None:
         self.schema, self.file = schema, source.path / MODEL
         home = project.home()
-        # What is proven is what it is served with; without a proof the folder that would be is made.
-        folder = proofs.last_proven(home, source.name, source.version)
-        if folder is None:
-            place = home / "asked" / f"{safe_name(source.name)}-{safe_name(source.version)}"
-            folder = generate(source, place, home=home, say=say).path
+        with tempfile.TemporaryDirectory() as scratch:
+            # The folder that would be served: its environment is the one to ask in.
+            folder = served or generate(source, Path(scratch, "folder"), home=home, say=say).path
+            pins = environment.read_pins((folder / "conda_env.yaml").read_text(encoding="utf-8"), "conda_env.yaml")
+            lock = (folder / "requirements.lock").read_text(encoding="utf-8")
         say(f"{source.name}:{source.version} is asked in its own environment")
-        pins = environment.read_pins((folder / "conda_env.yaml").read_text(encoding="utf-8"), "conda_env.yaml")
-        lock = (folder / "requirements.lock").read_text(encoding="utf-8")
         python = environment.ensure(lock, pins.python, home, say).python
         self._ask = reference.here(python, source.path)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from forestay import project
 from forestay.errors import InputError
+from scoring import styles
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import default_folder, safe_name
 
@@ -118,6 +120,15 @@ def require_last(home: Path, model: str, version: str) -> Path:
             fix=f"forestay score generate {source} --to {folder} && forestay score verify {folder}",
         )
     return path
+
+
+def forget(home: Path, model: str, version: str) -> list[Path]:
+    """Remove the proofs of a version, and its scoring folders where they lie by default; what was removed."""
+    places = [default_folder(home, model, version, style) for style in styles.NAMES]
+    there = [path for path in (_folder(home, model, version), *places) if path.is_dir()]
+    for path in there:
+        shutil.rmtree(path, ignore_errors=True)
+    return there
 
 
 def _folder(home: Path, model: str, version: str) -> Path:

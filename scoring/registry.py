@@ -7,7 +7,7 @@ from scoring.schema import ModelSource
 
 
 def model_version(given: str) -> ModelSource:
-    """The model version that `M`, `M:3` or `local:M` names; the newest without a version. Raises InputError."""
+    """The model version that `M`, `M:3`, `M@alias` or `local:M` names, `M` the newest. Raises InputError."""
     from automl_jobs.runs import RunStore
 
     return RunStore.open(create=False).model(given)

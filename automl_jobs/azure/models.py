@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.azure import jobs, storage
@@ -28,6 +29,7 @@ TRIES = 5
 _JOB, _TRIAL, _RANK, _ALGORITHM, _METRIC, _SCORE = (
     f"forestay.{word}" for word in ("job", "trial", "rank", "algorithm", "primary_metric", "score")
 )
+_ALIAS = "forestay.alias."
 _LINEAGE = (jobs.FILE, jobs.COMMIT, jobs.DATA)
 """Of the job's tags those that say where its model comes from."""
 
@@ -106,10 +108,12 @@ def register(arm: Arm, given: str, rank: int | None, name: str) -> AzureModel:
 def versions(arm: Arm, name: str) -> list[AzureModel]:
     """The versions of a model, the newest first; none where there is no such model."""
     what = f"the model {name}"
-    if arm.find(f"{arm.place.path}/models/{name}", MODELS, what) is None:
+    container = arm.find(f"{arm.place.path}/models/{name}", MODELS, what)
+    if container is None:
         return []
     found = arm.pages(f"{arm.place.path}/models/{name}/versions", MODELS, what)
-    return sorted((_read(arm, name, document) for document in found), key=_place)
+    named = _aliases(container)
+    return sorted((_read(arm, name, document, named) for document in found), key=_place)
 
 
 def listed(arm: Arm) -> list[AzureModel]:
@@ -127,14 +131,19 @@ def _place(one: AzureModel) -> tuple[int, str]:
 
 
 def find(arm: Arm, given: str) -> AzureModel:
-    """The version that `M` or `M:3` names. Raises InputError."""
-    name, asked = names.split_model(given)
+    """The version that `M`, `M:3` or `M@alias` names. Raises InputError."""
+    name, asked, alias = names.split_model(given)
     there = versions(arm, name)
     if not there:
         known = sorted(
             str(document["name"]) for document in arm.pages(f"{arm.place.path}/models", MODELS, "the models")
         )
         raise names.unknown_model(name, known)
+    if alias is not None:
+        named = {one: version.version for version in there for one in version.aliases}
+        if alias not in named:
+            raise names.unknown_alias(name, alias, named)
+        asked = named[alias]
     found = there[0] if asked is None else next((one for one in there if one.version == asked), None)
     if found is None:
         numbers = ", ".join(one.version for one in reversed(there))
@@ -142,7 +151,63 @@ def find(arm: Arm, given: str) -> AzureModel:
     return found
 
 
-def _read(arm: Arm, name: str, document: Mapping[str, Any]) -> AzureModel:
+def alias(arm: Arm, given: str, alias: str) -> tuple[AzureModel, str | None]:
+    """Give a version an alias, which its model has once: the version, and the one that had it before. InputError.
+
+    Azure ML's registry has no aliases: each is a tag of the model, beside those of others.
+    """
+    names.check_alias(alias)
+    found = find(arm, given)
+    before = _retag(arm, found.name, alias, found.version)
+    return find(arm, f"{found.name}:{found.version}"), before
+
+
+def drop_alias(arm: Arm, given: str, alias: str) -> AzureModel:
+    """Take an alias away; the version that had it. Raises InputError where none has, or another than the one named."""
+    names.check_alias(alias)
+    name, version, _ = names.split_model(given)
+    found = find(arm, f"{name}@{alias}")
+    if version not in (None, found.version):
+        raise InputError(f"{alias!r} is {name}:{found.version}, not {name}:{version}", where="MODEL")
+    _retag(arm, name, alias, None)
+    return find(arm, f"{name}:{found.version}")
+
+
+def delete(arm: Arm, found: AzureModel) -> None:
+    """Remove a version and its aliases; files of a job's trial stay with the job."""
+    for alias in found.aliases:
+        _retag(arm, found.name, alias, None)
+    arm.delete(
+        f"{arm.place.path}/models/{found.name}/versions/{found.version}",
+        MODELS,
+        f"the model {found.name}:{found.version}",
+    )
+
+
+def _retag(arm: Arm, name: str, alias: str, version: str | None) -> str | None:
+    """Set the tag of an alias, or remove it for None; what it was."""
+    path, what = f"{arm.place.path}/models/{name}", f"the model {name}"
+    properties = dict(arm.get(path, MODELS, what).get("properties") or {})
+    tags = dict(properties.get("tags") or {})
+    before = tags.pop(f"{_ALIAS}{alias}", None)
+    if before == version:
+        return before
+    if version is not None:
+        tags[f"{_ALIAS}{alias}"] = version
+    kept = {key: properties[key] for key in ("description", "properties", "isArchived") if key in properties}
+    arm.put(path, MODELS, what, {"properties": {**kept, "tags": tags}})
+    return before
+
+
+def _aliases(container: Mapping[str, Any]) -> dict[str, str]:
+    """The aliases among a model's tags, each with its version."""
+    tags = (container.get("properties") or {}).get("tags") or {}
+    return {key.removeprefix(_ALIAS): str(value) for key, value in tags.items() if key.startswith(_ALIAS)}
+
+
+def _read(
+    arm: Arm, name: str, document: Mapping[str, Any], aliases: Mapping[str, str] = MappingProxyType({})
+) -> AzureModel:
     properties = document.get("properties") or {}
     tags = properties.get("tags") or {}
     rank, score = tags.get(_RANK), tags.get(_SCORE)
@@ -159,6 +224,7 @@ def _read(arm: Arm, name: str, document: Mapping[str, Any]) -> AzureModel:
         score=float(score) if score else None,
         created=jobs.moment((document.get("systemData") or {}).get("createdAt")),
         tags={str(key): str(value or "") for key, value in tags.items()},
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(document["name"]))),
     )
 
 

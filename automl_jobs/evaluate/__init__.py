@@ -21,7 +21,18 @@ from __future__ import annotations
 
 from automl_jobs.evaluate.compared import Comparison, compare
 from automl_jobs.evaluate.judged import Evaluation, evaluate
-from automl_jobs.evaluate.loading import LoadedModel, open_model, open_trial
+from automl_jobs.evaluate.loading import LoadedModel, open_in_azure, open_model, open_served, open_trial
 from automl_jobs.evaluate.rows import predict
 
-__all__ = ["Comparison", "Evaluation", "LoadedModel", "compare", "evaluate", "open_model", "open_trial", "predict"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "LoadedModel",
+    "compare",
+    "evaluate",
+    "open_in_azure",
+    "open_model",
+    "open_served",
+    "open_trial",
+    "predict",
+]

@@ -59,10 +59,12 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The outcome in one line."""
-        least = f" by more than {self.threshold:g}" if self.threshold else ""
-        if self.better:
-            return f"{self.challenger} is better than {self.champion}{least}"
-        return f"{self.challenger} is not shown to be better than {self.champion}{least}"
+        pair = f"{self.challenger} {{}} {self.champion}"
+        if self.threshold < 0:
+            pair += f" by more than {-self.threshold:g}"
+            return pair.format("is no worse than" if self.better else "is not shown to be no worse than")
+        pair += f" by more than {self.threshold:g}" if self.threshold else ""
+        return pair.format("is better than" if self.better else "is not shown to be better than")
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `model compare`."""

@@ -60,7 +60,8 @@ class Evaluation:
     ----------
     metric: the one that its job went by, or that was asked for.
     metrics: all of the task's, by Azure's names. intervals: `{metric: {"low", "high", "level", "resamples", "rows"}}`.
-    by: the column of the slices, "" without. charts: documents by Azure's names, as a trial's.
+    charts: documents by Azure's names, as a trial's. positive: the class that a model of two is about; None leaves
+        it to be the second. by: the column of the slices, "" without.
     notes: what was left out or can't be told, one line each.
     """
 
@@ -75,6 +76,7 @@ class Evaluation:
     metrics: Metrics
     intervals: dict[str, dict[str, Any]]
     charts: dict[str, Any]
+    positive: Any = None
     by: str = ""
     slices: tuple[Slice, ...] = ()
     notes: tuple[str, ...] = ()
@@ -158,6 +160,7 @@ def evaluate(
         metrics=whole,
         intervals=intervals,
         charts=charts.documents(model, found, read),
+        positive=None if measure.positive is None or model.classes is None else model.classes[measure.positive],
         by=by or "",
         slices=slices,
         notes=tuple(notes),

@@ -14,6 +14,8 @@ from automl_jobs.spec.metrics import PRIMARY_METRICS, higher_is_better, run_name
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
+    from automl_jobs.azure.arm import Arm
+    from automl_jobs.azure.storage import Progress
     from automl_jobs.runs import JobDetail, RunStore
     from automl_jobs.runs.rows import RegisteredModel
     from forestay_forecasting import Key
@@ -103,6 +105,10 @@ class LoadedModel:
         ahead = self.task == "forecasting"
         return [one["name"] for one in self.schema["columns"] if one["used"] and not (ahead and one["nullable"])]
 
+    def same_as(self, other: LoadedModel) -> bool:
+        """Whether the two are one model, whatever they are called."""
+        return bool(self.schema["files"][outputs.MODEL] == other.schema["files"].get(outputs.MODEL))
+
     def measured_by(self, metric: str | None) -> LoadedModel:
         """The same with another metric in the first place; None leaves the job's. Raises InputError for no metric."""
         if metric is None:
@@ -129,14 +135,56 @@ def open_model(store: RunStore, given: str, say: Callable[[str], None] = lambda 
     Raises InputError for a model that is not there, has no known task, or has files that are not those recorded;
     OutsideError when its environment can't be made.
     """
-    return load(store, store.model(given), say)
+    found = store.model(given)
+    return load(store, found, found.path, say)
 
 
-def load(store: RunStore, found: RegisteredModel, say: Callable[[str], None], path: Path | None = None) -> LoadedModel:
-    """A version of a registry, loaded; `path` is where its files are, when it does not say so itself."""
+def open_in_azure(arm: Arm, store: RunStore, given: str, progress: Progress, say: Callable[[str], None]) -> LoadedModel:
+    """A version in the registry of a workspace, loaded here: its trial is fetched, unless it is in the run store.
+
+    Raises as open_model(), and InputError for a version that no job of Azure's made.
+    """
+    from automl_jobs.azure import models
+    from automl_jobs.azure.fetch import fetch
+
+    found = models.find(arm, given)
+    if not found.job:
+        raise InputError(
+            f"{found.name}:{found.version} was registered by other means than forestay: its job is not known",
+            fix=f"forestay model download {found.name}:{found.version} --to DIR --env {found.env}",
+        )
+    name, rank = fetch(arm, store, found.job, found.rank, progress, say)
+    folder = store.trial(name, rank).outputs
+    assert folder is not None
+    return load(store, found, folder, say)
+
+
+def open_served(store: RunStore, folder: Path, say: Callable[[str], None]) -> LoadedModel:
+    """The model of a scoring folder, loaded, as an endpoint serves it. Raises as open_model()."""
+    from automl_jobs.runs.rows import RegisteredModel
+    from scoring.folder import open_folder
+
+    made = open_folder(folder)
+    found = RegisteredModel(
+        name=made.model,
+        version=made.version,
+        job=made.job,
+        trial=made.trial,
+        rank=None,
+        algorithm="",
+        metric="",
+        score=None,
+        created=None,
+    )
+    return load(store, found, folder / "model", say, folder)
+
+
+def load(
+    store: RunStore, found: RegisteredModel, folder: Path, say: Callable[[str], None], served: Path | None = None
+) -> LoadedModel:
+    """A version of a registry, loaded from `folder`; `served` is the scoring folder that this is a part of."""
     from scoring import asked
 
-    folder: Path = path or found.path  # type: ignore[attr-defined]
     schema = _schema(folder, found)
     detail = _job(store, found)
     return LoadedModel(
@@ -144,7 +192,7 @@ def load(store: RunStore, found: RegisteredModel, say: Callable[[str], None], pa
         version=found.version,
         path=folder,
         schema=schema,
-        model=asked.model(found.name, found.version, folder, say),
+        model=asked.model(found.name, found.version, folder, say, served),
         measure=_measure(schema, found, detail),
         detail=detail,
     )

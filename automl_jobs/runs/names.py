@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from forestay.errors import InputError
 
@@ -13,6 +14,8 @@ LATEST = "latest"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}")
+_LIKE_VERSION = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 _ADJECTIVES = (
     "amber ample bold brave bright brisk calm clear cool crisp deep eager early fair fine firm fresh gentle glad "
     "golden good grand green honest humble keen kind lively loyal lucid merry mild modest neat noble patient plain "
@@ -60,15 +63,42 @@ def check_model_name(name: str) -> None:
         )
 
 
-def split_model(reference: str) -> tuple[str, str | None]:
-    """`M`, `M:3`, `local:M` or `local:M:3` as name and version (None: the newest). Raises InputError."""
-    name, _, version = reference.removeprefix("local:").partition(":")
+class ModelReference(NamedTuple):
+    """What of a registry is meant: a version, an alias, or with neither the newest version."""
+
+    name: str
+    version: str | None = None
+    alias: str | None = None
+
+
+def split_model(reference: str) -> ModelReference:
+    """`M`, `M:3`, `M@champion`, or one of these after `local:`, in its parts. Raises InputError."""
+    plain = reference.removeprefix("local:")
+    if "@" in plain:
+        name, _, alias = plain.partition("@")
+        check_model_name(name)
+        check_alias(alias)
+        return ModelReference(name, alias=alias)
+    name, _, version = plain.partition(":")
     check_model_name(name)
     if version in ("", LATEST) and not reference.endswith(":"):
-        return name, None
+        return ModelReference(name)
     if not _VERSION.fullmatch(version):
-        raise InputError(f"{version!r} is not a version of a model", where=reference, fix="a whole number, as in M:2")
-    return name, version
+        raise InputError(
+            f"{version!r} is not a version of a model",
+            where=reference,
+            fix="a whole number or an alias: M:2, M@champion",
+        )
+    return ModelReference(name, version)
+
+
+def check_alias(alias: str) -> None:
+    """MLflow's rule for aliases, narrowed to names that can't be taken for a version. Raises InputError."""
+    if not _ALIAS.fullmatch(alias) or _LIKE_VERSION.fullmatch(alias):
+        raise InputError(
+            f"{alias!r} is not an alias",
+            fix="letters, digits, '-' and '_', starting with a letter, at most 255; not latest, not v1",
+        )
 
 
 def find_job(given: str, names: Sequence[str]) -> str:
@@ -99,6 +129,13 @@ def unknown_model(name: str, names: Sequence[str]) -> InputError:
     if not names:
         return InputError(f"there is no model {name!r}: none is registered", fix="forestay model register JOB --name M")
     return InputError(f"there is no model {name!r}", fix=f"nearest: {_some(_near(name, names))}")
+
+
+def unknown_alias(name: str, alias: str, aliases: Mapping[str, str]) -> InputError:
+    """The error for an alias that no version of the model has; `aliases` are those it has, with their versions."""
+    there = _some([f"{one} ({name}:{version})" for one, version in sorted(aliases.items())])
+    fix = f"there are: {there}" if aliases else f"give one: forestay model alias {name}:VERSION {alias}"
+    return InputError(f"model {name!r} has no alias {alias!r}", fix=fix)
 
 
 def _near(given: str, names: Sequence[str]) -> list[str]:

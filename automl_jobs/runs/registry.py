@@ -76,7 +76,11 @@ def _found(store: RunStore, version: Version) -> ModelVersion:
             fix=f"register another one as {version.name}",
         )
     folder = files.outputs(store, run, files.place(version.tags))
-    return replace(_row(version, folder), decision=_decision(folder))
+    return replace(_row(version, folder, _aliases(store, version.name)), decision=_decision(folder))
+
+
+def _aliases(store: RunStore, name: str | None = None) -> dict[str, dict[str, str]]:
+    return store.source.aliases(name) if store.source else {}
 
 
 def _decision(folder: Path) -> dict[str, Any] | None:
@@ -93,8 +97,9 @@ def _run(store: RunStore, version: Version) -> Run | None:
     return store.source.run(version.run_id) if store.source else None
 
 
-def _row(version: Version, path: Path) -> ModelVersion:
+def _row(version: Version, path: Path, aliases: dict[str, dict[str, str]]) -> ModelVersion:
     labels = version.tags
+    named = aliases.get(version.name, {})
     rank, score = labels.get(tags.RANK), labels.get(tags.SCORE)
     return ModelVersion(
         name=version.name,
@@ -109,30 +114,89 @@ def _row(version: Version, path: Path) -> ModelVersion:
         created=version.created,
         run_id=version.run_id,
         file=labels.get(tags.FILE),
+        aliases=tuple(sorted(alias for alias, number in named.items() if number == version.version)),
     )
 
 
 def model(store: RunStore, given: str, version: str | None = None) -> ModelVersion:
     """See `RunStore.model`."""
-    name, asked = names.split_model(given)
-    asked = version or asked
+    return _found(store, _version(store, given, version))
+
+
+def _version(store: RunStore, given: str, version: str | None = None) -> Version:
+    """The version that is meant. Raises InputError, naming what there is."""
+    name, asked, alias = names.split_model(given)
     there = versions(store, name)
     if not there:
         raise names.unknown_model(name, sorted({found.name for found in versions(store)}))
+    if alias is not None and version is None:
+        aliases = _aliases(store, name).get(name, {})
+        if alias not in aliases:
+            raise names.unknown_alias(name, alias, aliases)
+        asked = aliases[alias]
+    asked = version or asked
     if asked is None:
-        return _found(store, there[0])
+        return there[0]
     for found in there:
         if found.version == asked:
-            return _found(store, found)
+            return found
     numbers = ", ".join(found.version for found in reversed(there))
     raise InputError(f"model {name!r} has no version {asked}", fix=f"there are: {numbers}")
 
 
 def models(store: RunStore) -> list[ModelVersion]:
     """See `RunStore.models`."""
+    aliases = _aliases(store)
     found = ((version, _run(store, version)) for version in versions(store))
     return [
-        _row(version, files.outputs_path(store, run, files.place(version.tags)))
+        _row(version, files.outputs_path(store, run, files.place(version.tags)), aliases)
         for version, run in found
         if run is not None
     ]
+
+
+def named(store: RunStore, given: str) -> ModelVersion:
+    """The version that is meant, whether its files are there or not. Raises InputError for none."""
+    found = _version(store, given)
+    run = _run(store, found)
+    folder = Path() if run is None else files.outputs_path(store, run, files.place(found.tags))
+    return _row(found, folder, _aliases(store, found.name))
+
+
+def alias(store: RunStore, given: str, alias: str) -> tuple[ModelVersion, str | None]:
+    """Give a version an alias, which its model has once: the version, and the one that had it before. InputError."""
+    names.check_alias(alias)
+    meant = _version(store, given)
+    before = _aliases(store, meant.name).get(meant.name, {}).get(alias)
+    if before != meant.version:
+        with store.writing() as client:
+            client.set_registered_model_alias(meant.name, alias, meant.version)
+    return named(store, f"{meant.name}:{meant.version}"), before
+
+
+def drop_alias(store: RunStore, given: str, alias: str) -> ModelVersion:
+    """Take an alias away; the version that had it. Raises InputError where none has, or another than the one named."""
+    names.check_alias(alias)
+    name, version, _ = names.split_model(given)
+    found = _version(store, f"{name}@{alias}")
+    if version not in (None, found.version):
+        raise InputError(f"{alias!r} is {name}:{found.version}, not {name}:{version}", where="MODEL")
+    with store.writing() as client:
+        client.delete_registered_model_alias(name, alias)
+    return named(store, f"{name}:{found.version}")
+
+
+def delete(store: RunStore, name: str, version: str) -> None:
+    """Remove a version and its aliases; its number is never given again. Files of a job's trial stay with the job.
+
+    Those of a model that was registered from a file are marked as deleted, as MLflow does it, and go with `mlflow gc`.
+    Raises InputError where there is no such version.
+    """
+    found = _version(store, name, version)
+    with store.writing() as client:
+        for one, number in _aliases(store, name).get(name, {}).items():
+            if number == version:
+                client.delete_registered_model_alias(name, one)
+        client.delete_model_version(name, version)
+        if tags.FILE in found.tags and _run(store, found) is not None:
+            client.delete_run(found.run_id)

@@ -329,6 +329,7 @@ class RegisteredModel:
     rank: the trial's rank when it was registered. created: in milliseconds since 1970.
     existing: the trial had been registered under this name before, and this is that version.
     decision: how its probabilities become labels; None for other models, in a list of models, and for those of Azure.
+    aliases: its names beside the number, such as champion.
     """
 
     name: str
@@ -343,6 +344,7 @@ class RegisteredModel:
     existing: bool = False
     decision: Mapping[str, Any] | None = None
     file: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def described(self, path: str) -> dict[str, Any]:
         """What the JSON of every model version has; `path` is where its files are."""
@@ -358,6 +360,7 @@ class RegisteredModel:
             "metric": self.metric or None,
             "score": self.score,
             "created": moment(self.created),
+            "aliases": list(self.aliases),
         }
 
 

@@ -1,7 +1,7 @@
 """Where rows are read from: MLflow's SQLite tables directly, or a server through MlflowClient.
 
 Importing MLflow and its database layer takes two seconds, the queries a hundredth of one. So what is only read from
-a database on this machine is read by SQL, from seven tables whose shape is checked against MlflowClient in the tests;
+a database on this machine is read by SQL, from eight tables whose shape is checked against MlflowClient in the tests;
 everything is written through MlflowClient.
 """
 
@@ -77,6 +77,10 @@ class Source(Protocol):
         """The versions of a model, or of all."""
         ...
 
+    def aliases(self, name: str | None = None) -> dict[str, dict[str, str]]:
+        """The aliases of a model, or of all: for each model the version of each."""
+        ...
+
 
 class SqliteSource:
     """Reads MLflow's tables; a connection a call, each a consistent view."""
@@ -131,6 +135,15 @@ class SqliteSource:
             Version(model, str(version), created, run_id, tags.get((model, version), {}))
             for model, version, created, run_id in heads
         ]
+
+    def aliases(self, name: str | None = None) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        with self._reading() as connection:
+            for model, alias, version in connection.execute(
+                "SELECT name, alias, version FROM registered_model_aliases WHERE ? IS NULL OR name = ?", (name, name)
+            ):
+                found.setdefault(model, {})[alias] = str(version)
+        return found
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -188,6 +201,13 @@ class ClientSource:
             Version(found.name, str(found.version), found.creation_timestamp, found.run_id, dict(found.tags))
             for found in _pages(self._client.search_model_versions, **query)
         ]
+
+    def aliases(self, name: str | None = None) -> dict[str, dict[str, str]]:
+        query = {} if name is None else {"filter_string": f"name = '{name}'"}
+        return {
+            found.name: {alias: str(version) for alias, version in found.aliases.items()}
+            for found in _pages(self._client.search_registered_models, **query)
+        }
 
 
 def _ended(status: str, moment: int | None) -> int | None:

@@ -272,7 +272,7 @@ class RunStore:
         return register(self, outputs, model, file, algorithm)
 
     def model(self, name: str, version: str | None = None) -> ModelVersion:
-        """A version of a model, None for the newest; `name` may be `M:3` and `local:M`. Raises InputError."""
+        """A version of a model, None for the newest; `name` may be `M:3`, `M@alias`, `local:M`. Raises InputError."""
         from automl_jobs.runs.registry import model
 
         return model(self, name, version)

@@ -17,9 +17,11 @@ from forestay.commands.job_submit import (
     refuse_local_options,
     submit_options,
 )
+from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from forestay.ship import Shipment, Step
+    from forestay.ship_gate import Gate
 
 
 @click.command(cls=Command)
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
 @click.option("--job", metavar="JOB", default="", help="Ship this trained job instead of training anew.")
 @click.option("--rank", type=click.IntRange(1), help="Which trial of the leaderboard; without it the chosen one.")
 @click.option("--allow-breaking", is_flag=True, help="Also where callers of what the endpoint serves would break.")
+@click.option("--if-better", is_flag=True, help="Deploy only what is better than what the endpoint serves.")
+@click.option("--metric", metavar="M", help="With --if-better: the metric that counts, instead of the job's.")
+@click.option("--threshold", type=float, help="With --if-better: by how much, as in model compare.  [default: 0]")
+@click.option(
+    "--test-data", type=click.Path(path_type=Path), metavar="DATA", help="With --if-better: rows, instead of the job's."
+)
 @submit_options
 @azure_options
 @click.pass_context
@@ -48,6 +56,10 @@ def ship(
     job: str,
     rank: int | None,
     allow_breaking: bool,
+    if_better: bool,
+    metric: str | None,
+    threshold: float | None,
+    test_data: Path | None,
     overrides: tuple[str, ...],
     time_budget: str | None,
     seed: int | None,
@@ -62,6 +74,10 @@ def ship(
 
     With --env of Azure the job is trained there, followed, and fetched; its model is registered in the workspace as
     well. Ctrl-C leaves such a job running. A failed step says which, why, and the command that goes on from there.
+
+    With --if-better the new version is held against what the endpoint serves, on the job's test data, as `model
+    compare` does it. What is not better is registered and not deployed: what is served is kept, and the exit code is
+    1. An endpoint that serves nothing yet takes the first version as it is.
 
     Example: forestay ship job.yml --model CategorizeTransactions --endpoint categorize-transactions
     """
@@ -93,8 +109,9 @@ def ship(
         allow_breaking=allow_breaking,
         create_compute=create_compute,
         force=force,
+        gate=_gate(if_better, metric, threshold, test_data),
     )
-    count = len(steps(env))
+    count = len(steps(env, if_better))
 
     def done(number: int, step: Step, result: str, seconds: float) -> None:
         screen.note(f"[{number}/{count}] {step.name:<9} {clock(seconds):>5}  {result}")
@@ -105,23 +122,72 @@ def ship(
             run(shipment, done)
     else:
         run(shipment, done)
+    if shipment.gate is not None and shipment.gate.kept:
+        screen.emit(_kept(shipment), lambda: _kept_view(shipment))
+        context.exit(1)
     screen.emit(_document(shipment), lambda: _view(shipment))
+
+
+def _gate(if_better: bool, metric: str | None, threshold: float | None, test_data: Path | None) -> Gate | None:
+    from forestay.ship_gate import Gate
+
+    given = {"--metric": metric, "--threshold": threshold, "--test-data": test_data}
+    alone = [flag for flag, value in given.items() if value is not None]
+    if alone and not if_better:
+        raise InputError("goes with --if-better", where=alone[0], fix="add --if-better, or leave it out")
+    return Gate(metric, threshold or 0.0, test_data) if if_better else None
+
+
+def _kept(shipment: Shipment) -> dict[str, Any]:
+    """The JSON where what is served stays."""
+    assert shipment.gate is not None
+    assert shipment.gate.champion is not None
+    assert shipment.gate.comparison is not None
+    assert shipment.version is not None
+    return {
+        "job": shipment.job,
+        "model": shipment.version.name,
+        "version": shipment.version.version,
+        "kept": True,
+        "comparison": shipment.gate.comparison.as_dict(),
+        "endpoint": shipment.gate.champion.as_dict(),
+        "registered": None if shipment.registered is None else shipment.registered.as_dict(),
+        "steps": _steps(shipment),
+    }
+
+
+def _steps(shipment: Shipment) -> list[dict[str, Any]]:
+    return [{"name": name, "seconds": round(seconds, 2)} for name, seconds in shipment.seconds.items()]
+
+
+def _kept_view(shipment: Shipment) -> Iterable[Any]:
+    from forestay.commands.model_ask import compared_view
+
+    assert shipment.gate is not None
+    assert shipment.gate.champion is not None
+    assert shipment.gate.comparison is not None
+    yield from compared_view(shipment.gate.comparison)
+    served = shipment.gate.champion
+    yield f"kept: endpoint {served.name} goes on serving {served.model}:{served.version}"
 
 
 def _document(shipment: Shipment) -> dict[str, Any]:
     assert shipment.version is not None
     assert shipment.proof is not None
     assert shipment.record is not None
+    compared = shipment.gate.comparison if shipment.gate is not None else None
     return {
         "job": shipment.job,
         "model": shipment.version.name,
         "version": shipment.version.version,
         "path": str(shipment.folder),
         "verified": shipment.proof.verified,
+        "kept": False,
+        "comparison": None if compared is None else compared.as_dict(),
         "endpoint": shipment.record.as_dict(),
         "answer": shipment.answer,
         "registered": None if shipment.registered is None else shipment.registered.as_dict(),
-        "steps": [{"name": name, "seconds": round(seconds, 2)} for name, seconds in shipment.seconds.items()],
+        "steps": _steps(shipment),
     }
 
 

@@ -277,7 +277,7 @@ def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda 
 
 
 def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
-    """The scoring folder to deploy for `M`, `M:3` or `local:M`.
+    """The scoring folder to deploy for `M`, `M:3`, `M@alias` or `local:M`.
 
     Parameters
     ----------
@@ -294,7 +294,9 @@ def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
     if folder is None:
         source = model_version(model)
         return proofs.require_last(home, source.name, source.version)
-    name, version = split_model(model)
+    name, version, alias = split_model(model)
+    if alias is not None:
+        version = model_version(model).version
     found = open_folder(folder.absolute())
     if found.model != name or version not in (None, found.version):
         raise InputError(

@@ -41,19 +41,42 @@ def test_good_model_names_pass(name: str) -> None:
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("M", ("M", None)),
-        ("M:3", ("M", "3")),
-        ("local:M", ("M", None)),
-        ("local:M:12", ("M", "12")),
-        ("M:latest", ("M", None)),
-        ("local", ("local", None)),
+        ("M", ("M", None, None)),
+        ("M:3", ("M", "3", None)),
+        ("local:M", ("M", None, None)),
+        ("local:M:12", ("M", "12", None)),
+        ("M:latest", ("M", None, None)),
+        ("local", ("local", None, None)),
+        ("M@champion", ("M", None, "champion")),
+        ("local:M@a-b_2", ("M", None, "a-b_2")),
     ],
 )
-def test_model_references(reference: str, expected: tuple[str, str | None]) -> None:
+def test_model_references(reference: str, expected: tuple[str, str | None, str | None]) -> None:
     assert names.split_model(reference) == expected
 
 
-@pytest.mark.parametrize("reference", ["M:", "M:0", "M:-1", "M:1.5", "M:x", "M:1:2", ":1", "M:01", "M: 1"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "M:",
+        "M:0",
+        "M:-1",
+        "M:1.5",
+        "M:x",
+        "M:1:2",
+        ":1",
+        "M:01",
+        "M: 1",
+        "M@",
+        "@a",
+        "M@v1",
+        "M@3",
+        "M@LATEST",
+        "M@a b",
+        "M:1@a",
+        "M@a:1",
+    ],
+)
 def test_bad_model_references_are_refused(reference: str) -> None:
     with pytest.raises(InputError):
         names.split_model(reference)
@@ -62,11 +85,12 @@ def test_bad_model_references_are_refused(reference: str) -> None:
 @given(st.text())
 def test_any_reference_is_understood_or_refused(text: str) -> None:
     try:
-        name, version = names.split_model(text)
+        name, version, alias = names.split_model(text)
     except InputError:
         return
     names.check_model_name(name)
     assert version is None or int(version) >= 1
+    assert version is None or alias is None
 
 
 JOBS = ["quiet_harbor_x8k2m1", "quiet_star_aaaaaa", "bold_fjord_bbbbbb"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import templates
 from automl_jobs.runs.report import charts, views
@@ -15,6 +15,10 @@ from automl_jobs.runs.report.content import Content
 from forestay import __version__
 from forestay.words import number
 
+if TYPE_CHECKING:
+    from automl_jobs.evaluate import Evaluation
+
+MULTILABEL = "text_classification_multilabel"
 MOST_THRESHOLDS = 30
 """Of so many classes a page has a table of thresholds each."""
 
@@ -99,28 +103,27 @@ def values(content: Content) -> dict[str, Any]:
 
 
 def of_charts(content: Content) -> dict[str, Any]:
-    """The charts of a job's chosen trial and of its trials, and the tables that belong to them."""
-    job = content.job
-    named = (job.decision or {}).get("positive_label")
-    return {
-        "trials_chart": charts.of_trials(content),
-        **of_documents(content.charts, job.task, job.target, None if named is None else str(named)),
-    }
+    """The charts of the task, and the tables that belong to them."""
+    documents = content.charts
+    positive = None
+    if "accuracy_table" in documents and content.job.task != MULTILABEL:
+        labels = documents["accuracy_table"]["data"]["class_labels"]
+        positive = positive_class(labels, (content.job.decision or {}).get("positive_label"))
+    return {"trials_chart": charts.of_trials(content), **of_documents(documents, content.job.target, positive)}
 
 
-def of_documents(documents: Mapping[str, Any], task: str, target: str, positive: str | None = None) -> dict[str, Any]:
-    """The charts of Azure's documents of predictions, and the tables that belong to them.
+def of_documents(documents: Mapping[str, Any], target: str, positive: str | None) -> dict[str, Any]:
+    """The charts of a model's documents, and the tables that belong to them.
 
     Parameters
     ----------
-    positive: the class that a model of two classes is about; None takes the second.
+    documents: by Azure's names. positive: the class that a model of two classes is about; None shows all.
     """
     found: list[Chart] = []
     curves: list[Any] = []
     remark = ""
     if "accuracy_table" in documents:
-        table = documents["accuracy_table"]
-        found, curves, remark = charts.of_classes(table, _positive(table, task, positive))
+        found, curves, remark = charts.of_classes(documents["accuracy_table"], positive)
     if "forecast_table" in documents:
         table = documents["forecast_table"]
         found += charts.of_forecasts(table, target)
@@ -144,9 +147,27 @@ def of_documents(documents: Mapping[str, Any], task: str, target: str, positive:
     }
 
 
-def _positive(table: Mapping[str, Any], task: str, named: str | None) -> str | None:
-    """The class that a model of two classes is about: the one that its decision names, else the second."""
-    labels = table["data"]["class_labels"]
-    if len(labels) != 2 or task == "text_classification_multilabel":
+def positive_class(labels: Sequence[Any], named: Any) -> str | None:
+    """The class that a job of two classes is about: the one that its decision names, else the second."""
+    if len(labels) != 2:
         return None
-    return named if named is not None and named in labels else str(labels[1])
+    return str(named) if named is not None and str(named) in labels else str(labels[1])
+
+
+def of_evaluation(found: Evaluation) -> dict[str, Any]:
+    """The charts of a model that was judged on rows, and the tables that belong to them."""
+    labels = found.charts["accuracy_table"]["data"]["class_labels"] if "accuracy_table" in found.charts else []
+    positive = positive_class(labels, found.positive) if found.task != MULTILABEL else None
+    return of_documents(found.charts, found.target, positive)
+
+
+def evaluation(found: Evaluation) -> str:
+    """The page of a model that was judged on rows."""
+    return framed(
+        "report/evaluation.html.j2",
+        found=found,
+        facts=views.evaluated(found),
+        scores=views.scores_with_intervals(found.metrics, found.intervals, found.metric),
+        slices=views.slices(found),
+        **of_evaluation(found),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from automl_jobs.runs.report.curves import Curves, at_tenths
 from forestay.words import duration, number, short, when
 
 if TYPE_CHECKING:
+    from automl_jobs.evaluate import Evaluation
     from automl_jobs.runs import TrialRow
     from automl_jobs.runs.report.compare import Score, ScorePair
     from automl_jobs.runs.report.content import Content
@@ -248,16 +249,42 @@ def test_rows(content: Content) -> list[Row]:
     job = content.job
     intervals = job.documents.get("test_metrics_interval", {})
     validated = content.best.row.metrics if content.best else {}
+    rows = scores_with_intervals(job.test_metrics or {}, intervals, job.primary_metric)
+    return [[name, value, between, number(validated.get(str(name)))] for name, value, between in rows]
+
+
+def scores_with_intervals(values: Mapping[str, float], intervals: Mapping[str, Any], first: str) -> list[Row]:
+    """Metric, value, 95 % interval; the one that counts at the top."""
     return [
         [
             name,
             number(value),
             f"{number(intervals[name]['low'])} to {number(intervals[name]['high'])}" if name in intervals else None,
-            number(validated.get(name)),
         ]
-        for name, value in sorted(
-            (job.test_metrics or {}).items(), key=lambda pair: (pair[0] != job.primary_metric, pair[0])
-        )
+        for name, value in sorted(values.items(), key=lambda pair: (pair[0] != first, pair[0]))
+    ]
+
+
+def evaluated(found: Evaluation) -> list[tuple[str, str]]:
+    """An evaluation's facts."""
+    return [
+        ("model", f"{found.model}:{found.version}"),
+        ("task", f"{found.task} of {found.target}"),
+        ("rows", f"{found.rows:,} of {found.data}"),
+    ]
+
+
+def slices(found: Evaluation) -> list[Row]:
+    """Value, rows, score, its interval, what to beware of."""
+    return [
+        [
+            one.value,
+            _sorted(f"{one.rows:,}", one.rows),
+            number(one.metrics.get(found.metric)),
+            None if one.interval is None else f"{number(one.interval[0])} to {number(one.interval[1])}",
+            one.warning or None,
+        ]
+        for one in found.slices
     ]
 
 

@@ -338,7 +338,7 @@ def _put(service: Service, request: Request, match: re.Match[str]) -> Response:
         made["properties"] = {"flavors": {}, "provisioningState": "Succeeded", **body["properties"]}
     if kind in ("data", "models"):
         container = service.things.setdefault(f"{kind}/{names[0]}", {"name": names[0], "properties": {}})
-        container["properties"] = {"latestVersion": names[-1], "nextVersion": _next(names[-1])}
+        container["properties"] |= {"latestVersion": names[-1], "nextVersion": _next(names[-1])}
     service.things[thing] = made
     if kind in ("computes", "schedules"):
         made["properties"]["provisioningState"] = "Succeeded"

@@ -1,0 +1,58 @@
+"""Which endpoints serve a model version, or can return to it: what must not lose it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from forestay import LOCAL, project
+from forestay.errors import ForestayError
+from scoring.folder import RECORD
+
+
+def endpoints(home: Path, model: str, version: str, env: str | None = None) -> list[str]:
+    """Endpoints that files here know of, each as `churn-api (local)`: of this machine, and of the services stacks.
+
+    Parameters
+    ----------
+    env: those of this environment only; None for all.
+    """
+    found = [f"{name} ({LOCAL})" for name in _here(home, model, version)] if env in (None, LOCAL) else []
+    for one in project.environments():
+        found += [f"{name} ({one})" for name in _services(one, model, version) if env in (None, one)]
+    return found
+
+
+def managed(env: str, home: Path, model: str, version: str, say: Callable[[str], None]) -> list[str]:
+    """The managed endpoints of an environment that serve it. Raises OutsideError when Azure can't be asked."""
+    from scoring.targets import MANAGED, choose
+
+    target = choose(MANAGED, env, home, say)
+    records = (target.status(name) for name in target.names())
+    return [f"{one.name} ({env})" for one in records if (one.model, one.version) == (model, version)]
+
+
+def _here(home: Path, model: str, version: str) -> Iterator[str]:
+    """Those on this machine, the deployments that they can return to among what they hold."""
+    for endpoint in sorted((home / "endpoints").glob("[!.]*")):
+        for record in endpoint.glob(f"deployments/*/{RECORD}"):
+            with contextlib.suppress(OSError, ValueError):
+                document = json.loads(record.read_bytes())
+                if (document.get("model"), document.get("version")) == (model, version):
+                    yield endpoint.name
+                    break
+
+
+def _services(env: str, model: str, version: str) -> Iterator[str]:
+    from infra import settings, stackfile
+
+    name = f"{env}-{settings.SERVICES}"
+    if not stackfile.stack_path(project.root(), name).is_file():
+        return
+    with contextlib.suppress(ForestayError):  # a file that is wrong serves nothing that it could tell of
+        for service, one in stackfile.load(project.root(), name).settings.services.items():
+            every = [one, *([one.candidate] if one.candidate else []), *one.earlier]
+            if any((part.model, part.version) == (model, version) for part in every):
+                yield service
