@@ -232,9 +232,12 @@ def deletion(home: Path, job: str, with_models: bool) -> Deletion:
     return Deletion(found, told)
 
 
-def delete(found: Deletion) -> None:
+def delete(home: Path, found: Deletion) -> None:
     """Delete a job of this machine; see `deletion`."""
     from automl_jobs.runs import RunStore
     from automl_jobs.runs.removal import remove
+    from scoring import proofs
 
     remove(RunStore.open(), found.removal)
+    for name, version in found.removal.versions:
+        proofs.forget(home, name, version)

@@ -284,4 +284,4 @@ def open_trial(
         score=row.score,
         created=None,
     )
-    return load(store, trial, say, found.outputs)
+    return load(store, trial, found.outputs, say)

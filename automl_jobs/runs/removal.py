@@ -77,12 +77,9 @@ def _folders(store: RunStore, run: Run) -> Iterator[Path]:
 
 def remove(store: RunStore, found: Removal) -> None:
     """Remove a job, its trials, their files, and the model versions registered from them."""
+    for name, version in found.versions:
+        registry.delete(store, name, version)
     with store.writing() as client:
-        for name, version in found.versions:
-            client.delete_model_version(name, version)
-        for name in {name for name, _ in found.versions}:
-            if not registry.versions(store, name):
-                client.delete_registered_model(name)
         for run_id in found.runs:
             client.delete_run(run_id)
     for path in (cancel_file(store, found.job), alive_file(store, found.job)):
@@ -161,7 +158,11 @@ def left(store: RunStore) -> Left:
         return Left((), ())
     with opened(database) as connection:
         stages = _stages(connection)
-        registered = {row[0] for row in connection.execute("SELECT run_id FROM model_versions") if row[0]}
+        registered = {
+            row[0]
+            for row in connection.execute("SELECT run_id FROM model_versions WHERE current_stage <> 'Deleted_Internal'")
+            if row[0]
+        }
     known = set(stages)
     gone = {run_id for run_id, (stage, parent) in stages.items() if stage != "active"}
     # Of a deletion that was cut short: trials of a job that is marked, or not there.

@@ -42,7 +42,8 @@ def delete(context: click.Context, job: str, with_models: bool, yes: bool, env: 
         return
     from forestay import cleanup, project
 
-    found = cleanup.deletion(project.home(), job, with_models)
+    home = project.home()
+    found = cleanup.deletion(home, job, with_models)
     gone = found.removal
     what = f"{gone.trials} trials, {size(gone.size)}"
     if gone.versions:
@@ -50,7 +51,7 @@ def delete(context: click.Context, job: str, with_models: bool, yes: bool, env: 
     for one in found.deployed:
         screen.warn(f"{one} is served; the endpoint goes on with its own copy")
     _agree(screen, yes, f"Delete job {gone.job} ({what})?", f"{gone.job} was not deleted")
-    cleanup.delete(found)
+    cleanup.delete(home, found)
     screen.emit({**found.as_dict(), "deleted": True}, f"{gone.job} is deleted: {what}")
 
 

@@ -52,7 +52,7 @@ def test_a_deleted_job_is_gone_with_its_files_and_rows_and_its_name_is_free(
     found = cleanup.deletion(home, "calm", with_models=False)
     assert (found.removal.trials, found.removal.versions) == (3, ())
     assert found.removal.size == sum(path.stat().st_size for path in set(files_of(home)) - before)
-    cleanup.delete(found)
+    cleanup.delete(home, found)
     assert [row.job for row in store.jobs()] == ["kept_job"]
     assert set(files_of(home)) == before
     assert left(store).runs == ()
@@ -78,16 +78,17 @@ def test_registered_trials_go_when_that_is_said(home: Path, store: RunStore, out
     assert "Churn:1, Churn:2 were registered from it" in str(refused.value)
     assert "--with-models" in refused.value.problems[0].fix
     assert len(store.models()) == 2
-    cleanup.delete(cleanup.deletion(home, "calm_bay", with_models=True))
+    cleanup.delete(home, cleanup.deletion(home, "calm_bay", with_models=True))
     assert store.models() == []
-    assert store.client.search_registered_models() == []
+    finished_job(store, outputs, "again")
+    assert store.register("again", 1, "Churn").version == "3", "no number is given twice"
 
 
 def test_a_model_of_two_jobs_keeps_its_other_version(home: Path, store: RunStore, outputs: Path) -> None:
     for name in ("one", "two"):
         finished_job(store, outputs, name)
         store.register(name, 1, "Churn")
-    cleanup.delete(cleanup.deletion(home, "one", with_models=True))
+    cleanup.delete(home, cleanup.deletion(home, "one", with_models=True))
     assert [(found.version, found.job) for found in store.models()] == [("2", "two")]
     assert store.model("Churn").path.is_dir()
 
@@ -129,7 +130,7 @@ def test_killed_at_any_step_it_is_finished_by_gc(
         cleanup.collect(home, cleanup.garbage(home, 5))
     else:
         assert sorted(names) == ["calm_bay", "kept_job"]
-        cleanup.delete(cleanup.deletion(home, "calm_bay", with_models=False))
+        cleanup.delete(home, cleanup.deletion(home, "calm_bay", with_models=False))
     assert set(files_of(home)) == before
     assert again.job("kept_job").trials == 3
     assert not cleanup.garbage(home, 5).items
