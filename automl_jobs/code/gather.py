@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # is no longer the job's.
 SAME_SCORE = 1e-6
 REFUSED = {
-    "forecasting": "its score is a mean over rolling origins of models of our own, which no short script retells",
-    "text_classification_multilabel": "models with several labels a row have no script yet",
+    "forecasting": "its forecasters are fitted by Forestay's own engine, which no published library has",
+    "text_classification_multilabel": "its thresholds, one a label, are chosen by Forestay's own engine",
 }
 """Tasks without a script, and why."""
 
