@@ -7,6 +7,7 @@ comma, no thousands marks, and no markers for missing values).
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shutil
@@ -133,14 +134,14 @@ def new_job(data: str, wishes: Wishes, *, force: bool = False) -> NewJob:
     Raises InputError for what the flags or the data say wrong, before anything is written.
     """
     found = draft(data, wishes)
-    folder = _free(found.folder, force)
+    folder = free_folder(found.folder, force)
     with project.new_folder(folder) as scratch:
         inside = scratch / MLTABLE_FOLDER
         project.ensure_folder(inside)
         if found.rewritten:
-            _write_csv(found.table, inside / found.file_name)
+            write_csv(found.table, inside / found.file_name)
         else:
-            _copy(Path(data), inside / found.file_name)
+            copy_file(Path(data), inside / found.file_name)
         project.write_atomic(inside / "MLTable", found.mltable_text)
         project.write_atomic(scratch / JOB_FILE, found.job_text)
     inside = folder / MLTABLE_FOLDER
@@ -184,7 +185,7 @@ def _excluded(table: Table, target: str, exclude: Sequence[str], options: ReadOp
     return excluded
 
 
-def _free(folder: Path, force: bool) -> Path:
+def free_folder(folder: Path, force: bool) -> Path:
     """`folder` when it may be written. Raises InputError when something is there already."""
     where = str(folder)
     try:
@@ -203,6 +204,12 @@ def _free(folder: Path, force: bool) -> Path:
     if held and not force:
         raise InputError("is there already", where=where, fix="choose another folder with --to, or say --force")
     return folder
+
+
+def free_folder_of(name: str, first: int = 1) -> Path:
+    """jobs/NAME, or the first of jobs/NAME-2, jobs/NAME-3, ... that is not there."""
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(first))
+    return next(folder for one in names if not (folder := Path("jobs") / one).exists())
 
 
 def _time_column(table: Table, excluded: Sequence[str]) -> str:
@@ -331,7 +338,7 @@ def _date_format(dates: pd.Series) -> str:
     return "%Y-%m-%dT%H:%M:%S" if (there.dt.microsecond == 0).all() else "%Y-%m-%dT%H:%M:%S.%f"
 
 
-def _write_csv(table: Table, path: Path) -> None:
+def write_csv(table: Table, path: Path) -> None:
     """The table as UTF-8, commas, points, ISO dates, true and false, and nothing where a value is missing."""
     frame = table.frame.copy(deep=False)
     for name in frame.columns:
@@ -346,7 +353,7 @@ def _write_csv(table: Table, path: Path) -> None:
         raise InputError(f"cannot write: {error.strerror}", where=str(path), fix="check the free space") from error
 
 
-def _copy(source: Path, to: Path) -> None:
+def copy_file(source: Path, to: Path) -> None:
     try:
         shutil.copyfile(source, to)
     except OSError as error:

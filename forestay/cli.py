@@ -40,6 +40,7 @@ TREE: dict[str, Entry] = {
     "doctor": Lazy("forestay.commands.doctor:doctor", "What is fit for work here, and in Azure, and what is not."),
     "completion": Lazy("forestay.commands.completion:completion", "Let bash, zsh or fish complete what is typed."),
     "man": Lazy("forestay.commands.man:man", "The manual page of a command, or all of them as files."),
+    "gc": Lazy("forestay.commands.job_delete:gc", "Remove what nothing refers to any more."),
     "infra": (
         "The Azure estate: plan it, change it.\n\nExample: forestay infra plan --env dev",
         {
@@ -75,6 +76,9 @@ TREE: dict[str, Entry] = {
             "download": Lazy("forestay.commands.job:download", "Copy a trial's files, model.pkl among them."),
             "cancel": Lazy("forestay.commands.job:cancel", "Stop a running job."),
             "resume": Lazy("forestay.commands.job_resume:resume", "Go on with a job that was stopped or killed."),
+            "rerun": Lazy("forestay.commands.job_rerun:rerun", "Run a job again, on its own data or on new."),
+            "code": Lazy("forestay.commands.job_code:code", "A trial as a training script."),
+            "delete": Lazy("forestay.commands.job_delete:delete", "Delete a job, its trials and their files."),
             "schedule": Lazy("forestay.commands.job_schedule:schedule", "Run a job in Azure again and again."),
         },
     ),

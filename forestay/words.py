@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def number(value: float | None) -> str | None:
     """A score with the digits that matter."""
@@ -40,3 +42,13 @@ def short(value: float | None) -> str:
         digits = 2 if size >= 100 else 4
         return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them: 0 bytes, 812 kB, 1.4 GB."""
+    if count < 1000:
+        return f"{count} bytes"
+    units = ("kB", "MB", "GB", "TB")
+    power = min(len(units), int(math.log10(count)) // 3)
+    amount = count / 1000**power
+    return f"{amount:.1f} {units[power - 1]}" if amount < 9.95 else f"{amount:.0f} {units[power - 1]}"

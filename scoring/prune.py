@@ -33,26 +33,40 @@ class Pruned:
 
 def prune(home: Path, keep: int) -> Pruned:
     """Remove environments of `home` that no proof, endpoint or running process uses, but the `keep` used last."""
-    folders = [path for path in (home / "envs").glob("[!.]*") if path.is_dir()]
-    newest_first = sorted(folders, key=environment.last_used, reverse=True)
-    used = _used(home) | _running(home)
-    spare = [path for path in newest_first if path.name not in used]
     removed, freed = [], 0
-    for folder in spare[keep:]:
-        guard = environment.guard(folder)
-        try:
-            with project.lock(guard, "the environment", wait_seconds=0.0):
-                size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
-                # Renamed first: a kill midway leaves a name that no proof takes for an environment.
-                gone = folder.with_name(f".{folder.name}.new-removed")
-                folder.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
-        except OutsideError:
-            continue  # it is being built or used right now
-        removed.append(folder.name)
-        freed += size
-    kept = sorted({path.name for path in folders} - set(removed))
-    return Pruned(tuple(sorted(removed)), tuple(kept), round(freed / 1e6, 1))
+    for folder in spare(home, keep):
+        size = remove(folder)
+        if size is not None:
+            removed.append(folder.name)
+            freed += size
+    return Pruned(
+        tuple(sorted(removed)), tuple(sorted(path.name for path in _environments(home))), round(freed / 1e6, 1)
+    )
+
+
+def spare(home: Path, keep: int) -> list[Path]:
+    """The environments that `prune` would remove, the longest unused last."""
+    newest_first = sorted(_environments(home), key=environment.last_used, reverse=True)
+    used = _used(home) | _running(home)
+    return [path for path in newest_first if path.name not in used][keep:]
+
+
+def remove(folder: Path) -> int | None:
+    """Remove an environment; the bytes that came free, None where it is being built or used right now."""
+    try:
+        with project.lock(environment.guard(folder), "the environment", wait_seconds=0.0):
+            size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+            # Renamed first: a kill midway leaves a name that no proof takes for an environment.
+            gone = folder.with_name(f".{folder.name}.new-removed")
+            folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+            return size
+    except OutsideError:
+        return None
+
+
+def _environments(home: Path) -> list[Path]:
+    return [path for path in (home / "envs").glob("[!.]*") if path.is_dir()]
 
 
 def _used(home: Path) -> set[str]:

@@ -74,8 +74,7 @@ def _local(loaded: LoadedJob, key: str, path: Path, scratch: Path, text: str | N
         raise InputError(f"`{key}`: there is no {path}", where=where, fix="correct the path")
     folder = path
     if path.is_file():
-        folder = scratch / key
-        _wrap(loaded, path, folder, text)
+        folder = wrapped(path, scratch / key, text or _text_of(loaded, path))
     elif not (path / "MLTable").is_file():
         raise InputError(
             f"`{key}`: {path} is a folder without an MLTable, which Azure needs",
@@ -111,15 +110,21 @@ def mltable_of(file: Path, table: Table) -> str:
     return mltable_text(table, _file_name(file), (), False, ReadOptions())
 
 
-def _wrap(loaded: LoadedJob, file: Path, folder: Path, text: str | None) -> None:
-    """A folder with the file and an MLTable that reads it."""
+def _text_of(loaded: LoadedJob, file: Path) -> str:
+    """The text of an MLTable for a plain file that nothing has read yet."""
     from automl_jobs.data import load_table
 
+    if loaded.spec.task == "text_ner":  # CoNLL text, which is no table: Azure reads it as it lies
+        return f"paths:\n  - file: ./{_file_name(file)}\n"
+    return mltable_of(file, load_table(file))
+
+
+def wrapped(file: Path, folder: Path, text: str) -> Path:
+    """A new folder with a copy of the file and an MLTable, of this text, that reads it."""
     folder.mkdir()
     shutil.copyfile(file, folder / _file_name(file))
-    if text is None and loaded.spec.task == "text_ner":  # CoNLL text, which is no table: Azure reads it as it lies
-        text = f"paths:\n  - file: ./{_file_name(file)}\n"
-    (folder / "MLTable").write_text(text or mltable_of(file, load_table(file)), encoding="utf-8")
+    (folder / "MLTable").write_text(text, encoding="utf-8")
+    return folder
 
 
 def _file_name(file: Path) -> str:

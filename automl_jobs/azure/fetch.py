@@ -121,12 +121,12 @@ def _describe(arm: Arm, seen: Seen, row: TrialRow, outputs: Path, say: Callable[
         say(f"a model of {seen.row.task} can be fetched and registered, not served by forestay score generate")
         return
     try:
-        schema.write(outputs, _training_table(arm, seen), seen, row)
+        schema.write(outputs, training_table(arm, seen), seen, row)
     except ForestayError as error:
         say(f"the columns of the training data can't be read ({error.problems[0].message}): no score generate without")
 
 
-def _training_table(arm: Arm, seen: Seen) -> Table:
+def training_table(arm: Arm, seen: Seen) -> Table:
     """The training data, read from where the job read it."""
     from automl_jobs.data import load_table
 

@@ -30,7 +30,7 @@ TABLES = ("classification", "regression", "forecasting")
 BEST_CHILD = "automl_best_child_run_id"
 FILE, COMMIT, DATA, SAME = (f"forestay.{word}" for word in ("file", "commit", "data", "same"))
 """Tags of a job that was submitted from here: its file, the commit, the data's marks, a mark of all that it asks."""
-_PART = re.compile(r"_\d{3}$")
+PART = re.compile(r"_\d{3}$")
 """How the names of AutoML's own lists in tags end."""
 _LISTS = ("iteration", "score", "run_algorithm", "run_preprocessor")
 _TASKS = {"TextNER": "text_ner"}
@@ -244,7 +244,7 @@ def detail(arm: Arm, seen: Seen) -> JobDetail:
         started=started,
         parameters={key: str(value) for key, value in {"compute": compute or "serverless", **limits}.items()},
         test_metrics=_tested(arm, seen),
-        tags={key: value for key, value in seen.tags.items() if not _PART.search(key)},
+        tags={key: value for key, value in seen.tags.items() if not PART.search(key)},
     )
 
 
@@ -276,3 +276,16 @@ def cancel(arm: Arm, given: str) -> tuple[JobRow, bool]:
         return seen.row, False
     arm.post(f"{arm.place.path}/jobs/{seen.row.job}/cancel", CANCEL, f"the job {seen.row.job}")
     return seen.row, True
+
+
+def delete(arm: Arm, seen: Seen) -> None:
+    """Delete a job that has ended. Raises InputError while it runs; models registered from it stay."""
+    from automl_jobs.runs.rows import ENDED
+
+    if seen.row.status not in ENDED:
+        raise InputError(
+            f"{seen.row.job} has not ended: it is {seen.row.status}",
+            where="JOB",
+            fix=f"stop it first: forestay job cancel {seen.row.job} --env {arm.place.env}",
+        )
+    arm.delete(f"{arm.place.path}/jobs/{seen.row.job}", JOBS, f"the job {seen.row.job}")

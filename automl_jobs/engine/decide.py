@@ -46,11 +46,14 @@ class Decision:
     rule: what the model takes (see forestay_transformers.decided); None for the most probable class.
     labels: class numbers of the held-out rows, each decided by what other rows chose; None for the most probable ones.
     document: the decision as it is shown and kept in the model's schema.
+    parts, part: the rules that chose those labels, and which of them each row was decided by, -1 where it was `rule`.
     """
 
     rule: Rule | None
     labels: np.ndarray | None
     document: dict[str, Any]
+    parts: tuple[Rule, ...] = ()
+    part: np.ndarray | None = None
 
 
 def decide(problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None) -> Decision:
@@ -73,13 +76,15 @@ def decide(problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weigh
     if len(truth) < FEWEST_ROWS:
         return most_probable
     rows = np.random.default_rng(problem.seed).permutation(len(truth))[: _most_rows(problem)]
-    rule, labels = _cross_chosen(problem, truth[rows], probabilities[rows], _of(weights, rows), goal)
+    rule, labels, rules, part = _cross_chosen(problem, truth[rows], probabilities[rows], _of(weights, rows), goal)
     gain, sure = _gain(truth[rows], labels, probabilities[rows].argmax(axis=1), _of(weights, rows), goal, problem)
     if not (sure > 0 if setting.kind == decisions.AUTO else gain > 0):
         return most_probable
     every = decided(probabilities, rule)
     every[rows] = labels
-    return Decision(rule, every, document | {"gain": round(gain, 6)} | _told(problem, rule))
+    by = np.full(len(truth), -1)
+    by[rows] = part
+    return Decision(rule, every, document | {"gain": round(gain, 6)} | _told(problem, rule), tuple(rules), by)
 
 
 def _most_rows(problem: Problem) -> int:
@@ -195,8 +200,11 @@ def _f1(tables: np.ndarray, positive: int) -> np.ndarray:
 
 def _cross_chosen(
     problem: Problem, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None, goal: Goal
-) -> tuple[Rule, np.ndarray]:
-    """The rule that the parts of the rows agree on, and for each row the label by what the other parts chose."""
+) -> tuple[Rule, np.ndarray, list[Rule], np.ndarray]:
+    """The rule that the parts of the rows agree on, and for each row the label by what the other parts chose.
+
+    Also what the others of each part chose, and the part of each row.
+    """
     part = parts(truth, PARTS)
     labels = np.empty(len(truth), dtype=int)
     rules = []
@@ -206,9 +214,9 @@ def _cross_chosen(
         labels[inside] = decided(probabilities[inside], rules[-1])
     if "threshold" in rules[0]:
         middle = float(np.median([rule["threshold"] for rule in rules]))
-        return {**rules[0], "threshold": middle}, labels
+        return {**rules[0], "threshold": middle}, labels, rules, part
     logs = np.median(np.log([rule["weights"] for rule in rules]), axis=0)
-    return {"weights": np.exp(logs - logs.mean()).tolist()}, labels
+    return {"weights": np.exp(logs - logs.mean()).tolist()}, labels, rules, part
 
 
 def _choose(

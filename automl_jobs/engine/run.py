@@ -169,7 +169,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
             )
             search = engine.search(problem, names, limits)
             search.started = search.started if began is None else began
-            count, threads = _shares(spec, problem.rows)
+            count, threads = shares(spec, problem.rows)
             workers = [Worker(problem_file, folder, threads) for _ in range(count)]
             loop = Loop(problem, search, workers, writer, listener, folder, blended=bool(kinds))
             try:
@@ -236,7 +236,7 @@ def _searched(most: int, kinds: set[str], earlier: Reopened | None) -> int:
     return max(most - len(kinds), min(most, len(trials) + 1) if kinds and last == kinds else 0)
 
 
-def _shares(spec: JobSpec, rows: int) -> tuple[int, int]:
+def shares(spec: JobSpec, rows: int) -> tuple[int, int]:
     """How many workers, and how many threads each may use; together no more than there are cores.
 
     Azure's default for `max_concurrent_trials`, one, is for a cluster's nodes: where the file does not say it, all

@@ -189,7 +189,7 @@ class Trainer:
 
     def algorithm(self, plan: TrialPlan) -> algorithms.Algorithm:
         """What a plan tries."""
-        return _baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
+        return baseline() if plan.algorithm == BASELINE else algorithms.by_name(plan.algorithm, self._classes > 0)
 
     def labelled(self, fitted: Fitted, calibration: calibrate.Rule | None, rule: decide.Rule | None) -> Any:
         """A fitted estimator as it is served."""
@@ -226,7 +226,7 @@ def _for_one_row(estimator: Any) -> Any:
     return estimator.set_params(**settable) if settable else estimator
 
 
-def _baseline() -> algorithms.Algorithm:
+def baseline() -> algorithms.Algorithm:
     """Majority class or mean: what a model must beat."""
 
     def make(_: dict[str, Any], build: estimators.Build) -> Any:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -61,6 +62,27 @@ def _context() -> Any:
     return context
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started meanwhile don't run the program's own script: a worker needs nothing of it.
+
+    `multiprocessing` imports it in each process that it does not fork, and a script that trains without asking whether
+    it is `__main__` would train there again.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None and name == "__file__":
+                delattr(main, name)
+            else:
+                setattr(main, name, value)
+
+
 class Worker:
     """One process that runs trials of one problem.
 
@@ -100,7 +122,7 @@ class Worker:
 
     def _spawned(self, pipe: Connection) -> BaseProcess:
         context = _context()
-        with nursery.threads_of_child(self.threads), nursery.deaf_to_interrupts():
+        with nursery.threads_of_child(self.threads), nursery.deaf_to_interrupts(), _without_main():
             process: BaseProcess = context.Process(
                 target=_serve, args=(pipe, self.problem_file, self.folder, self.threads), daemon=True
             )

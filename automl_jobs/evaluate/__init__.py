@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from automl_jobs.evaluate.compared import Comparison, compare
 from automl_jobs.evaluate.judged import Evaluation, evaluate
-from automl_jobs.evaluate.loading import LoadedModel, open_in_azure, open_model, open_served
+from automl_jobs.evaluate.loading import LoadedModel, open_in_azure, open_model, open_served, open_trial
 from automl_jobs.evaluate.rows import predict
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "open_in_azure",
     "open_model",
     "open_served",
+    "open_trial",
     "predict",
 ]

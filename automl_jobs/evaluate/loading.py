@@ -266,3 +266,32 @@ def _positive(schema: Mapping[str, Any], classes: list[Any] | None) -> int | Non
     named = (schema.get("decision") or {}).get("positive_label")
     label = None if named is None or classes is None else find_label(str(named), classes)
     return None if label is None or classes is None else classes.index(label)
+
+
+def open_trial(
+    store: RunStore, job: str, rank: int | None = None, say: Callable[[str], None] = lambda _: None
+) -> LoadedModel:
+    """A trial of a job, loaded without being registered; without a rank the job's choice. Its label is `JOB:RANK`.
+
+    Raises InputError for a trial without a model, and as open_model().
+    """
+    from automl_jobs.runs.read import no_model
+    from automl_jobs.runs.rows import RegisteredModel
+
+    detail = store.job(job)
+    found = store.trial(detail.job, rank)
+    if found.outputs is None:
+        raise no_model(detail, found.row)
+    row = found.row
+    trial = RegisteredModel(
+        name=detail.job,
+        version=str(row.rank),
+        job=detail.job,
+        trial=row.id,
+        rank=row.rank,
+        algorithm=row.algorithm,
+        metric=detail.primary_metric,
+        score=row.score,
+        created=None,
+    )
+    return load(store, trial, found.outputs, say)

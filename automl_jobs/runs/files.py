@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from automl_jobs.runs.store import RunStore
 
 
-def _local(store: RunStore, run: Run) -> Path | None:
+def local_folder(store: RunStore, run: Run) -> Path | None:
     """The folder of a run's artifacts; None where they lie on a server.
 
     A project that was moved or copied has the old path in its database: the last three parts of it
@@ -49,7 +49,7 @@ def place(labels: Mapping[str, str]) -> str:
 
 def outputs_path(store: RunStore, run: Run, part: str | None = None) -> Path:
     """Where `outputs` has the folder of a trial, whether it is there by now or not."""
-    folder = _local(store, run) or store.place.folder / "cache" / run.run_id
+    folder = local_folder(store, run) or store.place.folder / "cache" / run.run_id
     return folder / (part or place(run.tags))
 
 
@@ -62,7 +62,7 @@ def outputs(store: RunStore, run: Run, part: str | None = None) -> Path:
     """
     part = part or place(run.tags)
     kept = outputs_path(store, run, part)
-    if _local(store, run) is not None:
+    if local_folder(store, run) is not None:
         if not kept.is_dir():
             raise InputError(
                 "the files of this trial are gone", where=str(kept), fix="train again: forestay job submit"
@@ -84,7 +84,7 @@ def trial_folder(store: RunStore, run: Run, beside: str) -> Path | None:
 
     None where it was removed.
     """
-    if _local(store, run) is not None:
+    if local_folder(store, run) is not None:
         folder = outputs_path(store, run, FIRST).parent
         return folder if (folder / FIRST).is_dir() else None
     folder = outputs(store, run, FIRST).parent
@@ -103,7 +103,7 @@ def document(store: RunStore, run: Run, name: str) -> Any | None:
 
 def text(store: RunStore, run: Run, name: str) -> str | None:
     """An artifact as text; None where the run has none."""
-    folder = _local(store, run)
+    folder = local_folder(store, run)
     if folder is not None:
         with contextlib.suppress(FileNotFoundError):
             return (folder / name).read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def remove(store: RunStore, run: Run, name: str) -> None:
 
 def documents(store: RunStore, run: Run, names: Iterable[str]) -> dict[str, Any]:
     """The JSON artifacts `{name}.json` that a run has, by name; read as they are now, since a running job adds some."""
-    folder = _local(store, run)
+    folder = local_folder(store, run)
     if folder is not None:
         found = {name: document(store, run, f"{name}.json") for name in names}
         return {name: content for name, content in found.items() if content is not None}

@@ -81,10 +81,10 @@ def reopen(store: RunStore, job: str) -> Reopened:
             if tag in parent.tags:
                 client.delete_tag(parent.run_id, tag)
         for child in read.children_of(source, parent):
-            if _half_written(child):
+            if half_written(child):
                 client.delete_run(child.run_id)
     _check_ours(source, parent.run_id, own)
-    children = sorted(read.children_of(source, parent), key=lambda child: int(child.tags.get(tags.ORDER, 0)))
+    children = _in_order(source, parent)
     metric, orders = parent.tags[tags.PRIMARY_METRIC], [int(child.tags.get(tags.ORDER, 0)) for child in children]
     writer = JobWriter(
         store,
@@ -99,6 +99,23 @@ def reopen(store: RunStore, job: str) -> Reopened:
     )
     writer.forget_cancel()
     return Reopened(writer, tuple(_earlier(store, child, parent) for child in children), used)
+
+
+def earlier_trials(store: RunStore, job: str) -> tuple[EarlierTrial, ...]:
+    """The trials of the job of this very name, in the order in which they ended; those that were cut short left out.
+
+    Raises InputError when what one has tried was not kept.
+    """
+    source = store.source
+    found = source.runs(tags.JOB, job) if source is not None else []
+    if source is None or not found:
+        raise InputError(f"there is no job {job!r}")
+    whole = (child for child in _in_order(source, found[0]) if not half_written(child))
+    return tuple(_earlier(store, child, found[0]) for child in whole)
+
+
+def _in_order(source: Source, parent: Run) -> list[Run]:
+    return sorted(read.children_of(source, parent), key=lambda child: int(child.tags.get(tags.ORDER, 0)))
 
 
 def require_ended(store: RunStore, job: str) -> None:
@@ -124,7 +141,7 @@ def _check_ours(source: Source, run_id: str, own: Mapping[str, str]) -> None:
         raise OutsideError("another command has just taken this job", fix="forestay job list says what runs")
 
 
-def _half_written(child: Run) -> bool:
+def half_written(child: Run) -> bool:
     """Whether a trial's writer was killed before it had all of it."""
     return child.ended is None or (child.status == "FAILED" and child.tags.get(tags.ERROR) == INTERRUPTED)
 

@@ -1,4 +1,4 @@
-"""What the commands for Azure share: the option `--env`, the way in, and how a job there ends on the screen."""
+"""What the commands for Azure share: the option `--env`, and the way in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from forestay import LOCAL
 
 if TYPE_CHECKING:
     from automl_jobs.azure.arm import Arm
-    from automl_jobs.runs import JobDetail
-    from forestay.console import Console
 
 
 def env_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,12 +25,3 @@ def arm_of(env: str) -> Arm:
     from automl_jobs.azure.arm import Arm
 
     return Arm.of(env)
-
-
-def watched(screen: Console, arm: Arm, job: str) -> JobDetail:
-    """Watch a job in Azure until it has ended."""
-    from automl_jobs.azure.follow import follow
-    from forestay.watching import watcher_for
-
-    with watcher_for(screen) as watcher:
-        return follow(arm, job, watcher)

@@ -118,15 +118,11 @@ def deploy(
     Example: forestay endpoint deploy churn-api --model Churn:3 --target aci --env dev --plan
     """
     from forestay import project
-    from scoring.diff import guard
-    from scoring.targets import DeployOptions, check_name, find_proven
+    from scoring.targets import DeployOptions, to_deploy
 
-    check_name(name)
-    options = DeployOptions(apply=not no_apply, wait_seconds=wait, **given)
-    chosen = _deploys_to(context, name, target, env)
-    proven = find_proven(project.home(), model, folder)
-    guard(chosen, name, proven, allow_breaking)
     found = console(context)
+    options = DeployOptions(apply=not no_apply, wait_seconds=wait, **given)
+    chosen, proven = to_deploy(name, model, folder, target, env, project.home(), allow_breaking, found.note)
     if planned:
         plan = chosen.plan(name, proven, options)
         found.emit(plan.as_dict(), lambda: _plan_lines(plan))
@@ -138,17 +134,6 @@ def deploy(
         found.note(f"try it: forestay endpoint invoke {name}{where}")
         if record.auth == "keys":
             found.note(f"its keys: forestay endpoint keys show {name}{where}")
-
-
-def _deploys_to(context: click.Context, name: str, target: str | None, env: str) -> Target:
-    """The target that is named, or where the endpoint is already."""
-    from forestay import project
-    from scoring.targets import having
-
-    there, _ = having(name, target, env, project.home(), console(context).note)
-    if there is None:
-        raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
-    return there
 
 
 @click.command("list", cls=Command)

@@ -9,12 +9,12 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import arm_of, env_option, watched
+from forestay.commands.azure import arm_of, env_option
 from forestay.commands.job_views import job_view, leaderboard_view, list_view, trial_view
 from forestay.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
-    from automl_jobs.runs import JobDetail, JobRow, RunStore, TrialRow
+    from automl_jobs.runs import JobDetail, JobRow, RunStore
     from forestay.console import Console
 
 job_argument = click.argument("job")
@@ -29,21 +29,13 @@ def list_jobs(context: click.Context, env: str) -> None:
 
     Example: forestay job list --env dev
     """
-    rows = _rows(env)
+    from forestay.looking import rows as jobs
+
+    rows = jobs(env)
     shown = console(context)
     if not rows:
         shown.note("no job has run here yet; forestay job submit JOB.yml starts one")
     shown.emit([row.as_dict() for row in rows], lambda: [list_view(rows)] if rows else [])
-
-
-def _rows(env: str) -> list[JobRow]:
-    if env == LOCAL:
-        from automl_jobs.runs import RunStore
-
-        return RunStore.open(create=False).jobs()
-    from automl_jobs.azure import jobs
-
-    return jobs.listed(arm_of(env))
 
 
 @click.command(cls=Command)
@@ -64,16 +56,14 @@ def show(context: click.Context, job: str, env: str) -> None:
 
 
 def _detail(env: str, job: str, screen: Console) -> JobDetail:
-    if env == LOCAL:
-        from automl_jobs.runs import RunStore
+    from forestay.looking import detail
 
-        return RunStore.open(create=False).job(job)
-    from automl_jobs.azure import failures, jobs
+    found = detail(env, job)
+    if env != LOCAL and found.status == "Failed":
+        from automl_jobs.azure import failures, jobs
 
-    arm = arm_of(env)
-    seen = jobs.find(arm, job)
-    found = jobs.detail(arm, seen)
-    if found.status == "Failed":
+        arm = arm_of(env)
+        seen = jobs.find(arm, found.job)
         failure = failures.of(arm, seen)
         for line in failure.tail:
             screen.note(f"{failure.log} | {line}")
@@ -101,9 +91,10 @@ def watch(context: click.Context, job: str, env: str) -> None:
             raise RunFailed(f"{found.job} ended as {found.status}: {found.error or 'no reason given'}")
         return
     from automl_jobs.azure import follow
+    from forestay.training import watch_in_azure
 
     arm = arm_of(env)
-    found = watched(screen, arm, job)
+    found = watch_in_azure(screen, arm, job)
     screen.emit(found.as_dict(), lambda: job_view(found))
     follow.require_completed(arm, found, screen.note)
 
@@ -131,7 +122,9 @@ def leaderboard(context: click.Context, job: str, env: str) -> None:
 
     Example: forestay job leaderboard latest
     """
-    found, rows = _trials(env, job)
+    from forestay.looking import trials
+
+    found, rows = trials(env, job)
     document = {
         "job": found.job,
         "primary_metric": found.primary_metric,
@@ -140,18 +133,6 @@ def leaderboard(context: click.Context, job: str, env: str) -> None:
         "trials": [row.as_dict() for row in rows],
     }
     console(context).emit(document, lambda: leaderboard_view(rows, found))
-
-
-def _trials(env: str, job: str) -> tuple[JobRow, list[TrialRow]]:
-    if env == LOCAL:
-        from automl_jobs.runs import RunStore
-
-        return RunStore.open(create=False).job_and_trials(job)
-    from automl_jobs.azure import jobs
-
-    arm = arm_of(env)
-    seen = jobs.find(arm, job)
-    return seen.row, jobs.with_metrics(arm, seen)
 
 
 @click.command(cls=Command)

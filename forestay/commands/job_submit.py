@@ -9,12 +9,10 @@ import click
 
 from forestay import LOCAL
 from forestay.cli import Command, console
-from forestay.commands.azure import arm_of, watched
 from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.submit import SubmitOptions
-    from forestay.console import Console
 
 
 def submit_options(function: Any) -> Any:
@@ -113,30 +111,25 @@ def submit(
 
     Example: forestay job submit job.yml --time-budget 60s --set limits.max_trials=20
     """
-    if env != LOCAL:
-        refuse_local_options(time_budget, seed, prefer, decision, bagged_folds)
-        submit_to_azure(console(context), job_file, overrides, env, stream, if_new, force, create_compute)
-        return
-    refuse_azure_options(stream=stream, if_new=if_new, force=force, create_compute=create_compute)
-    from automl_jobs.engine import nursery
-    from automl_jobs.runs import RunStore
-    from automl_jobs.submit import budget, meaning_here, prepare_job
-    from automl_jobs.submit import submit as train
     from forestay.commands.job_views import job_view
-    from forestay.live import listener_for
+    from forestay.training import require_completed, send, train_here
 
     screen = console(context)
+    if env != LOCAL:
+        from automl_jobs.submit import parse_overrides
+
+        refuse_local_options(time_budget, seed, prefer, decision, bagged_folds)
+        given = parse_overrides(overrides)
+        sent = send(
+            screen, job_file, given, env, stream=stream, if_new=if_new, force=force, create_compute=create_compute
+        )
+        screen.emit(sent.as_dict(), lambda: job_view(sent.job))
+        if stream:
+            require_completed(screen, sent)
+        return
+    refuse_azure_options(stream=stream, if_new=if_new, force=force, create_compute=create_compute)
     options = read_options(overrides, time_budget, seed, prefer, decision, bagged_folds, env)
-    with nursery.at_hand() as workers:
-        prepared = prepare_job(job_file, options, screen.note, workers)
-        for warning in prepared.warnings:
-            screen.warn(f"{warning.where}: {warning.message}" if warning.where else warning.message)
-        limit = budget(prepared.loaded, options)
-        for line in meaning_here(prepared, limit):
-            screen.note(line)
-        with listener_for(screen, prepared.loaded.spec.metric, limit) as listener:
-            job = train(prepared, options, listener)
-    found = RunStore.open().job(job)
+    found = train_here(screen, job_file, options)
     screen.emit(found.as_dict(), lambda: job_view(found))
 
 
@@ -165,55 +158,3 @@ def refuse_azure_options(**flags: bool) -> None:
     """Raise InputError for the first flag of these that was given and means nothing on this machine."""
     given = {f"--{name.replace('_', '-')}": value or None for name, value in flags.items()}
     _refuse(given, "is for Azure", "add --env dev, or leave it out")
-
-
-def submit_to_azure(
-    screen: Console,
-    job_file: Path,
-    overrides: tuple[str, ...],
-    env: str,
-    stream: bool,
-    if_new: bool,
-    force: bool,
-    create_compute: bool,
-) -> None:
-    """Send a job file to Azure ML and print the job."""
-    from automl_jobs.azure import follow, jobs
-    from automl_jobs.azure import submit as azure
-    from automl_jobs.submit import parse_overrides
-    from forestay.commands.job_views import job_view
-    from forestay.watching import progress_for
-
-    if if_new and force:
-        raise InputError("are opposites", where="--if-new, --force", fix="leave one of them out")
-    arm = arm_of(env)
-    with azure.checked(job_file, parse_overrides(overrides), screen.note, screen.warn) as (loaded, tables):
-        ready = azure.look(arm, loaded, tables, create_compute, screen.note)
-        screen.note(f"at most {ready.estimate.line()}")
-        if ready.quota:
-            screen.warn(ready.quota)
-        twin = ready.twin
-        told = "" if twin is None else f"{twin.job} ({twin.status})"
-        if twin and if_new:
-            screen.note(f"nothing is new: the equal job {told} is there")
-            equal = jobs.detail(arm, jobs.find(arm, twin.job))
-            screen.emit({**equal.as_dict(), "existing": True}, lambda: job_view(equal))
-            return
-        if twin and not force and not screen.confirm(f"The equal job {told} is there. Submit another one?"):
-            raise InputError(
-                f"an equal job is there: {told}; same file, same data",
-                where=str(job_file),
-                fix=f"look at it: forestay job show {twin.job} --env {env}; or --force another one",
-            )
-        with progress_for(screen, "uploading") as progress:
-            name = azure.send(arm, ready, progress, screen.note)
-    seen = jobs.find(arm, name)
-    if stream:
-        found = watched(screen, arm, name)
-    else:
-        found = jobs.detail(arm, seen)
-        screen.note(f"{name} goes on in Azure; forestay job watch {name} --env {env} follows it")
-    document = {**found.as_dict(), "existing": False, "estimate": ready.estimate.as_dict()}
-    screen.emit(document, lambda: job_view(found))
-    if stream:
-        follow.require_completed(arm, found, screen.note)

@@ -305,3 +305,34 @@ def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
             fix=f"deploy that with --model {found.model}:{found.version}, or leave --from out",
         )
     return found.path
+
+
+def to_deploy(
+    name: str,
+    model: str,
+    folder: Path | None,
+    target: str | None,
+    env: str,
+    home: Path,
+    allow_breaking: bool,
+    say: Say = lambda _: None,
+) -> tuple[Target, Path]:
+    """The target that an endpoint is deployed to, and the proven scoring folder.
+
+    Parameters
+    ----------
+    model, folder: see find_proven. target: None for where the endpoint is already.
+    allow_breaking: also where callers of what it serves would break.
+
+    Raises InputError for an endpoint that is new and has no target, a model that is not proven; RunFailed where callers
+    would break.
+    """
+    from scoring.diff import guard
+
+    check_name(name)
+    chosen, _ = having(name, target, env, home, say)
+    if chosen is None:
+        raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
+    proven = find_proven(home, model, folder)
+    guard(chosen, name, proven, allow_breaking)
+    return chosen, proven

@@ -154,15 +154,20 @@ def positive_class(labels: Sequence[Any], named: Any) -> str | None:
     return str(named) if named is not None and str(named) in labels else str(labels[1])
 
 
-def evaluation(found: Evaluation) -> str:
-    """The page of a model that was judged on rows."""
+def of_evaluation(found: Evaluation) -> dict[str, Any]:
+    """The charts of a model that was judged on rows, and the tables that belong to them."""
     labels = found.charts["accuracy_table"]["data"]["class_labels"] if "accuracy_table" in found.charts else []
     positive = positive_class(labels, found.positive) if found.task != MULTILABEL else None
+    return of_documents(found.charts, found.target, positive)
+
+
+def evaluation(found: Evaluation) -> str:
+    """The page of a model that was judged on rows."""
     return framed(
         "report/evaluation.html.j2",
         found=found,
         facts=views.evaluated(found),
         scores=views.scores_with_intervals(found.metrics, found.intervals, found.metric),
         slices=views.slices(found),
-        **of_documents(found.charts, found.target, positive),
+        **of_evaluation(found),
     )

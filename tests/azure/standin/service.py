@@ -429,6 +429,16 @@ def _job_get(service: Service, _: Request, match: re.Match[str]) -> Response:
     return Response(200, found.document())
 
 
+def _job_delete(service: Service, request: Request, match: re.Match[str]) -> Response:
+    found = service.jobs.get(match["name"])
+    if found is None:
+        return Response(204)
+    if found.document()["properties"]["status"] not in ("Completed", "Failed", "Canceled"):
+        return refused(400, "UserError", f"Run {match['name']} is not in a terminal state and can't be deleted")
+    del service.jobs[match["name"]]
+    return Response(202, None, service.running(match["name"]).headers)
+
+
 def _job_list(service: Service, request: Request, _: re.Match[str]) -> Response:
     return page(service, request, [job.document() for job in reversed(service.jobs.values())])
 
@@ -501,6 +511,7 @@ ROUTES: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("GET", rf"{_W}/jobs", _JOBS, _job_list),
     ("GET", rf"{_W}/jobs/(?P<name>[^/]+)", _JOBS, _job_get),
     ("PUT", rf"{_W}/jobs/(?P<name>[^/]+)", _JOBS, _job_put),
+    ("DELETE", rf"{_W}/jobs/(?P<name>[^/]+)", _JOBS, _job_delete),
     ("POST", rf"{_W}/jobs/(?P<name>[^/]+)/cancel", _ASSETS, _job_cancel),
     ("GET", rf"{_W}/(?P<thing>models)", _MODELS, _list),
     ("GET", rf"{_W}/(?P<thing>models/[^/]+)", _MODELS, thing),

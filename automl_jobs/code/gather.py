@@ -1,0 +1,231 @@
+"""What a trial's script is made of: its pipelines, the rows and folds that they learned from, the score they had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forestay.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from automl_jobs.engine.decide import Decision
+    from automl_jobs.engine.problem import Problem
+    from automl_jobs.engine.records import TrialRecord
+    from automl_jobs.runs import JobDetail, RunStore, TrialDetail
+
+# The score that the job had and the one that its held-out predictions give today differ by less than this, or the data
+# is no longer the job's.
+SAME_SCORE = 1e-6
+REFUSED = {
+    "forecasting": "its forecasters are fitted by Forestay's own engine, which no published library has",
+    "text_classification_multilabel": "its thresholds, one a label, are chosen by Forestay's own engine",
+}
+"""Tasks without a script, and why."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A trial's pipeline, or that of a member of an ensemble.
+
+    Attributes
+    ----------
+    layout: how its features are made. parameters: of its algorithm. rows: how many training rows of the only split it
+        saw, None for all. rounds: at which its booster stopped, on average.
+    weight: what it counts for in an ensemble's mean; 1 for a single trial.
+    calibration: see forestay_transformers.calibrated; None for none.
+    """
+
+    trial: str
+    algorithm: str
+    preprocessor: str
+    layout: str
+    parameters: Mapping[str, Any]
+    rows: int | None
+    rounds: int | None
+    weight: float
+    calibration: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Retold:
+    """A trial to be told as a script.
+
+    Attributes
+    ----------
+    found: the trial. pipelines: its own, or an ensemble's members.
+    score: the primary metric of its held-out predictions. decision: how these became labels; None for regression.
+    threads: that it was trained with. packages: distribution to version, of its model.
+    """
+
+    job: JobDetail
+    found: TrialDetail
+    problem: Problem
+    pipelines: tuple[Pipeline, ...]
+    score: float
+    decision: Decision | None
+    threads: int
+    packages: Mapping[str, str]
+
+
+def gather(store: RunStore, job: str, rank: int | None, warn: Callable[[str], None]) -> Retold:
+    """A trial of the run store, with the rows of its job read again.
+
+    Parameters
+    ----------
+    rank: None for the job's choice. warn: told when the data has changed since.
+
+    Raises InputError for a trial that no script can tell, or whose data is not what it was.
+    """
+    from automl_jobs.explain import rebuilt_problem
+
+    detail = store.job(job)
+    found = store.trial(detail.job, rank)
+    _check(detail, found)
+    records = {one.plan.id: one for one in _records(store, detail)}
+    weights = _weights(records[found.row.id])
+    # Rebuilding reads the data: only now.
+    problem: Any = rebuilt_problem(detail, None, warn)
+    pipelines = tuple(_pipeline(problem, records[trial], weight) for trial, weight in weights.items())
+    held = _held_out(records, weights)
+    score, decision = _judged(problem, held, found, detail)
+    return Retold(
+        detail, found, problem, pipelines, score, decision, _threads(store, detail, problem), _packages(found)
+    )
+
+
+def _check(detail: JobDetail, found: TrialDetail) -> None:
+    """Raise InputError where there is nothing to tell."""
+    from automl_jobs.engine.ensemble import STACK
+    from forestay import LOCAL
+
+    other = f"choose another trial: forestay job leaderboard {detail.job}"
+    if detail.env != LOCAL:
+        raise InputError(
+            f"{detail.job} was trained in {detail.env}, by Azure's own code",
+            where="JOB",
+            fix="train the same file here, and ask for the code of that: forestay job rerun JOB --env local",
+        )
+    if detail.task in REFUSED:
+        raise InputError(
+            f"no script for {detail.task}: {REFUSED[detail.task]}",
+            where="JOB",
+            fix=f"take the model as it is: forestay job download {detail.job} --to model",
+        )
+    if found.outputs is None:
+        raise InputError(
+            f"trial {found.row.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
+            where="--rank",
+            fix=other,
+        )
+    if found.row.algorithm == STACK:
+        raise InputError(
+            f"trial {found.row.rank} is a {STACK}, whose learner was fitted in parts on what its members said of "
+            "held-out rows: no short script retells that",
+            where="--rank",
+            fix=f"choose one of its members, or a VotingEnsemble: forestay job leaderboard {detail.job}",
+        )
+
+
+def _records(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
+    from automl_jobs.engine.records import TrialRecord
+    from automl_jobs.runs.reopen import earlier_trials
+
+    return [TrialRecord.of(one) for one in earlier_trials(store, detail.job)]
+
+
+def _weights(record: TrialRecord) -> dict[str, float]:
+    """The trials that a trial is made of, each with its weight."""
+    from automl_jobs.engine.ensemble import MEMBERS, VOTING
+
+    if record.plan.algorithm != VOTING:
+        return {record.plan.id: 1.0}
+    return {str(trial): float(weight) for trial, weight in record.plan.parameters[MEMBERS].items()}
+
+
+def _pipeline(problem: Problem, record: TrialRecord, weight: float) -> Pipeline:
+    from automl_jobs.engine import algorithms, outputs
+    from automl_jobs.engine.calibrate import Calibration
+    from automl_jobs.engine.matrices import NO_FEATURES
+    from automl_jobs.engine.trial import BASELINE
+
+    plan = record.plan
+    schema = outputs.read_schema(_folder(record) / "outputs")
+    baseline = plan.algorithm == BASELINE
+    first = NO_FEATURES if baseline else algorithms.by_name(plan.algorithm, problem.classification).layouts[0]
+    rounds = record.result.parameters.get("rounds")
+    return Pipeline(
+        trial=plan.id,
+        algorithm=plan.algorithm,
+        preprocessor=record.result.preprocessor,
+        layout=plan.layout or first,
+        parameters=plan.parameters,
+        rows=plan.rows,
+        rounds=int(rounds) if rounds else None,
+        weight=weight,
+        calibration=Calibration.of(schema.get("calibration")).rule,
+    )
+
+
+def _folder(record: TrialRecord) -> Path:
+    if record.folder is None:
+        raise InputError(
+            f"the files of trial {record.plan.id} are gone", where="--rank", fix="choose another trial, or train again"
+        )
+    return record.folder
+
+
+def _held_out(records: Mapping[str, TrialRecord], weights: Mapping[str, float]) -> np.ndarray:
+    """What the trial said of the validation rows."""
+    import numpy as np
+
+    from automl_jobs.engine.trial import HELD_OUT
+
+    parts = []
+    for trial, weight in weights.items():
+        path = _folder(records[trial]) / HELD_OUT
+        if not path.is_file():
+            raise InputError(
+                f"what trial {trial} said of its validation rows was not kept", where="--rank", fix="train again"
+            )
+        parts.append(weight * np.load(path))
+    return np.asarray(sum(parts)) if len(parts) > 1 else parts[0]
+
+
+def _judged(problem: Problem, held: np.ndarray, found: TrialDetail, detail: JobDetail) -> tuple[float, Decision | None]:
+    """The score of held-out predictions on the rows as they are now. Raises InputError where it is another."""
+    from automl_jobs.engine.judging import held_rows, judge
+
+    rows = len(held_rows(problem))
+    judged = judge(problem, held) if len(held) == rows else None
+    score = None if judged is None else judged.metrics.get(problem.metric)
+    if score is None or found.row.score is None or abs(score - found.row.score) > SAME_SCORE:
+        told = f"{len(held)} rows judged it, there are {rows} now" if judged is None else f"it would score {score}"
+        raise InputError(
+            f"the data of {detail.job} is no longer what trial {found.row.rank} learned from: {told}",
+            where=detail.path,
+            fix="put the data back as it was, or train again: forestay job rerun " + detail.job,
+        )
+    assert judged is not None
+    return score, judged.decision
+
+
+def _threads(store: RunStore, detail: JobDetail, problem: Problem) -> int:
+    """How many threads each of the job's trials was given, on a machine like this one."""
+    from automl_jobs.engine.run import shares
+    from automl_jobs.spec.loader import read_job
+    from automl_jobs.submit import SubmitOptions, submitted_options
+
+    options = submitted_options(detail) or SubmitOptions()
+    spec = read_job(store.job_file(detail.job), Path(detail.path), options.overrides).spec
+    return shares(spec, problem.rows)[1]
+
+
+def _packages(found: TrialDetail) -> dict[str, str]:
+    from automl_jobs.engine import outputs
+
+    assert found.outputs is not None
+    return dict(outputs.read_schema(found.outputs)["packages"])
