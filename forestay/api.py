@@ -281,7 +281,7 @@ def verify(folder: str | Path | ScoringFolder, *, progress: bool = True) -> Proo
     path = _path(folder)
     opened = open_folder(path)
     with screen_for(progress) as screen:
-        source = registered(opened.model, opened.version)
+        source = registered(opened.model, opened.version, opened.trial)
         return prove(path, home=project.home(), say=screen.note, registered=source)
 
 
