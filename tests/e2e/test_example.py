@@ -1,15 +1,14 @@
-"""The example's data are what the script makes, and neither trivial nor hopeless."""
+"""The example's data are what the script makes; tests/docs/test_walk.py has what a job makes of them."""
 
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "categorize_transactions"
 DATA = EXAMPLE / "training-mltable-folder" / "transactions.csv"
@@ -27,10 +26,3 @@ def test_no_class_dominates() -> None:
     assert sum(labels.values()) >= 3000
     assert max(labels.values()) < 0.4 * sum(labels.values())
     assert len(labels) >= 8
-
-
-def test_the_best_trial_is_good_and_not_perfect_on_rows_never_seen(forestay: Run) -> None:
-    done = forestay("job", "submit", EXAMPLE / "job.yml", "--set", "limits.max_trials=8", "-o", "json")
-    assert done.returncode == 0, done.stderr
-    accuracy = json.loads(done.stdout)["test_metrics"]["accuracy"]
-    assert 0.80 <= accuracy <= 0.97
