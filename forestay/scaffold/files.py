@@ -37,6 +37,7 @@ def files(answers: Answers) -> dict[str, str]:
             test_data=None,
             metric=None,
             threshold=0.0,
+            compare=False,
         )
     return found
 
