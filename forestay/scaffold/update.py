@@ -27,7 +27,6 @@ from forestay.scaffold.record import Record
 ADDED, CHANGED, MERGED, CONFLICT, REMOVED, KEPT = "added", "changed", "merged", "conflict", "removed", "kept"
 YOURS = "yours"
 CONFLICTED = re.compile(rf"^<{{7}} {YOURS}$", re.MULTILINE)
-LONGEST_DIFF = 200_000  # characters of a file; a table's lines tell a person nothing
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Change:
         """The lines of a unified diff."""
         if self.before == self.after:
             return
-        if max(len(self.before or ""), len(self.after or "")) > LONGEST_DIFF:
+        if max(len(self.before or ""), len(self.after or "")) > records.LARGE:  # a table's lines tell a person nothing
             yield f"{self.path} differs"
             return
         yield from difflib.unified_diff(
