@@ -70,16 +70,16 @@ debian: ## install the Debian packages that tests use, where that may be done
 # Folders come in alphabetical order: the long tests first, the thousands of short ones at the end fill what is free.
 WORKERS ?= 2
 
-# FORESTAY_SCREENSHOTS=DIR keeps a picture of each of the studio's pages, for CI to keep as artifacts.
+# A picture of each of the studio's pages stays in build/screenshots, for CI to keep as artifacts.
 test: lint engine actionlint debian ## every test
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	FORESTAY_SCREENSHOTS="$${FORESTAY_SCREENSHOTS-$(CURDIR)/build/screenshots}" $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.
 FUZZ := $(foreach kind,bank regression forecasting multilabel,in-process-$(kind)) \
 	$(foreach kind,bank forecasting,bodies-$(kind) openapi-$(kind))
 FUZZED := $(wildcard templates/scoring/* scoring/*.py tests/scoring_*.py forestay_*.py)
 
-fuzz: $(FUZZ:%=build/fuzz/%.passed) ## 5,000 requests made from the OpenAPI and thousands of mutated ones (ten minutes)
+fuzz: $(FUZZ:%=build/fuzz/%.passed) ## 5,000 requests made from the OpenAPI and thousands of mutated ones (twenty minutes)
 	@cat $^
 
 build/fuzz/in-process-%.passed: tests/unit/test_scoring_fuzz.py $(FUZZED) | $(VENV)/.dev

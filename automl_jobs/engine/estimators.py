@@ -12,8 +12,9 @@ from typing import Any
 Parameters = dict[str, Any]
 MAX_ROUNDS = 3000
 PATIENCE = 60
-# Leaves that a forest's tree may have on a large table; without a bound a forest grows with the table.
-FOREST_LEAVES = 5_000
+# Leaves that a forest's tree may have on a large table, some 40 MB for all trees; without a bound a forest grows with
+# the table.
+FOREST_LEAVES = 1_000
 # What an estimator that takes no sparse matrix gets of it: 24 MB, of which it makes some copies, but so many features
 # in any case.
 MOST_DENSE_CELLS, FEWEST_DENSE = 3_000_000, 100

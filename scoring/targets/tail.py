@@ -15,8 +15,8 @@ def lines(
     ----------
     read: gives the last so many lines. pause_seconds: between looks. most: how many lines a look asks for at least.
     """
-    shown = read(tail) if tail else []
-    yield from shown
+    shown = read(max(tail, most) if follow else tail) if tail or follow else []
+    yield from shown[-tail:] if tail else []
     while follow:
         time.sleep(pause_seconds)
         now = read(max(tail, most))
