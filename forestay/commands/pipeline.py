@@ -53,8 +53,8 @@ def render(context: click.Context, ci: str | None, check: bool, yes: bool, **fir
     root = project.root()
     settings, begun = _settings(root, ci, {key: value for key, value in first.items() if value not in (None, ())})
     for model in settings.models:
-        if model.test_data is None:
-            screen.warn(f"{model.name} has no test_data in pipelines.yml: every new model of it is delivered")
+        if not model.compare:
+            screen.warn(f"{model.name} is compared with nothing (compare: false): every new model of it is delivered")
     found = files.look(root, rendered(settings))
     edited = [one for one in found if one.state == files.EDITED]
     if check:
@@ -74,7 +74,7 @@ def render(context: click.Context, ci: str | None, check: bool, yes: bool, **fir
     if begun:
         project.write_atomic(root / _file(), begun)
     files.write(root, found)
-    screen.emit(_document(settings, found), lambda: _view(found, bool(begun)))
+    screen.emit(_document(settings, found), lambda: _view(settings, found, bool(begun)))
 
 
 def _file() -> str:
@@ -109,7 +109,10 @@ _NEEDED = ("job", "model", "endpoint")
 
 
 def _document(settings: PipelineSettings, found: list[Rendered]) -> dict[str, Any]:
-    return {"ci": settings.ci, "settings": _file(), "files": [one.as_dict() for one in found]}
+    from forestay.pipelines.setup import steps
+
+    files = [one.as_dict() for one in found]
+    return {"ci": settings.ci, "settings": _file(), "files": files, "setup": list(steps(settings))}
 
 
 def _checked(different: list[Rendered]) -> Iterator[str]:
@@ -119,8 +122,13 @@ def _checked(different: list[Rendered]) -> Iterator[str]:
     yield "run forestay pipeline render" if different else "the pipelines are as pipelines.yml says"
 
 
-def _view(found: list[Rendered], begun: bool) -> Iterator[str]:
+def _view(settings: PipelineSettings, found: list[Rendered], begun: bool) -> Iterator[str]:
+    from forestay.pipelines import files
+    from forestay.pipelines.setup import steps
+
     if begun:
         yield f"{_file()}: new"
     yield from (f"{one.path}: {one.state if one.text else 'removed'}" for one in found)
-    yield f"commit them; {_file()} says what they do"
+    if any(one.state != files.SAME for one in found):
+        yield f"commit them; {_file()} says what they do. Once there must be:"
+        yield from (f"  {line}" for line in steps(settings))

@@ -2,6 +2,7 @@
 
 settings   what `pipelines.yml` says: `load(root)` reads it, `begin(...)` makes a first one
 files      what of the rendered text is on disk already, is outdated, or was edited by hand
+setup      what must be there once before the pipelines can run
 
     settings, text = forestay.pipelines.settings.begin(root, ci="github", job="jobs/churn/job.yml", model="Churn",
                                                         endpoint="churn-api")  # and the text of pipelines.yml

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,8 +15,11 @@ from forestay import LOCAL, __version__
 from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
 from forestay.documents.names import refuse, shown, suggest
 from forestay.documents.problems import Wording, home_of, in_order, keys, section_at, translate
-from forestay.documents.values import AsList, AsMapping, Name, Number, names_or_one, one_of, whole
+from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, names_or_one, one_of, whole
 from forestay.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from automl_jobs.spec import LoadedJob
 
 FILE = "pipelines.yml"
 GITHUB, AZURE_DEVOPS = SYSTEMS = ("github", "azure-devops")
@@ -79,8 +82,9 @@ class Model(Section):
     ----------
     name: in the registry. job: the job file. experiment: of its jobs; the job file's where it is not given.
     endpoint, target: what serves it, and how.
-    test_data: rows with answers that no training sees, on which a new model is compared with the one that is served;
-        without them every new model counts as better. metric: None takes the job's. threshold: how much better.
+    compare: whether a new model must be better than the one that is served; else every new one is delivered.
+    test_data: rows with answers that no training sees, on which the two are compared; None for those of a job that
+        trains here. metric: None takes the job's. threshold: how much better.
     """
 
     name: Word
@@ -88,6 +92,7 @@ class Model(Section):
     endpoint: Annotated[Name, _like(_ENDPOINT, "3 to 32 lower-case letters, digits and hyphens", "churn-api")]
     target: Annotated[str, BeforeValidator(one_of(LOCAL, *IN_STACKS, MANAGED))] = MANAGED
     experiment: Word | None = None
+    compare: Flag = True
     test_data: ProjectPath | None = None
     metric: Word | None = None
     threshold: Annotated[Number, Field(ge=0)] = 0.0
@@ -234,7 +239,9 @@ def load(root: Path) -> PipelineSettings:
 
 
 def check(file: Document, root: Path) -> PipelineSettings:
-    """The settings in a parsed file. Raises InputError."""
+    """The settings in a parsed file, with the experiments that their job files name. Raises InputError."""
+    from automl_jobs.spec import load_job
+
     try:
         found = PipelineSettings.model_validate(file.data)
     except ValidationError as error:
@@ -245,7 +252,7 @@ def check(file: Document, root: Path) -> PipelineSettings:
         )
         for number, one in enumerate(found.models)
         for key, path in (("job", one.job), ("test_data", one.test_data))
-        if path is not None and not (root / path).is_file()
+        if path is not None and not (root / path).exists()  # test data may be an MLTable's folder
     ]
     if found.requirements is not None and not (root / found.requirements).is_file():
         where = file.place(("requirements",))
@@ -254,15 +261,22 @@ def check(file: Document, root: Path) -> PipelineSettings:
         )
     if problems:
         raise InputError.of(in_order(problems))
-    models = tuple(
-        one.model_copy(update={"experiment": one.experiment or _experiment(root, one)}) for one in found.models
-    )
-    for number, one in enumerate(models):
-        if [two.experiment for two in models].count(one.experiment) > 1:
-            where = file.place(("models", number, "job"))
+    jobs = [load_job(root / one.job) for one in found.models]
+    models = []
+    for number, (one, job) in enumerate(zip(found.models, jobs, strict=True)):
+        experiment = one.experiment or _experiment(job)
+        if experiment in [other.experiment for other in models]:
+            told = f"two models share the experiment {experiment}"
             fix = "give each job file an experiment_name of its own: by it a model's jobs are found"
-            raise InputError(f"two models share the experiment {one.experiment}", where=where, fix=fix)
-    return found.model_copy(update={"models": models})
+            problems.append(Problem(file.place(("models", number, "job")), told, fix))
+        if one.compare and one.test_data is None and not (found.train == LOCAL and _has_test_data(job)):
+            told = "`test_data` is missing: rows on which a new model is compared with what is served"
+            fix = "name a file of rows with answers that no training sees, or write compare: false"
+            problems.append(Problem(file.place(("models", number)), told, fix))
+        models.append(one.model_copy(update={"experiment": experiment}))
+    if problems:
+        raise InputError.of(in_order(problems))
+    return found.model_copy(update={"models": tuple(models)})
 
 
 def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str]:
@@ -276,6 +290,7 @@ def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str
     Raises InputError.
     """
     import templates
+    from automl_jobs.spec import load_job
 
     train = wishes.get("train", "dev")
     local = train == LOCAL
@@ -291,28 +306,29 @@ def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str
     }
     path = Path(job).absolute()
     inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else job
-    # What a value could do to the file that it is pasted into is told before it is.
     given = {**plain, **wishes, "job": inside}
+    given["compare"] = bool(given["test_data"]) or (local and _has_test_data(load_job(path)))
     first = {key: given[key] for key in ("ci", "branch", "train")} | {"deploy": list(given["deploy"])}
-    model = {"name": given["model"]} | {key: given[key] for key in ("job", "endpoint", "target")}
+    model = {"name": given["model"]} | {key: given[key] for key in ("job", "endpoint", "target", "compare")}
     model |= {key: given[key] for key in ("test_data", "metric", "threshold") if given[key]}
     homes = {"environments": {LOCAL: {"runner": ["self-hosted"], "home": "~/.forestay"}}} if local else {}
     settings = check(Document({**first, "models": [model], **homes}, {(): FILE}), root)
     return settings, templates.render("pipelines/pipelines.yml.j2", **given)
 
 
-def _experiment(root: Path, model: Model) -> str:
-    """The experiment that the job file names. Raises InputError where it names none."""
-    from automl_jobs.spec import load_job
+def _has_test_data(job: LoadedJob) -> bool:
+    return bool(job.spec.test_data or job.spec.test_data_size)
 
-    loaded = load_job(root / model.job, {})
-    name = loaded.spec.experiment_name
+
+def _experiment(job: LoadedJob) -> str:
+    """The experiment that the job file names. Raises InputError where it names none."""
+    name = job.spec.experiment_name
     if not name:
         fix = "give it one, by which the jobs of this model are found: experiment_name: churn"
-        raise InputError("the job has no experiment_name", where=str(root / model.job), fix=fix)
+        raise InputError("the job has no experiment_name", where=str(job.path), fix=fix)
     if not _WORD.fullmatch(name):
         fix = "use letters, digits, '-', '_' and '.', or say `experiment:` in pipelines.yml"
-        raise InputError(f"{shown(name)!r} can't stand in a pipeline", where=loaded.where("experiment_name"), fix=fix)
+        raise InputError(f"{shown(name)!r} can't stand in a pipeline", where=job.where("experiment_name"), fix=fix)
     return name
 
 

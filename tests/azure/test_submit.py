@@ -74,6 +74,10 @@ def test_unchanged_data_is_not_sent_twice_and_an_equal_job_is_noticed(azure: Azu
     refused = cli("job", "submit", job_file, code=2)
     assert first in refused.err
     assert "--force" in refused.err
+    left = cli("job", "submit", job_file, "--if-new")
+    assert (left.json["job"], left.json["existing"]) == (first, True)
+    assert "nothing is new" in left.err
+    assert "opposites" in cli("job", "submit", job_file, "--if-new", "--force", code=2).err
     again = cli("job", "submit", job_file, "--force")
     assert again.json["job"] != first
     assert "nothing to upload" in again.err
@@ -172,6 +176,7 @@ def test_what_only_azures_client_refuses_is_refused_too(azure: Azure, cli: Cli, 
 def test_local_flags_do_not_go_to_azure_and_the_other_way_round(azure: Azure, cli: Cli, job_file: Path) -> None:
     assert "--seed" in cli("job", "submit", job_file, "--seed", "3", code=2).err
     assert "--stream" in cli("job", "submit", job_file, "--stream", code=2, env="").err
+    assert "--if-new" in cli("job", "submit", job_file, "--if-new", code=2, env="").err
     assert azure.log == []
 
 

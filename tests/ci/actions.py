@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ _PYTHON = {"&&": "and", "||": "or"}
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
 
 
-def run(machine: Machine, workflow: str, **context: Any) -> Run:
+def run(machine: Machine, workflow: str, *, only: Collection[str] = (), **context: Any) -> Run:
     """Run a workflow of the repository's main branch to its end.
 
     Parameters
     ----------
-    workflow: its name, `main` for .github/workflows/forestay-main.yml. context: `inputs`, `vars`, `github`, ...
+    workflow: its name, `main` for .github/workflows/forestay-main.yml. only: these jobs; all of them by default.
+    context: `inputs`, `vars`, `github`, `identity`: variables of jobs that may log in.
     """
     origin = machine.workspace()
     machine.checkout(origin / "read")
@@ -34,6 +35,8 @@ def run(machine: Machine, workflow: str, **context: Any) -> Run:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert document["permissions"] == {}
     found = Run()
+    if only:
+        document["jobs"] = {name: document["jobs"][name] for name in only}
     for name in _in_order(document["jobs"]):
         for legs in _legs(document["jobs"][name]):
             _job(machine, found, document, name, {"inputs": {}, "vars": {}, **context, "matrix": legs})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,20 @@ _PYTHON = {"and": "all_of", "or": "any_of", "in": "one_of"}
 SUCCEEDED, FAILED, SKIPPED = "Succeeded", "Failed", "Skipped"
 
 
-def run(machine: Machine, pipeline: str, variables: Mapping[str, str] | None = None, **parameters: str) -> Run:
+def run(
+    machine: Machine,
+    pipeline: str,
+    variables: Mapping[str, str] | None = None,
+    ref: str = "",
+    only: Collection[str] = (),
+    **parameters: str,
+) -> Run:
     """Run a pipeline of the repository's main branch to its end.
 
     Parameters
     ----------
     pipeline: its name, `main` for .azure-pipelines/forestay-main.yml. variables: predefined ones of this run.
+    ref: what is checked out; the end of main by default. only: these stages; all of them by default.
     parameters: what somebody chose when it was started.
     """
     read = machine.workspace() / "read"
@@ -38,7 +46,7 @@ def run(machine: Machine, pipeline: str, variables: Mapping[str, str] | None = N
     assert "${{" not in text
     document = yaml.safe_load(text)
     found, before = Run(), ""
-    for stage in document["stages"]:
+    for stage in [one for one in document["stages"] if not only or one["stage"] in only]:
         name = stage["stage"]
         needs = stage.get("dependsOn", [before] if before else [])
         needs = [needs] if isinstance(needs, str) else needs
@@ -52,7 +60,7 @@ def run(machine: Machine, pipeline: str, variables: Mapping[str, str] | None = N
         found.jobs[name] = SUCCEEDED
         for job in stage["jobs"]:
             for leg in (job.get("strategy", {}).get("matrix") or {"": {}}).values():
-                _job(machine, found, name, job, {**known, **leg})
+                _job(machine, found, name, job, {**known, **leg}, ref)
     return found
 
 
@@ -66,7 +74,7 @@ def _by_job(found: Run, stage: str) -> dict[str, str]:
     }
 
 
-def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: dict[str, str]) -> None:
+def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: dict[str, str], ref: str) -> None:
     name = job.get("job") or job["deployment"]
     pipeline = machine.workspace()
     sources = pipeline / "s"
@@ -74,8 +82,13 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
     for key, values in found.outputs.items():
         of, which = key.split(".")
         stages.setdefault(of, {})[which] = {"outputs": values}
-    variables = {**known, "Pipeline.Workspace": str(pipeline), "Build.SourcesDirectory": str(sources)}
-    variables |= {"Agent.TempDirectory": str(machine.temp), "System.AccessToken": "a token of the run"}
+    variables = {
+        "System.AccessToken": "a token of the run",
+        **known,
+        "Pipeline.Workspace": str(pipeline),
+        "Build.SourcesDirectory": str(sources),
+    }
+    variables["Agent.TempDirectory"] = str(machine.temp)
     for key, value in job.get("variables", {}).items():
         hit = _RUNTIME.fullmatch(str(value))
         variables[key] = _named(stages, hit[1].removeprefix("stageDependencies.")) if hit else value
@@ -91,7 +104,7 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
         if "checkout" in filled:
             if filled["checkout"] == "self":
                 sources = pipeline / filled.get("path", "s")
-                machine.checkout(sources)
+                machine.checkout(sources, ref)
         elif "publish" in filled:
             to = machine.place("artifacts", filled["artifact"])
             shutil.rmtree(to, ignore_errors=True)

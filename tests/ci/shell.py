@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.conftest import ROOT
+
 LEFT_OUT = ("Install Forestay", "Install Pulumi")
 SECONDS = 240
 MARKS = ("RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID")
@@ -132,16 +134,21 @@ def git(*words: str, cwd: Path) -> str:
 
 
 @contextlib.contextmanager
-def machine(folder: Path, project: Path, environment: Mapping[str, str] | None = None) -> Iterator[Machine]:
-    """A machine whose repository holds what `project` holds, committed on main; `project` becomes a checkout of it."""
+def machine(
+    folder: Path, project: Path, environment: Mapping[str, str] | None = None, module: str = "forestay"
+) -> Iterator[Machine]:
+    """A machine whose repository holds what `project` holds, committed on main; `project` becomes a checkout of it.
+
+    `module` is what `forestay` starts there.
+    """
     git("init", "--quiet", "--bare", "--initial-branch=main", str(folder / "origin.git"), cwd=folder)
     git("init", "--quiet", "--initial-branch=main", cwd=project)
     git("remote", "add", "origin", str(folder / "origin.git"), cwd=project)
     commit(project, "A project")
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     starter = tools / "forestay"
-    starter.write_text(f'#!/bin/sh\nexec {sys.executable} -m forestay "$@"\n', encoding="utf-8")
+    starter.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m {module} "$@"\n', encoding="utf-8")
     starter.chmod(0o755)
     marks = dict.fromkeys(MARKS, f"run_{uuid.uuid4()}")
     here = {key: value for key, value in os.environ.items() if not key.startswith(("FORESTAY_", "MLFLOW_", "GITHUB_"))}
@@ -153,8 +160,9 @@ def machine(folder: Path, project: Path, environment: Mapping[str, str] | None =
         found.close()
 
 
-def commit(project: Path, message: str) -> None:
-    """Commit everything in a checkout, and push it."""
+def commit(project: Path, message: str) -> str:
+    """Commit everything in a checkout, and push it; the commit."""
     git("add", "--all", cwd=project)
     git("commit", "--quiet", "--allow-empty", "--message", message, cwd=project)
     git("push", "--quiet", "origin", "HEAD:main", cwd=project)
+    return git("rev-parse", "HEAD", cwd=project)

@@ -55,7 +55,28 @@ def test_model_references(reference: str, expected: tuple[str, str | None, str |
     assert names.split_model(reference) == expected
 
 
-@pytest.mark.parametrize("reference", ["M:", "M:0", "M:-1", "M:1.5", "M:x", "M:1:2", ":1", "M:01", "M: 1", "M@", "@a", "M@v1", "M@3", "M@LATEST", "M@a b", "M:1@a", "M@a:1"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "M:",
+        "M:0",
+        "M:-1",
+        "M:1.5",
+        "M:x",
+        "M:1:2",
+        ":1",
+        "M:01",
+        "M: 1",
+        "M@",
+        "@a",
+        "M@v1",
+        "M@3",
+        "M@LATEST",
+        "M@a b",
+        "M:1@a",
+        "M@a:1",
+    ],
+)
 def test_bad_model_references_are_refused(reference: str) -> None:
     with pytest.raises(InputError):
         names.split_model(reference)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -26,10 +25,15 @@ CHURN = Model(
     name="Churn", job="jobs/churn/job.yml", endpoint="churn-api", experiment="churn", test_data="data/churn-test.csv",
     metric="AUC_weighted", threshold=0.01,
 )  # fmt: skip
-SALES = Model(name="SalesForecast", job="jobs/sales/job.yml", endpoint="sales-api", experiment="sales", target="aks")
-SIZES = Model(
-    name="Sizes", job="jobs/sizes/job.yml", endpoint="sizes-api", experiment="sizes", target="local", test_data="t.csv"
+SALES = Model(
+    name="SalesForecast",
+    job="jobs/sales/job.yml",
+    endpoint="sales-api",
+    experiment="sales",
+    target="aks",
+    compare=False,
 )
+SIZES = Model(name="Sizes", job="jobs/sizes/job.yml", endpoint="sizes-api", experiment="sizes", target="local")
 PRIVATE = {
     "prod": Environment(runner=("self-hosted", "vnet-prod"), reader="prod-reader", service_connection="arm-prod")
 }
@@ -69,9 +73,9 @@ def test_rendered_as_recorded(name: str, ci: str) -> None:
         assert (FILES / name / path).read_text(encoding="utf-8") == text, path
 
 
-def checked(*words: str | Path, input: str | None = None) -> None:
+def checked(*words: str | Path) -> None:
     """A linter of this environment, which must find nothing."""
-    done = subprocess.run([*map(str, words)], input=input, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -81,7 +85,9 @@ def tool(name: str) -> Path:
 
 @pytest.mark.parametrize(("ci", "schema"), [("github", "github-workflows"), ("azure-devops", "azure-pipelines")])
 def test_the_published_schema_holds(ci: str, schema: str) -> None:
-    checked(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *recorded(ci))
+    # Azure DevOps' schema has patterns that are none of ECMAScript's.
+    variant = ("--regex-variant", "python")
+    checked(tool("check-jsonschema"), *variant, "--builtin-schema", f"vendor.{schema}", *recorded(ci))
 
 
 def test_actionlint_finds_nothing() -> None:
@@ -92,7 +98,7 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def test_the_audit_finds_nothing() -> None:
-    settings = ("--offline", "--no-progress", "--color=never", "--persona=pedantic", "--config", FILES / "zizmor.yml")
+    settings = ("--offline", "--no-progress", "--no-config", "--color=never", "--persona=pedantic")
     checked(tool("zizmor"), *settings, *recorded("github"))
 
 
@@ -125,27 +131,22 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     checked("shellcheck", "--shell=bash", "--norc", *files)
 
 
-def commands(script: str) -> Iterator[list[str]]:
-    """The words of each `forestay ...` in a script, those after a pipe or a redirection left out."""
-    joined = script.replace("\\\n", " ")
-    for line in joined.splitlines():
-        for hit in re.finditer(r"(?:^|[(;&|]\s*|\$\()\s*forestay (.*)", line):
-            plain = re.split(r"\s(?:>|\|\||\||&&|2>)|\)", hit[1].replace('"$(', '"x').replace("${against[@]+", ""))[0]
-            lexer = shlex.shlex(plain, posix=True, punctuation_chars=False)
-            lexer.whitespace_split, lexer.commenters = True, ""
-            yield list(lexer)
+def commands(script: str) -> Iterator[tuple[list[str], set[str]]]:
+    """Of each `forestay ...` in a script the first two words, and its options."""
+    for line in script.replace("\\\n", " ").splitlines():
+        for hit in re.finditer(r"(?:^|[(;&|])\s*forestay ([a-z]+) ([a-z]+)(.*)", line):
+            own = re.split(r" > | \|\| | \| | && ", hit[3])[0]
+            yield [hit[1], hit[2]], set(re.findall(r"(?<=\s)--[a-z-]+", own))
 
 
 def test_every_command_and_option_is_ours() -> None:
     seen = set()
     paths = dict(cli.leaves())
     for script in every_script():
-        for words in commands(script):
-            path = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in paths), None)
-            assert path, words
+        for words, given in commands(script):
+            path = " ".join(words)
             command = cli.load(paths[path])
             known = {word for one in command.params for word in (*one.opts, *one.secondary_opts)}
-            given = {word for word in words if word.startswith("--")}
             assert given <= known, f"{path}: {given - known}"
             required = {one.opts[0] for one in command.params if isinstance(one, click.Option) and one.required}
             assert required <= given, f"{path}: {required - given}"
@@ -192,11 +193,12 @@ def test_every_job_of_azure_devops_says_how_long(path: Path) -> None:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     for stage in document["stages"]:
         for job in stage["jobs"]:
-            assert job["timeoutInMinutes"] <= 360
+            assert int(job["timeoutInMinutes"]) <= 360
             assert job["pool"]
             steps = job.get("steps") or job["strategy"]["runOnce"]["deploy"]["steps"]
             # What changes an environment is a deployment: its checks, an approval among them, hold for it.
-            changes = any(re.search(r"infra up|endpoint (deploy|rollback)", text) for text in scripts(steps))
+            run = {" ".join(words) for text in scripts(steps) for words, _ in commands(text)}
+            changes = bool(run & {"infra up", "endpoint deploy", "endpoint rollback"})
             assert ("deployment" in job) is changes
             for step in steps:
                 if step.get("task") == "AzureCLI@2":

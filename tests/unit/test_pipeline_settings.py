@@ -117,9 +117,9 @@ def test_somebody_elses_file_of_that_name_is_kept(here: Path, rendered: Render) 
 
 def test_what_no_model_has_any_more_goes(here: Path, rendered: Render) -> None:
     (here / "pipelines.yml").write_text(
-        SETTINGS + "  - {name: Sales, job: jobs/sales/job.yml, endpoint: sales-api}\n", encoding="utf-8"
+        SETTINGS + "  - {name: Sales, job: jobs/sales/job.yml, endpoint: sales-api, compare: false}\n", encoding="utf-8"
     )
-    assert "Sales has no test_data" in rendered().stderr
+    assert "Sales is compared with nothing" in rendered().stderr
     (here / WORKFLOWS / "forestay-notes.yml").write_text("name: not ours\n", encoding="utf-8")
     assert "forestay-deliver-sales.yml" in written(here)
     (here / "pipelines.yml").write_text(SETTINGS, encoding="utf-8")
@@ -137,6 +137,7 @@ def test_what_no_model_has_any_more_goes(here: Path, rendered: Render) -> None:
         ("churn-api", "CHURN", "pipelines.yml:5: `models[0].endpoint` must be 3 to 32 lower-case letters"),
         ("jobs/churn/job.yml", "jobs/nowhere/job.yml", "pipelines.yml:4: `job`: there is no jobs/nowhere/job.yml"),
         ("jobs/churn/job.yml", "../job.yml", "pipelines.yml:4: `models[0].job` must be a path inside the project"),
+        ("    test_data: data/test.csv\n", "", "pipelines.yml:3: `test_data` is missing"),
         ("data/test.csv", "data/none.csv", "pipelines.yml:6: `test_data`: there is no data/none.csv"),
         ("name: Churn", "name: ${{ secrets.TOKEN }}", "pipelines.yml:3: `models[0].name` must be letters"),
         ("name: Churn", "name: $(id)", "pipelines.yml:3: `models[0].name` must be letters"),
@@ -156,7 +157,7 @@ def test_what_is_wrong_is_told_with_its_line(here: Path, rendered: Render, old: 
 
 
 def test_two_models_share_no_experiment(here: Path, rendered: Render) -> None:
-    more = "  - {name: Other, job: jobs/churn/job.yml, endpoint: other-api}\n"
+    more = "  - {name: Other, job: jobs/churn/job.yml, endpoint: other-api, compare: false}\n"
     (here / "pipelines.yml").write_text(SETTINGS + more, encoding="utf-8")
     assert "two models share the experiment churn" in rendered(code=2).stderr
     (here / "pipelines.yml").write_text(SETTINGS + more.replace("}", ", experiment: other}"), encoding="utf-8")
@@ -194,3 +195,17 @@ def test_names_become_names_of_files(here: Path) -> None:
     (here / "pipelines.yml").write_text(twice, encoding="utf-8")
     with pytest.raises(InputError, match="two models called"):
         load(here)
+
+
+def test_what_must_be_there_once_is_told(here: Path, rendered: Render) -> None:
+    private = "environments:\n  prod: {runner: [self-hosted, vnet-prod], reader: prod-reader}\n"
+    (here / "pipelines.yml").write_text(SETTINGS + private, encoding="utf-8")
+    told = "\n".join(json.loads(rendered("--output", "json").stdout)["setup"])
+    for name in ("dev", "test", "prod", "prod-reader"):
+        assert f"subject repo:OWNER/NAME:environment:{name}\n" in f"{told}\n"
+    assert "environment prod: reviewers" in told
+    assert "a runner with self-hosted, vnet-prod for prod" in told
+    assert "secret" not in told.lower()
+    told = "\n".join(json.loads(rendered("--ci", "azure-devops", "--output", "json").stdout)["setup"])
+    assert "service connection forestay-prod: workload identity federation" in told
+    assert "environment prod: checks (approvals" in told

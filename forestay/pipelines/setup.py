@@ -1,0 +1,62 @@
+"""What has to be set up once in a CI system and in Azure before rendered pipelines can run; no secret is among it.
+
+https://docs.github.com/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-azure
+https://learn.microsoft.com/azure/devops/pipelines/release/configure-workload-identity
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forestay import LOCAL
+from forestay.pipelines import FOLDERS
+from forestay.pipelines.settings import GITHUB, HOSTED, PipelineSettings
+
+VARIABLES = "AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_SUBSCRIPTION_ID"
+
+
+def steps(s: PipelineSettings) -> Iterator[str]:
+    """One line for each thing."""
+    yield from _github(s) if s.ci == GITHUB else _devops(s)
+    for env in s.all:
+        runner = s.of(env).runner
+        if runner != (HOSTED,):
+            yield f"a runner with {', '.join(runner)} for {env}: Linux, git, jq, Python {s.python}"
+    if s.estates:
+        yield "these identities under forestay:principals of their stacks, and a state of Pulumi's that they reach"
+
+
+def _github(s: PipelineSettings) -> Iterator[str]:
+    for env in s.all:
+        one = s.of(env)
+        for name in (env, one.reader) if one.reader else (env,):
+            if env == LOCAL:
+                yield f"environment {name}: only the branch {s.branch} may deploy"
+            else:
+                identity = "that only reads" if name == one.reader else "of its own"
+                subject = f"repo:OWNER/NAME:environment:{name}"
+                yield (
+                    f"environment {name}: only the branch {s.branch} may deploy; variables {VARIABLES} of an identity "
+                    f"{identity}, whose federated credential has the subject {subject}"
+                )
+    yield f"environment {s.deploy[-1]}: reviewers, who approve what gets there"
+    waiting = [env for env in s.estates if env == s.deploy[-1] and s.of(env).reader is None]
+    yield from (
+        f"environment {env} without reviewers as its `reader`, or drift checks wait for them" for env in waiting
+    )
+    if s.in_stacks:
+        yield f"leave for the workflows to push stacks/*-services.yaml to {s.branch}"
+
+
+def _devops(s: PipelineSettings) -> Iterator[str]:
+    yield f"a pipeline of each file in {FOLDERS[s.ci]}"
+    for env in s.estates:
+        yield f"service connection {s.connection(env)}: workload identity federation, an identity of its own"
+    for env in s.all:
+        checks = (
+            "approvals, branch control, exclusive lock" if env == s.deploy[-1] else "branch control, exclusive lock"
+        )
+        yield f"environment {env}: checks ({checks})"
+    yield f"a branch policy of {s.branch} that builds forestay-pull-request; the build service may write comments"
+    if s.in_stacks:
+        yield f"leave for the build service to push stacks/*-services.yaml to {s.branch}"
