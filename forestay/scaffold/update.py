@@ -173,6 +173,8 @@ def _pipelines(folder: Path, changes: Sequence[Change]) -> Iterator[Change]:
     """What becomes of the pipelines, which are nobody's text: they follow from what pipelines.yml will say."""
     settings = next((change for change in changes if change.path == templates.PIPELINES), None)
     text = _read(folder, templates.PIPELINES) if settings is None else settings.after
+    if settings is None and text is None:
+        return  # no settings, before or after: whatever is there is somebody's own
     wanted: dict[str, str] = {}
     if isinstance(text, str):
         try:

@@ -311,6 +311,21 @@ def test_pipelines_follow_their_settings_and_the_other_system_s_go(project: Path
     assert "0 4 * * *" in text
 
 
+def test_pipelines_go_with_their_settings_and_stay_where_those_were_removed(project: Path) -> None:
+    workflows = project / ".github" / "workflows"
+    count = len(list(workflows.iterdir()))
+    settings = project / "pipelines.yml"
+    text = settings.read_text()
+    settings.unlink()
+    assert init("--update", "--location", "northeurope", "--yes", cwd=project).returncode == 0
+    assert len(list(workflows.iterdir())) == count
+    settings.write_text(text, encoding="utf-8")
+    done = init("--update", "--ci", "none", "--yes", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert not settings.exists()
+    assert list(workflows.iterdir()) == []
+
+
 def test_pipelines_wait_for_settings_that_can_be_read(project: Path) -> None:
     (project / "pipelines.yml").write_text("ci: github\nmodels: 3\n", encoding="utf-8")
     done = init("--update", "--location", "northeurope", "--yes", "-o", "json", cwd=project)
