@@ -52,7 +52,7 @@ def _forecast_table(model: LoadedModel, found: Answers, read: Rows) -> dict[str,
     times = pd.to_datetime(read.frame[served.time].iloc[found.places])
     history = []
     for number, key in enumerate(found.keys[:MOST_SERIES]):
-        own = np.flatnonzero(found.series == number)[-MOST_PERIODS:]
+        own = np.flatnonzero(found.numbers == number)[-MOST_PERIODS:]
         names["time"].append([moment.isoformat() for moment in times.iloc[own]])
         names["y_true"].append(found.truth[own].tolist())
         names["y_pred"].append(found.predicted[own].tolist())
@@ -64,7 +64,9 @@ def _forecast_table(model: LoadedModel, found: Answers, read: Rows) -> dict[str,
             names[name].append(bound)
         end = served.series.get(key)
         before = [] if end is None else end.values[-max(3 * int(model.schema["horizon"]), 24) :].tolist()
-        stamps = [] if end is None else pd.date_range(end=end.last, periods=len(before), freq=served.frequency)
+        stamps: list[pd.Timestamp] = []
+        if end is not None:
+            stamps = list(pd.date_range(end=end.last, periods=len(before), freq=served.frequency))
         history.append({"time": [moment.isoformat() for moment in stamps], "y_true": before})
     return {
         "schema_type": "forecast_horizon_table",

@@ -13,7 +13,7 @@ from automl_jobs import labels as label_lists
 from automl_jobs.data import ColumnType, ReadOptions, load_table
 from automl_jobs.engine import decide
 from automl_jobs.prepare.findings import listed
-from automl_jobs.prepare.labels import plain_label
+from automl_jobs.prepare.labels import find_label, plain_label
 from forestay.documents.names import closest, shown
 from forestay.errors import InputError
 from forestay_transformers import category_text
@@ -183,13 +183,15 @@ def _decided(model: LoadedModel, frame: pd.DataFrame, probabilities: np.ndarray)
 
 def _class_numbers(labels: pd.Series[Any], classes: list[Any]) -> np.ndarray:
     """The number of each label among the classes, -1 for none of them; 1, 1.0 and "1" are one label."""
-    number = {label: place for place, label in enumerate(classes)}
-    by_text = {category_text(label): place for place, label in enumerate(classes)}
+    number = {(type(label), label): place for place, label in enumerate(classes)}
 
     def find(label: Any) -> int:
         plain = plain_label(label)
-        found = number.get(plain) if type(plain) is type(classes[0]) else None
-        return by_text.get(category_text(plain), -1) if found is None else found
+        place = number.get((type(plain), plain))
+        if place is None:
+            meant = find_label(str(category_text(plain)), classes)
+            place = number[type(plain), plain] = -1 if meant is None else classes.index(meant)
+        return place
 
     return np.array([find(label) for label in labels.array], dtype=int)
 

@@ -120,11 +120,12 @@ def _answers(context: click.Context, screen: Console, folder: Path, given: dict[
     def simple(key: str, question: str, proposed: str | None, *, must: bool = False) -> Any:
         return given[key] if key in given else answer(key, key, question, proposed, must=must)
 
-    last, found = known.chosen_subscription(), {}
+    chosen, found = known.chosen_subscription(), dict[str, str]()
     for env in known.ENVIRONMENTS:
         there = given.get("subscriptions", {}).get(env)
-        last = there or answer("subscription", "subscription", f"subscription of {env}", last)
-        found[env] = last
+        # That of the last environment is only proposed: nothing gets into another's unasked.
+        last = next(reversed(found.values()), None) if screen.asks else None
+        found[env] = there or answer("subscription", "subscription", f"subscription of {env}", last or chosen)
     stem = known.stem_of(folder)
     if stem == known.FALLBACK and "stem" not in given and not screen.asks:
         screen.note(f"the folder's name makes no stem: names in Azure begin with {stem}; --stem chooses another")

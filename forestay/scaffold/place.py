@@ -122,13 +122,14 @@ def _make(folder: Path) -> None:
 
 def _take_back(stage: Path, target: Path | None) -> None:
     """Remove from `target` what was linked from `stage`, and empty `stage`."""
-    for staged in sorted((path for path in stage.rglob("*") if path.is_file()), reverse=True):
-        placed = target / staged.relative_to(stage) if target else None
-        if placed is not None and placed.is_file() and placed.samefile(staged):
-            placed.unlink()
-            for folder in placed.relative_to(target).parents if target else ():
-                with contextlib.suppress(OSError):  # something else is in it
-                    (target / folder).rmdir()
+    if target is not None:
+        for staged in sorted((path for path in stage.rglob("*") if path.is_file()), reverse=True):
+            placed = target / staged.relative_to(stage)
+            if placed.is_file() and placed.samefile(staged):
+                placed.unlink()
+                for folder in placed.relative_to(target).parents:
+                    with contextlib.suppress(OSError):  # something else is in it
+                        (target / folder).rmdir()
     for left in stage.iterdir() if stage.is_dir() else ():
         if left.is_dir():
             shutil.rmtree(left)

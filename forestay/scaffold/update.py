@@ -27,7 +27,6 @@ from forestay.scaffold.record import Record
 ADDED, CHANGED, MERGED, CONFLICT, REMOVED, KEPT = "added", "changed", "merged", "conflict", "removed", "kept"
 YOURS = "yours"
 CONFLICTED = re.compile(rf"^<{{7}} {YOURS}$", re.MULTILINE)
-LONGEST_DIFF = 200_000  # characters of a file; a table's lines tell a person nothing
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Change:
         """The lines of a unified diff."""
         if self.before == self.after:
             return
-        if max(len(self.before or ""), len(self.after or "")) > LONGEST_DIFF:
+        if max(len(self.before or ""), len(self.after or "")) > records.LARGE:  # a table's lines tell a person nothing
             yield f"{self.path} differs"
             return
         yield from difflib.unified_diff(
@@ -174,6 +173,8 @@ def _pipelines(folder: Path, changes: Sequence[Change]) -> Iterator[Change]:
     """What becomes of the pipelines, which are nobody's text: they follow from what pipelines.yml will say."""
     settings = next((change for change in changes if change.path == templates.PIPELINES), None)
     text = _read(folder, templates.PIPELINES) if settings is None else settings.after
+    if settings is None and text is None:
+        return  # no settings, before or after: whatever is there is somebody's own
     wanted: dict[str, str] = {}
     if isinstance(text, str):
         try:

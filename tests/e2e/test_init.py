@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -183,10 +182,9 @@ def test_made_twice_is_told_how_to_update(project: Path) -> None:
     assert "`forestay init --update`" in done.stderr
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    done = init("new", *WORDS, cwd=tmp_path)
+    done = init("/proc/new", *WORDS, cwd=tmp_path)  # where nobody may, root included
     assert done.returncode == 2
     assert "cannot write here" in done.stderr
 
@@ -199,10 +197,10 @@ def test_on_a_terminal_what_is_not_given_is_asked_for(tmp_path: Path) -> None:
         for question, answer in (
             ("subscription of dev", "mine"),
             ("must be a GUID", GUID),
-            (rf"subscription of test \({GUID}\)", ""),
+            (rf"subscription of test .*\({GUID}\)", ""),
             ("subscription of prod", OTHER),
-            (r"region \(westeurope\)", "northeurope"),
-            (r"begin with \(card-fraud\)", ""),
+            (r"region .*\(westeurope\)", "northeurope"),
+            (r"begin with .*\(card-fraud\)", ""),
             ("mail", "nobody"),
             ("must be a mail address", "ml-team@contoso.com"),
             (r"pipelines.*\(github\)", "gitlab"),
@@ -294,13 +292,13 @@ def test_pipelines_follow_their_settings_and_the_other_system_s_go(project: Path
     edited = workflows / "forestay-drift.yml"
     edited.write_text(edited.read_text() + "# ours\n", encoding="utf-8")
     settings = project / "pipelines.yml"
-    settings.write_text(settings.read_text().replace("branch: main", "branch: trunk"), encoding="utf-8")
+    settings.write_text(settings.read_text().replace("0 2 * * *", "0 4 * * *"), encoding="utf-8")
     done = init("--update", "--yes", "-o", "json", cwd=project)
     assert done.returncode == 0, done.stderr
     changes = {Path(one["path"]).name: one["change"] for one in json.loads(done.stdout)["changes"]}
     assert changes["forestay-drift.yml"] == "kept"
-    assert changes["forestay-main.yml"] == "changed"
-    assert "trunk" in (workflows / "forestay-main.yml").read_text()
+    assert changes["forestay-retrain.yml"] == "changed"
+    assert "0 4 * * *" in (workflows / "forestay-retrain.yml").read_text()
 
     done = init("--update", "--yes", "--ci", "azure-devops", "-o", "json", cwd=project)
     assert done.returncode == 0, done.stderr
@@ -308,7 +306,22 @@ def test_pipelines_follow_their_settings_and_the_other_system_s_go(project: Path
     assert sorted(path.name for path in (project / ".azure-pipelines").iterdir()) == names
     text = settings.read_text()
     assert "ci: azure-devops" in text
-    assert "branch: trunk" in text
+    assert "0 4 * * *" in text
+
+
+def test_pipelines_go_with_their_settings_and_stay_where_those_were_removed(project: Path) -> None:
+    workflows = project / ".github" / "workflows"
+    count = len(list(workflows.iterdir()))
+    settings = project / "pipelines.yml"
+    text = settings.read_text()
+    settings.unlink()
+    assert init("--update", "--location", "northeurope", "--yes", cwd=project).returncode == 0
+    assert len(list(workflows.iterdir())) == count
+    settings.write_text(text, encoding="utf-8")
+    done = init("--update", "--ci", "none", "--yes", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert not settings.exists()
+    assert list(workflows.iterdir()) == []
 
 
 def test_pipelines_wait_for_settings_that_can_be_read(project: Path) -> None:

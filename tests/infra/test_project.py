@@ -35,7 +35,7 @@ def test_no_policy_forbids_what_is_made(tmp_path: Path, target: str) -> None:
         for stack in (env, f"{env}-services"):
             plan = build.plan(stackfile.load(root, stack), prices.load(), declare)
             assert not [one for one in plan.policy if one.level == "mandatory"], stack
-            assert plan.resources
+            assert plan.resources or stack != env  # nothing is served yet
             clusters = [one for one in plan.resources if one.type.endswith(":ManagedCluster")]
             assert bool(clusters) is (target == "aks" and stack == env)
 

@@ -73,9 +73,9 @@ def test_rendered_as_recorded(name: str, ci: str) -> None:
         assert (FILES / name / path).read_text(encoding="utf-8") == text, path
 
 
-def checked(*words: str | Path, input: str | None = None) -> None:
+def checked(*words: str | Path) -> None:
     """A linter of this environment, which must find nothing."""
-    done = subprocess.run([*map(str, words)], input=input, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -85,7 +85,9 @@ def tool(name: str) -> Path:
 
 @pytest.mark.parametrize(("ci", "schema"), [("github", "github-workflows"), ("azure-devops", "azure-pipelines")])
 def test_the_published_schema_holds(ci: str, schema: str) -> None:
-    checked(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *recorded(ci))
+    # Azure DevOps' schema has patterns that are none of ECMAScript's.
+    variant = ("--regex-variant", "python")
+    checked(tool("check-jsonschema"), *variant, "--builtin-schema", f"vendor.{schema}", *recorded(ci))
 
 
 def test_actionlint_finds_nothing() -> None:
@@ -96,7 +98,7 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def test_the_audit_finds_nothing() -> None:
-    settings = ("--offline", "--no-progress", "--color=never", "--persona=pedantic", "--config", FILES / "zizmor.yml")
+    settings = ("--offline", "--no-progress", "--no-config", "--color=never", "--persona=pedantic")
     checked(tool("zizmor"), *settings, *recorded("github"))
 
 
@@ -191,7 +193,7 @@ def test_every_job_of_azure_devops_says_how_long(path: Path) -> None:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     for stage in document["stages"]:
         for job in stage["jobs"]:
-            assert job["timeoutInMinutes"] <= 360
+            assert int(job["timeoutInMinutes"]) <= 360
             assert job["pool"]
             steps = job.get("steps") or job["strategy"]["runOnce"]["deploy"]["steps"]
             # What changes an environment is a deployment: its checks, an approval among them, hold for it.

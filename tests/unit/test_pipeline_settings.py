@@ -195,3 +195,17 @@ def test_names_become_names_of_files(here: Path) -> None:
     (here / "pipelines.yml").write_text(twice, encoding="utf-8")
     with pytest.raises(InputError, match="two models called"):
         load(here)
+
+
+def test_what_must_be_there_once_is_told(here: Path, rendered: Render) -> None:
+    private = "environments:\n  prod: {runner: [self-hosted, vnet-prod], reader: prod-reader}\n"
+    (here / "pipelines.yml").write_text(SETTINGS + private, encoding="utf-8")
+    told = "\n".join(json.loads(rendered("--output", "json").stdout)["setup"])
+    for name in ("dev", "test", "prod", "prod-reader"):
+        assert f"subject repo:OWNER/NAME:environment:{name}\n" in f"{told}\n"
+    assert "environment prod: reviewers" in told
+    assert "a runner with self-hosted, vnet-prod for prod" in told
+    assert "secret" not in told.lower()
+    told = "\n".join(json.loads(rendered("--ci", "azure-devops", "--output", "json").stdout)["setup"])
+    assert "service connection forestay-prod: workload identity federation" in told
+    assert "environment prod: checks (approvals" in told
