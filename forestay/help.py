@@ -38,6 +38,7 @@ class Page(click.Command):
         if wanted and not plain() and columns >= FRAMED:
             from forestay.rich_help import drawn
 
+            ctx.color = ctx.color or bool(os.environ.get("FORCE_COLOR")) or None  # else click takes it out in a pipe
             return drawn(self, ctx)
         if columns < FRAMED:
             ctx.terminal_width = max(columns - 1, LEAST)

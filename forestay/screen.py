@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from forestay.console import visible
+from forestay.console import plain, visible
 
 NARROW = 72
 """Columns of a window in which a table may not fit."""
@@ -39,6 +39,7 @@ class Screen(Console):
             markup=False,
             emoji=False,
             highlight=False,
+            color_system=None if plain() else "auto",
             soft_wrap=not stream.isatty(),
         )
 

@@ -205,10 +205,11 @@ def _left_in_container() -> float:
 
 def engine() -> Finding:
     """What builds images here, and proves those whose Python is not on this machine."""
+    from scoring import engines
     from scoring.images import builders
 
     try:
-        name, program = builders.first_running(builders.NAMES, "container engine", builders.INSTALL)
+        name, program = engines.first_running(builders.NAMES, "container engine", builders.INSTALL)
     except OutsideError as error:
         (found,) = told("container engine", error)
         fix = f"{found.fix}; or let Azure build: forestay image build --builder acr"

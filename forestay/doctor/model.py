@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Check:
     """
 
     name: str
-    look: Callable[[], Finding | Sequence[Finding]]
+    look: Callable[[], Finding | Iterable[Finding]]
     needs: tuple[str, ...] = ()
     seconds: float = SECONDS
 

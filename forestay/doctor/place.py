@@ -12,6 +12,7 @@ from forestay.doctor.model import Finding, ok, problem, told, warning
 from forestay.errors import ForestayError, InputError
 
 TOLD_NAMES = 3
+LOCKS = ("*.owner", "*/*.owner", "*/*/*.owner")
 CHECKED_BYTES = 200 * 1024**2
 """A larger database is not read through: that would take longer than a look may."""
 
@@ -98,7 +99,7 @@ def locks() -> Finding:
     home = project.home()
     held = []
     # A held lock has its holder's name beside it; one that was left behind by a killed process is free.
-    for owner in sorted((*home.glob("*.owner"), *home.glob("*/*.owner"), *home.glob("*/.*.owner"))):
+    for owner in sorted(path for depth in LOCKS for path in home.glob(depth)):
         lock = owner.with_name(owner.name.removesuffix(".owner"))
         if not lock.is_file():
             continue

@@ -37,7 +37,9 @@ def test_help_and_usage_errors_import_nothing_heavy(words: list[str]) -> None:
     assert not imported & set(HEAVY)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["job", "check", "job.yml"], ["data", "show", "train/data.csv"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["job", "check", "job.yml"], ["data", "show", "train/data.csv"], ["doctor"]]
+)
 def test_it_works_without_the_extras(project: Path, words: list[str]) -> None:
     write_job(project)
     done = subprocess.run(

@@ -16,7 +16,7 @@ import pytest
 from tests.runs_support import finished_job, new_store, outputs_folder
 from tests.tables import write_job
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-8]|4[0-8]|9[0-7]|10[0-7])\b[0-9;]*m")
+COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
 LONG = "a_model_whose_name_is_longer_than_any_narrow_window_is_wide"
 # Several commands in one process: what is looked at is what they write.
 SEVERAL = """

@@ -202,7 +202,7 @@ def test_how_names_that_azure_keeps_are_freed() -> None:
     vault = ("azure-native:keyvault:Vault", "Microsoft.KeyVault/vaults")
     assert "`az keyvault purge --name one --location westeurope`" in deleted(*vault, "dev")
     assert "purge --" not in deleted(*vault, "prod")  # protected against it
-    assert "`az keyvault recover --name one`" in deleted(*vault, "prod")
+    assert "`az keyvault recover --name one --location westeurope`" in deleted(*vault, "prod")
     space = ("azure-native:machinelearningservices:Workspace", "Microsoft.MachineLearningServices/workspaces")
     assert "`az rest --method delete --url 'https://management.azure.com/subscriptions/s/" in deleted(*space, "dev")
     assert "forceToPurge=true" in deleted(*space, "dev")

@@ -48,7 +48,7 @@ def groups(entries: dict[str, Any], above: str = "") -> Iterator[str]:
             yield from groups(entry[1], f"{above} {name}".strip())
 
 
-@pytest.mark.parametrize("path", groups(cli.TREE))
+@pytest.mark.parametrize("path", list(groups(cli.TREE)))
 def test_every_group_has_an_example_that_is_one_of_its_commands(path: str) -> None:
     group: Any = cli.root
     for name in path.split():

@@ -21,6 +21,7 @@ import pytest
 
 from automl_jobs.runs import tags
 from forestay import doctor, login
+from forestay import project as project_files
 from forestay.doctor import OK, PROBLEM, WARNING, Check, Finding, Progress, access, machine, place, state
 from forestay.errors import InputError, OutsideError, Problem
 from infra import stackfile
@@ -352,6 +353,8 @@ def test_a_lock_that_is_held(project: Path) -> None:
     with filelock.FileLock(str(home / "runs.db.lock")):
         found = place.locks()
     assert (found.status, "process 4711, since 10:02:11" in found.detail) == (WARNING, True)
+    with project_files.lock(home / "endpoints" / ".churn-api.guard", "endpoint churn-api"):
+        assert place.locks().detail.startswith(f"held: .churn-api.guard by process {os.getpid()}, since ")
 
 
 def test_endpoints_that_are_stopped(project: Path) -> None:

@@ -105,7 +105,7 @@ def test_bash_with_a_key(world: Path) -> None:
         bash.send("forestay job show calm\t")
         bash.expect_exact("calm_bay_aaaaaa ", timeout=30)
         bash.send("\x15forestay model show Churn:\t\t")
-        bash.expect(r"1\s+2", timeout=30)
+        bash.expect(r"2\s+1", timeout=30)
         bash.send("\x15head -1 dat\t")  # other commands are as they were
         bash.expect_exact("data.csv", timeout=30)
         bash.send("\x15forestay data show dat\t")

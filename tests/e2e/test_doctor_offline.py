@@ -73,7 +73,7 @@ def test_an_environment_without_a_network(tmp_path: Path) -> None:
 def test_on_a_terminal(project: Path, plain: str) -> None:
     env = {**os.environ, "FORESTAY_PLAIN": plain, "TERM": "xterm", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": ""}
     words = ["-m", "forestay", "doctor"]
-    with pexpect.spawn(sys.executable, words, cwd=project, env=env, dimensions=(50, 60), encoding="utf-8") as screen:
+    with pexpect.spawn(sys.executable, words, cwd=project, env=env, dimensions=(50, 100), encoding="utf-8") as screen:
         screen.expect(pexpect.EOF, timeout=60)
         drawn = screen.before or ""
     assert screen.exitstatus == 0
