@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/categorize_transactions
 
-.PHONY: help setup setup-dev wheel demo lint docs reference engine actionlint debian test fuzz format bench \
-	bench-automl bench-infra bench-memory \
+.PHONY: help setup setup-dev wheel demo lint docs reference engine actionlint debian test fuzz format bench bench-automl \
+	bench-infra bench-memory \
 	bench-scoring bench-serving bench-studio soak clean
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14

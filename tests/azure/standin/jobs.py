@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import pickle
 import time
 import zlib
 from collections.abc import Mapping
@@ -306,7 +307,6 @@ class Job:
 
     def _fitted(self, algorithm: str) -> tuple[bytes, dict[str, Any]]:
         """A pipeline that takes the raw columns, as a pickle, and its charts' data."""
-        import joblib
         from sklearn.compose import make_column_selector, make_column_transformer
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
         from sklearn.impute import SimpleImputer
@@ -341,16 +341,16 @@ class Job:
             ),
         )
         model = make_pipeline(features, kinds[algorithm]).fit(frame, target)
-        buffer = io.BytesIO()
-        joblib.dump(model, buffer)
+        # Not by joblib: dill, which Pulumi imports, leaves itself in what Python's own pickler writes from then on.
+        pickled = pickle.dumps(model)
         if not classes:
             truth, said = target.to_numpy(dtype=float), model.predict(frame)
             charts = {"residuals": metrics.residuals, "predicted_true": metrics.predicted_true}
-            return buffer.getvalue(), {name: chart(truth, said) for name, chart in charts.items()}
+            return pickled, {name: chart(truth, said) for name, chart in charts.items()}
         labels = list(model.classes_)
         truth = target.map({label: number for number, label in enumerate(labels)}).to_numpy()
         chances = model.predict_proba(frame)
-        return buffer.getvalue(), {
+        return pickled, {
             "confusion_matrix": metrics.confusion_matrix(truth, chances.argmax(axis=1), labels),
             "accuracy_table": metrics.accuracy_table(truth, chances, labels),
         }
