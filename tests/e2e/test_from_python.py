@@ -38,7 +38,7 @@ frame["amount"] = frame["amount"].clip(lower=0) ** 3
 job = forestay.submit(
     frame.drop(columns=["label", "note"]), "amount", task="regression", metric="r2_score", max_trials=12,
     settings={"training.allowed_training_algorithms": [
-        "elastic_net", "light_gbm", "xgboost_regressor", "gradient_boosting", "random_forest", "lasso_lars"]},
+        "elastic_net", "light_gbm", "xg_boost_regressor", "gradient_boosting", "random_forest", "lasso_lars"]},
     name="amounts", time_budget="100s",
 )
 print(job.name)

@@ -79,16 +79,16 @@ def test_new_data_is_read_as_the_old_was_and_lies_in_a_job_of_its_own(
     (job.parent / "train" / "MLTable").write_text(
         "# how our exports look\ntype: mltable\npaths:\n  - file: ./data.csv\ntransformations:\n"
         '  - read_delimited: {delimiter: ",", encoding: utf8}\n'
-        "  - convert_column_types:\n      - {columns: size, column_type: string}\n",
+        "  - drop_columns: [remark]\n",
         encoding="utf-8",
     )
-    mixed(90, 9).drop(columns="amount").to_csv(project / "march.csv", index=False)
+    mixed(90, 9).drop(columns="amount").assign(remark="x").to_csv(project / "march.csv", index=False)
     found = find(store, "calm_bay", SubmitOptions(), Path("march.csv"), None)
     assert found.written == Path("jobs/tests-2")
     made = load_job(found.job_file)
     table = load_table(made.spec.training_data.local(made.folder) or "")
     assert len(table.frame) == 90
-    assert table.frame["size"].dtype == "str", "as the MLTable of the first job has it"
+    assert "remark" not in table.frame, "as the MLTable of the first job has it"
     text = (found.written / "training-mltable-folder" / "MLTable").read_text(encoding="utf-8")
     assert text.startswith("# how our exports look")
     for key, rows in (("validation_data", 200), ("test_data", 100)):
