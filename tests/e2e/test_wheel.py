@@ -171,10 +171,11 @@ def test_the_environment_has_no_extra(installed: Installed, tmp_path: Path) -> N
     assert where.stdout.startswith(str(installed.folder))
 
 
+@pytest.mark.slow
 def test_it_trains_proves_and_serves_where_every_name_of_ours_is_taken(installed: Installed, project: Path) -> None:
     job = "jobs/categorize_transactions/job.yml"
-    words = ("--model", "Wheel", "--endpoint", "wheel-api", "--set", "limits.max_trials=2", "-o", "json")
-    done = installed.run("ship", job, *words, cwd=project)
+    words = ("--model", "Wheel", "--endpoint", "wheel-api", "--time-budget", "30s", "--set", "limits.max_trials=2")
+    done = installed.run("ship", job, *words, "-o", "json", cwd=project)
     assert done.returncode == 0, done.stderr
     shipped = json.loads(done.stdout)
     assert shipped["verified"] is True
