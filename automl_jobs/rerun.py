@@ -40,6 +40,7 @@ RERUN_OF = "rerun_of"
 """The tag of a job that is another one again."""
 DATA = "training_data"
 SHOWN = 8
+_UTF8 = {"ascii", "utf8", "utf8bom"}
 _PATHS = tuple(f"{key}.path" for key in (DATA, "validation_data", "test_data"))
 
 
@@ -248,7 +249,8 @@ def _kept(before: Path | None, table: Table) -> str | None:
     reader, reading = mltable.parse(file, str(file)).reader, table.reading
     same = reader.kind == reading.kind
     if reader.kind == "read_delimited":
-        same = same and (reader.delimiter, reader.encoding) == (reading.delimiter, reading.encoding)
+        encoded = reader.encoding == reading.encoding or {reader.encoding, reading.encoding} <= _UTF8
+        same = same and reader.delimiter == reading.delimiter and encoded
     return file.read_text(encoding="utf-8") if same and not reading.unusual else None
 
 
