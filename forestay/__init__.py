@@ -74,6 +74,10 @@ def __getattr__(name: str) -> Any:
     errors = ("ForestayError", "InputError", "Interrupted", "OutsideError", "RunFailed", "Unreachable")
     shown = ("Charts", "Job", "Scores")
     module = "forestay.errors" if name in errors else "forestay.inline" if name in shown else "forestay.api"
+    if module == "forestay.api":
+        from forestay.rooms import refuse_hidden
+
+        refuse_hidden()  # a notebook has its own folder on Python's path
     return getattr(importlib.import_module(module), name)
 
 

@@ -58,6 +58,11 @@ class ForestayError(Exception):
         error.problems = tuple(problems)
         return error
 
+    @property
+    def __notes__(self) -> list[str]:
+        """What a traceback shows below the message, in Python and in notebooks (PEP 678)."""
+        return self.lines()
+
     def lines(self) -> list[str]:
         """The text for a terminal: for each problem one line, and an indented one with the fix."""
         lines: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,10 +74,18 @@ def test_the_import_is_light_and_so_are_the_functions_until_they_are_called() ->
     assert done.stdout == "[]\n", done.stderr
 
 
+def test_a_script_beside_a_file_that_hides_a_package_is_told_which(tmp_path: Path) -> None:
+    (tmp_path / "scoring.py").touch()
+    (tmp_path / "mine.py").write_text("import forestay\nforestay.leaderboard('latest')\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, str(tmp_path / "mine.py")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'scoring.py'}: hides Forestay's own `scoring`" in done.stderr
+    assert "rename scoring.py" in done.stderr
+
+
 def test_type_checkers_see_what_is_lazy() -> None:
     """Names under TYPE_CHECKING are those of `__all__`: an editor completes them."""
     import ast
-    from pathlib import Path
 
     tree = ast.parse(Path(str(forestay.__file__)).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
