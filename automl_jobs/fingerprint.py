@@ -13,20 +13,31 @@ if TYPE_CHECKING:
 
 
 def of_tables(prepared: Prepared) -> dict[str, dict[str, Any]]:
-    """The marks of a prepared job's tables by the job file's key: `{"rows", "columns", "sha256"}`.
+    """The marks of a prepared job's tables by the job file's key: `{"rows", "columns", "sha256", "periods"}`.
 
     The hash is of names, types and values as they were read, in their order; how the files spell them does not count.
+    The periods are the first and the last moment of each column of times.
     """
     tables = {"training_data": prepared.train, "validation_data": prepared.validation, "test_data": prepared.test}
-    return {key: _mark(table.frame) for key, table in tables.items() if table is not None}
+    return {key: mark(table.frame) for key, table in tables.items() if table is not None}
 
 
-def _mark(frame: pd.DataFrame) -> dict[str, Any]:
+def mark(frame: pd.DataFrame) -> dict[str, Any]:
+    """The mark of one table."""
     total = hashlib.sha256()
     for name, column in frame.items():
         total.update(f"{name}\0{column.dtype}\0".encode())
         total.update(_hashes(column).tobytes())
-    return {"rows": len(frame), "columns": [str(name) for name in frame.columns], "sha256": total.hexdigest()}
+    return {
+        "rows": len(frame),
+        "columns": [str(name) for name in frame.columns],
+        "sha256": total.hexdigest(),
+        "periods": {
+            str(name): [times.min().isoformat(), times.max().isoformat()]
+            for name, times in frame.select_dtypes("datetime").items()
+            if times.notna().any()
+        },
+    }
 
 
 def _hashes(column: pd.Series) -> Any:

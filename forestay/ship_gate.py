@@ -47,6 +47,8 @@ class Gate:
 
 def check(shipment: Shipment, loaded: LoadedJob | None) -> None:
     """What would fail only after the training. `loaded` is the job file of one that is still to be trained."""
+    from scoring.schema import read_schema
+
     gate = shipment.gate
     if gate is None:
         return
@@ -55,8 +57,16 @@ def check(shipment: Shipment, loaded: LoadedJob | None) -> None:
     gate.champion = _served(shipment)
     if gate.champion is None or loaded is None:
         return
-    shipment.place().assets(shipment.endpoint)
     spec = loaded.spec
+    served = read_schema(shipment.place().assets(shipment.endpoint) / "model")
+    for what, one, other in (("task", served.task, spec.task), ("target", served.target, spec.target_column_name)):
+        if one != other:
+            raise InputError(
+                f"{shipment.endpoint} serves a model with the {what} {one!r}, the job's is {other!r}: they can't be "
+                "compared",
+                where=loaded.where("task" if what == "task" else "target_column_name"),
+                fix="leave --if-better out, or name another endpoint",
+            )
     if gate.data is None and spec.test_data is None and not spec.test_data_size:
         raise InputError(
             "the job has no test data to compare its model with what is served",

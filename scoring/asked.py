@@ -38,6 +38,7 @@ class _Source:
     path: Path
     job: str = ""
     trial: str = ""
+    card: str | None = None
 
 
 def model(name: str, version: str, path: Path, say: Say = lambda _: None, served: Path | None = None) -> Any:

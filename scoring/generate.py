@@ -20,6 +20,7 @@ from scoring.serving_packages import gunicorn_options
 from scoring.styles import Style, json_text
 
 CONDA = "conda_env_v_1_0_0.yml"  # what a trial of another trainer's was trained with
+CARD = "MODEL_CARD.md"
 SERVICE = "service.json"  # what score.py tells of itself in a header
 
 
@@ -194,9 +195,12 @@ def _code(source: ModelSource, schema: ModelSchema, style: Style, conda_env: str
 def _texts(
     source: ModelSource, schema: ModelSchema, golden: Golden, style: Style, conda_env: str, lock: str
 ) -> dict[str, str]:
+    # It says where the proof is, and not what it is: a proof is of the folder's content, this file among it.
+    card = {} if source.card is None else {CARD: source.card}
     history = {requests.SAMPLE_HISTORY: json_text(requests.history_request(golden))} if schema.forecasts else {}
     return {
         **_code(source, schema, style, conda_env),
+        **card,
         "Dockerfile": templates.render(
             "scoring/Dockerfile.j2",
             python=schema.python,

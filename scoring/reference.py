@@ -91,7 +91,7 @@ def request(schema: ModelSchema, golden: Golden, model: str) -> str:
             "model": model,
             "columns": [{"name": one.name, "type": one.type, "integer": one.integer} for one in schema.used],
             "rows": list(golden.rows),
-            "probabilities": schema.classifies,
+            "probabilities": schema.classifies or schema.multilabel,
             "time": schema.time_column,
             "ids": list(schema.series_columns),
             "target": schema.target,

@@ -20,7 +20,10 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 class ModelSource(Protocol):
-    """A model version of a registry: what generate() needs of it. `path` is the trial's outputs folder."""
+    """A model version of a registry: what generate() needs of it.
+
+    `path` is the trial's outputs folder; `card` the text of its model card, None for a version without.
+    """
 
     @property
     def name(self) -> str: ...
@@ -32,6 +35,8 @@ class ModelSource(Protocol):
     def trial(self) -> str: ...
     @property
     def path(self) -> Path: ...
+    @property
+    def card(self) -> str | None: ...
 
 
 class ColumnSchema(BaseModel):

@@ -104,7 +104,9 @@ HERE = {
     "job": {
         "check", "compare", "download", "explain", "leaderboard", "list", "new", "report", "show", "split", "trial",
     },
-    "model": {"download", "list", "register", "show"},
+    "model": {
+        "alias", "compare", "delete", "download", "evaluate", "list", "predict", "register", "show",
+    },
     "score": {"generate", "verify"},
     "endpoint": {"delete", "invoke", "list", "logs", "show"},
 }  # fmt: skip

@@ -64,6 +64,7 @@ class Model:
     job: str
     trial: str
     path: Path
+    card: str | None = None
 
 
 def bank_frame() -> pd.DataFrame:

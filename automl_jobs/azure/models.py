@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs.azure import jobs, storage
 from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.fetch import choose
-from automl_jobs.runs import names
+from automl_jobs.runs import card, names
 from automl_jobs.runs.read import no_model
 from automl_jobs.runs.rows import RegisteredModel
 from forestay import project
@@ -171,6 +171,21 @@ def drop_alias(arm: Arm, given: str, alias: str) -> AzureModel:
         raise InputError(f"{alias!r} is {name}:{found.version}, not {name}:{version}", where="MODEL")
     _retag(arm, name, alias, None)
     return find(arm, f"{name}:{found.version}")
+
+
+def card_of(arm: Arm, found: AzureModel) -> str:
+    """The model card of a version, from what Azure keeps of its job. Raises InputError where no job is known."""
+    if not found.job:
+        raise InputError(
+            f"{found.name}:{found.version} was registered by other means than forestay: its job is not known",
+            where="--card",
+            fix=f"see what is: forestay model show {found.name}:{found.version} --env {found.env}",
+        )
+    seen = jobs.find(arm, found.job)
+    detail = jobs.detail(arm, seen)
+    trial = next((row for row in jobs.with_metrics(arm, seen) if row.id == found.trial), None)
+    lineage = [(key.removeprefix("forestay."), found.tags[key]) for key in _LINEAGE if key in found.tags]
+    return card.text(found, {"task": detail.task, "target": detail.target}, detail, trial, lineage)
 
 
 def delete(arm: Arm, found: AzureModel) -> None:

@@ -82,12 +82,14 @@ def answers(
     if passed:
         notes = (*notes, f"{passed:,} rows that are history to the model are not judged")
     steps = (found.loc[places, "place"].to_numpy() - 1) % horizon + 1
+    series, keys = pd.factorize(found.loc[places, "key"])
     return Answers(
         places=places.to_numpy(),
         truth=pd.to_numeric(rows.frame.loc[places, model.target]).to_numpy(dtype="float64"),
         predicted=said[places],
-        series=tuple(found.loc[places, "key"]),
+        series=series,
         steps=steps,
+        keys=tuple(keys),
         notes=notes,
     )
 
@@ -97,12 +99,18 @@ def begins(model: LoadedModel, rows: Rows) -> dict[Key, pd.Timestamp]:
     found = _timed(model, rows)
     trained = {key: end.last for key, end in model.model.series.items()}
     horizon = int(model.schema["horizon"])
-    known = {}
-    for key, group in found.groupby("key", sort=False)["time"]:
-        times = sorted(group.unique())
+    known: dict[Key, pd.Timestamp] = {}
+    for key, group in _by_series(found):
+        times = sorted(group["time"].unique())
         # What training never saw can only go on from rows of its own.
         known[key] = trained.get(key, times[min(horizon, len(times)) - 1])
     return known
+
+
+def _by_series(found: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
+    for key, group in found.groupby("key", sort=False):
+        assert isinstance(key, tuple)
+        yield key, group
 
 
 def _timed(model: LoadedModel, rows: Rows) -> pd.DataFrame:
@@ -127,7 +135,7 @@ def _placed(model: LoadedModel, rows: Rows, after: Mapping[Key, pd.Timestamp]) -
     """As _timed(), and the place of each row after what is history: 1 is the first period, 0 none of them."""
     found = _timed(model, rows).assign(place=0)
     begin = begins(model, rows)
-    for key, group in found.groupby("key", sort=False):
+    for key, group in _by_series(found):
         first = max(begin[key], after.get(key, begin[key]))
         later = group[group["time"] > first]
         if len(later):

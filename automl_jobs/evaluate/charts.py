@@ -46,38 +46,37 @@ def _forecast_table(model: LoadedModel, found: Answers, read: Rows) -> dict[str,
     from automl_jobs.engine.forecasting.table import LEVEL, MOST_PERIODS, MOST_SERIES
 
     served = model.model
-    assert found.series is not None
-    assert found.steps is not None
-    keys = list(dict.fromkeys(found.series))
     names: dict[str, list[Any]] = {
         name: [] for name in ("time", "y_true", "y_pred", "PI_lower_bound", "PI_upper_bound")
     }
     times = pd.to_datetime(read.frame[served.time].iloc[found.places])
     history = []
-    for key in keys[:MOST_SERIES]:
-        own = np.flatnonzero([one == key for one in found.series])[-MOST_PERIODS:]
+    for number, key in enumerate(found.keys[:MOST_SERIES]):
+        own = np.flatnonzero(found.numbers == number)[-MOST_PERIODS:]
         names["time"].append([moment.isoformat() for moment in times.iloc[own]])
         names["y_true"].append(found.truth[own].tolist())
         names["y_pred"].append(found.predicted[own].tolist())
         for name, level in (("PI_lower_bound", (1 - LEVEL) / 2), ("PI_upper_bound", (1 + LEVEL) / 2)):
             bound = None
             if served.spread is not None:
-                reached = found.predicted[own] + served.spread.offset(key, found.steps[own], level)
+                reached = found.predicted[own] + served.spread.offset(key, found.steps_ahead[own], level)
                 bound = (reached if served.floor is None else np.maximum(reached, served.floor)).tolist()
             names[name].append(bound)
         end = served.series.get(key)
         before = [] if end is None else end.values[-max(3 * int(model.schema["horizon"]), 24) :].tolist()
-        stamps = [] if end is None else pd.date_range(end=end.last, periods=len(before), freq=served.frequency)
+        stamps: list[pd.Timestamp] = []
+        if end is not None:
+            stamps = list(pd.date_range(end=end.last, periods=len(before), freq=served.frequency))
         history.append({"time": [moment.isoformat() for moment in stamps], "y_true": before})
     return {
         "schema_type": "forecast_horizon_table",
         "schema_version": "1.0.0",
         "data": {
             "grain_names": list(served.ids),
-            "grain_value_list": [list(key) for key in keys[:MOST_SERIES]],
+            "grain_value_list": [list(key) for key in found.keys[:MOST_SERIES]],
             **names,
             "PI_level": LEVEL,
             "history": history,
-            "series": len(keys),
+            "series": len(found.keys),
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from automl_jobs.engine import spread
 from automl_jobs.evaluate import ahead, met, rows
 from automl_jobs.evaluate.rows import Answers, Data, Rows
-from automl_jobs.evaluate.scores import FEWEST_VALUES, draws, quick, scorer
+from automl_jobs.evaluate.scores import FEWEST_VALUES, MOST_DRAWN_QUICKLY, draws, quick, scorer
 from forestay.documents.names import suggest
 from forestay.errors import InputError
 
@@ -116,16 +117,19 @@ def compare(
     challenger = challenger.measured_by(metric)
     measure = challenger.measure
     champion = replace(champion, measure=_champion_measure(champion.measure, measure))
-    notes: list[str] = []
+    if not math.isfinite(threshold):
+        raise InputError(f"{threshold} is no improvement", where="--threshold", fix="give a number, such as 0.005")
+    jobs = met.Jobs()
     if data is None:
-        data, remark = met.test_data(challenger, champion)
-        notes.append(remark)
-    read = rows.read(challenger, data, True, champion)
+        data, source = met.test_data(jobs, challenger, champion)
+        read = replace(rows.read(challenger, data, True, champion), source=source)
+    else:
+        read = rows.read(challenger, data, True, champion)
     pair = _answers(challenger, champion, read)
-    notes += pair[0].notes
+    notes = list(pair[0].notes)
     if len(pair[0]) != len(pair[1]):
         raise AssertionError("both answer the same rows")
-    notes += met.remarks((challenger, champion), read)
+    notes += met.remarks(jobs, (challenger, champion), read)
     ask = [quick(model, found) for model, found in zip((challenger, champion), pair, strict=True)]
     scores = (ask[0](pair[0]), ask[1](pair[1]))
     if not np.isfinite(scores).all():
@@ -136,7 +140,7 @@ def compare(
         )
     found: list[float] = []
     ends = time.monotonic() + seconds
-    for count, drawn in enumerate(draws(pair[0], seed)):
+    for count, drawn in enumerate(draws(pair[0], seed, MOST_DRAWN_QUICKLY)):
         if count >= spread.RESAMPLES or (count >= spread.FEWEST_RESAMPLES and time.monotonic() > ends):
             break
         difference = ask[0](pair[0].taken(drawn)) - ask[1](pair[1].taken(drawn))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from automl_jobs.engine import spread
 from automl_jobs.evaluate import ahead, charts, met, rows
 from automl_jobs.evaluate.rows import Answers, Data, Rows
-from automl_jobs.evaluate.scores import Metrics, Scorer, quick, resampled, scorer
+from automl_jobs.evaluate.scores import MOST_DRAWN_QUICKLY, Metrics, Scorer, quick, resampled, scorer
 from automl_jobs.runs.rows import finite
 from forestay.documents.names import suggest
 from forestay.errors import InputError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from automl_jobs.evaluate.loading import LoadedModel
 
 SECONDS, SLICE_SECONDS = 4.0, 0.2
+MOST_TIMES = 5  # how many times the seconds the fewest resamples of all metrics may take
 SMALL, MOST_SLICES, BINS = 30, 20, 4
 REST, MISSING = "(others)", "(missing)"
 
@@ -116,7 +119,8 @@ def evaluate(
     data: see the package; has the target.
     by: a column, used by the model or not, whose values part the rows: 20 of the most frequent ones, or four ranges
         of numbers or times that hold equally many rows.
-    metric: the one that counts, instead of the job's. seed: of the resamples. seconds: to spend on them.
+    metric: the one that counts, instead of the job's. seed: of the resamples. seconds: to spend on them; none
+        are drawn in no time.
 
     Rows are resampled one by one, forecasts in whole runs or series (see `scores.blocks`); the interval holds 95 % of
     the resamples by percentiles (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13).
@@ -133,21 +137,25 @@ def evaluate(
     measure = model.measure
     score = scorer(model, found)
     whole = score(found)
+    too_long = _took(score, found) * spread.FEWEST_RESAMPLES > MOST_TIMES * seconds
     if metric is not None and measure.metric not in whole:
         raise InputError(
             f"{measure.metric} has no value on these rows",
             where="--metric",
             fix=suggest(measure.metric, whole, "there are"),
         )
-    notes = [*found.notes, *met.remarks((model,), read), *_remarks(model)]
+    notes = [*found.notes, *met.remarks(met.Jobs(), (model,), read), *_remarks(model)]
     first = _alone(model, found)
     # The first metric alone is quick; all of them take as long as there is time.
-    intervals = resampled(found, score, seed, seconds) | resampled(found, first, seed, seconds)
-    if not intervals:
+    intervals = {} if too_long else resampled(found, score, seed, seconds)
+    intervals |= resampled(found, first, seed, seconds, MOST_DRAWN_QUICKLY)
+    if too_long and seconds > 0:
+        notes.append(f"the interval of {measure.metric} alone is told: those of all metrics would take too long")
+    if not intervals and seconds > 0:
         notes.append("too few rows for an interval")
     slices: tuple[Slice, ...] = ()
     if by is not None:
-        slices = tuple(_slices(model, found, score, first, read.frame[by].iloc[found.places], seed))
+        slices = tuple(_slices(model, found, score, first, read.frame[by].iloc[found.places], seed, seconds))
     return Evaluation(
         model=model.name,
         version=model.version,
@@ -172,6 +180,13 @@ def asked(model: LoadedModel, read: Rows) -> Answers:
     return ahead.answers(model, read) if model.task == "forecasting" else rows.answers(model, read)
 
 
+def _took(score: Scorer, found: Answers) -> float:
+    """Seconds of scoring once; not the first time, which imports what it needs."""
+    started = time.monotonic()
+    score(found)
+    return time.monotonic() - started
+
+
 def _remarks(model: LoadedModel) -> Iterator[str]:
     if not model.measure.known and model.task in ("regression", "forecasting"):
         yield "the range of the training target is not known: normalized errors are divided by that of these rows"
@@ -189,13 +204,13 @@ def _alone(model: LoadedModel, found: Answers) -> Scorer:
 
 
 def _slices(
-    model: LoadedModel, found: Answers, score: Scorer, first: Scorer, column: pd.Series[Any], seed: int
+    model: LoadedModel, found: Answers, score: Scorer, first: Scorer, column: pd.Series[Any], seed: int, seconds: float
 ) -> Iterator[Slice]:
     metric = model.measure.metric
     for value, places in parted(column.reset_index(drop=True)):
         part = found.taken(places)
         values = score(part)
-        own = resampled(part, first, seed, SLICE_SECONDS).get(metric)
+        own = resampled(part, first, seed, min(seconds, SLICE_SECONDS)).get(metric)
         warning = ""
         if metric not in values:
             one = model.measure.classification and len(np.unique(part.truth)) == 1

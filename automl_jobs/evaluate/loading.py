@@ -163,8 +163,18 @@ def open_served(store: RunStore, folder: Path, say: Callable[[str], None]) -> Lo
     """The model of a scoring folder, loaded, as an endpoint serves it. Raises as open_model()."""
     from automl_jobs.runs.rows import RegisteredModel
     from scoring.folder import open_folder
+    from scoring.styles import MLFLOW
 
     made = open_folder(folder)
+    if made.style == MLFLOW:  # whose files lie as MLflow has them
+        registered = store.model(made.model, made.version)
+        if (registered.job, registered.trial) != (made.job, made.trial):
+            raise InputError(
+                f"{made.model}:{made.version} is another model here than the one that is served",
+                where=str(folder),
+                fix="deploy it in another style once, or compare where it was registered",
+            )
+        return load(store, registered, registered.path, say)
     found = RegisteredModel(
         name=made.model,
         version=made.version,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from automl_jobs import fingerprint
 from automl_jobs.evaluate.rows import Rows
 from forestay.errors import ForestayError, InputError
 from forestay_transformers import category_text
@@ -17,7 +18,24 @@ if TYPE_CHECKING:
     from automl_jobs.prepare import Prepared
 
 
-def test_data(challenger: LoadedModel, champion: LoadedModel) -> tuple[pd.DataFrame, str]:
+class Jobs:
+    """The data of jobs, as they were trained from it; each is read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Prepared] = {}
+
+    def data(self, model: LoadedModel) -> tuple[Prepared, int]:
+        """That of the job that made a model, and the job's seed. Raises InputError where it is gone."""
+        from automl_jobs.explain import prepared_again
+
+        assert model.detail is not None
+        name = model.detail.job
+        if name not in self._read:
+            self._read[name] = prepared_again(model.detail, None, lambda _: None)
+        return self._read[name], int(model.detail.parameters.get("seed", 0))
+
+
+def test_data(jobs: Jobs, challenger: LoadedModel, champion: LoadedModel) -> tuple[pd.DataFrame, str]:
     """The test rows of the challenger's job, else of the champion's, and which they are.
 
     Raises InputError where neither has any that can be read.
@@ -28,13 +46,13 @@ def test_data(challenger: LoadedModel, champion: LoadedModel) -> tuple[pd.DataFr
             reasons.append(f"{model.label} was made by no job that is here")
             continue
         try:
-            prepared, seed = _prepared(model)
+            prepared, seed = jobs.data(model)
             found = _tested(prepared, seed)
         except ForestayError as error:
             reasons.append(f"the data of {model.detail.job} can't be read: {error.problems[0].message}")
             continue
         if found is not None:
-            return found, f"judged on the test data of {model.detail.job}"
+            return found, f"the test data of {model.detail.job}"
         reasons.append(f"{model.detail.job} has no test data")
     raise InputError(
         f"there are no rows to judge them on: {'; '.join(dict.fromkeys(reasons))}",
@@ -43,7 +61,7 @@ def test_data(challenger: LoadedModel, champion: LoadedModel) -> tuple[pd.DataFr
     )
 
 
-def remarks(models: Sequence[LoadedModel], read: Rows) -> Iterator[str]:
+def remarks(jobs: Jobs, models: Sequence[LoadedModel], read: Rows) -> Iterator[str]:
     """What of the rows each model was trained on, a line each; a forecast is judged on later periods only."""
     for model in {model.label: model for model in models}.values():
         if model.task == "forecasting":
@@ -52,23 +70,32 @@ def remarks(models: Sequence[LoadedModel], read: Rows) -> Iterator[str]:
             yield f"whether {model.label} was trained on some of these rows is not known: no job of it is here"
             continue
         try:
-            prepared, seed = _prepared(model)
+            prepared, seed = jobs.data(model)
             count = _seen(model, _learned(prepared, seed), read.frame)
         except ForestayError as error:
-            yield (
-                f"whether {model.label} was trained on some of these rows can't be told: {error.problems[0].message}"
-            )
+            yield _untold(model, read, error)
             continue
+        changes = fingerprint.differences(_kept(model), fingerprint.of_tables(prepared)) if _kept(model) else []
+        if changes:
+            yield f"the data of {model.detail.job} has changed since it ran: {'; '.join(changes)}"
         if count:
             share = count / len(read.frame)
             yield f"{model.label} was trained on {count:,} of these rows ({share:.0%}): its score on them is too good"
 
 
-def _prepared(model: LoadedModel) -> tuple[Prepared, int]:
-    from automl_jobs.explain import prepared_again
-
+def _kept(model: LoadedModel) -> dict[str, Any]:
+    """The marks of a job's tables as it was trained on them; empty where they were not kept."""
     assert model.detail is not None
-    return prepared_again(model.detail, None, lambda _: None), int(model.detail.parameters.get("seed", 0))
+    found: dict[str, Any] = (model.detail.documents.get("submit") or {}).get("data") or {}
+    return found
+
+
+def _untold(model: LoadedModel, read: Rows, error: ForestayError) -> str:
+    """What can be told where a job's data can't be read: whether these rows, as a whole, are it."""
+    then = _kept(model).get("training_data", {}).get("sha256")
+    if then is not None and then == fingerprint.mark(read.frame)["sha256"]:
+        return f"{model.label} was trained on just these rows: its score on them is too good"
+    return f"whether {model.label} was trained on some of these rows can't be told: {error.problems[0].message}"
 
 
 def _tested(prepared: Prepared, seed: int) -> pd.DataFrame | None:

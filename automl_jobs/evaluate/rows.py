@@ -13,13 +13,14 @@ from automl_jobs import labels as label_lists
 from automl_jobs.data import ColumnType, ReadOptions, load_table
 from automl_jobs.engine import decide
 from automl_jobs.prepare.findings import listed
-from automl_jobs.prepare.labels import plain_label
+from automl_jobs.prepare.labels import find_label, plain_label
 from forestay.documents.names import closest, shown
 from forestay.errors import InputError
 from forestay_transformers import category_text
 
 if TYPE_CHECKING:
     from automl_jobs.evaluate.loading import LoadedModel
+    from forestay_forecasting import Key
 
 Data: TypeAlias = "Path | str | pd.DataFrame"
 PREDICTION, PROBABILITY = "prediction", "probability_"
@@ -46,7 +47,8 @@ class Answers:
         values (n,) else.
     predicted: probabilities (n, k), or values (n,).
     labels: class numbers (n,) as the model decides them, (n, k) of 0 and 1 for several labels; None for values.
-    series, steps: of forecasts: each row's series, and how many periods ahead it was forecast.
+    series, steps: of forecasts: the number of each row's series, and how many periods ahead it was forecast.
+    keys: the series that there are, by number; of some rows only, all the same.
     notes: what was left out, one line each.
     """
 
@@ -54,8 +56,9 @@ class Answers:
     truth: np.ndarray
     predicted: np.ndarray
     labels: np.ndarray | None = None
-    series: tuple[tuple[str, ...], ...] | None = None
+    series: np.ndarray | None = None
     steps: np.ndarray | None = None
+    keys: tuple[Key, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -67,6 +70,18 @@ class Answers:
         assert self.labels is not None
         return self.labels
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The series of a forecast's rows."""
+        assert self.series is not None
+        return self.series
+
+    @property
+    def steps_ahead(self) -> np.ndarray:
+        """The steps of a forecast's rows."""
+        assert self.steps is not None
+        return self.steps
+
     def taken(self, rows: np.ndarray) -> Answers:
         """Some of them, in the order given; a row may be there more than once."""
         return replace(
@@ -75,7 +90,7 @@ class Answers:
             truth=self.truth[rows],
             predicted=self.predicted[rows],
             labels=None if self.labels is None else self.labels[rows],
-            series=None if self.series is None else tuple(self.series[row] for row in rows),
+            series=None if self.series is None else self.series[rows],
             steps=None if self.steps is None else self.steps[rows],
         )
 
@@ -168,13 +183,15 @@ def _decided(model: LoadedModel, frame: pd.DataFrame, probabilities: np.ndarray)
 
 def _class_numbers(labels: pd.Series[Any], classes: list[Any]) -> np.ndarray:
     """The number of each label among the classes, -1 for none of them; 1, 1.0 and "1" are one label."""
-    number = {label: place for place, label in enumerate(classes)}
-    by_text = {category_text(label): place for place, label in enumerate(classes)}
+    number = {(type(label), label): place for place, label in enumerate(classes)}
 
     def find(label: Any) -> int:
         plain = plain_label(label)
-        found = number.get(plain) if type(plain) is type(classes[0]) else None
-        return by_text.get(category_text(plain), -1) if found is None else found
+        place = number.get((type(plain), plain))
+        if place is None:
+            meant = find_label(str(category_text(plain)), classes)
+            place = number[type(plain), plain] = -1 if meant is None else classes.index(meant)
+        return place
 
     return np.array([find(label) for label in labels.array], dtype=int)
 

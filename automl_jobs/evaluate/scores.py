@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from automl_jobs.engine import metrics, spread
 from automl_jobs.engine.judging import unseen_as_missed
@@ -20,12 +19,14 @@ if TYPE_CHECKING:
     from automl_jobs.evaluate.loading import LoadedModel
     from forestay_forecasting import Key
 
-MOST_DRAWN_FROM = 20_000
+MOST_DRAWN_FROM, MOST_DRAWN_QUICKLY = 20_000, 200_000
 FEWEST_BLOCKS, MANY_SERIES = 4, 10
 FEWEST_VALUES = spread.FEWEST_RESAMPLES // 2
 # What a classifier that gives no probabilities has no value of.
 OF_PROBABILITIES = ("AUC", "average_precision", "log_loss", "expected_calibration_error", "brier_score", "minority_av")
 QUICK_OF_LABELS = ("accuracy", "iou")
+SIZES = {"normalized_root_mean_squared_error": 2, "normalized_mean_absolute_error": 1}
+OF_ALL_SERIES = ("r2_score", "spearman_correlation", "explained_variance")
 Metrics = dict[str, float]
 Scorer = Callable[[Answers], Metrics]
 
@@ -67,31 +68,30 @@ class _Yard:
     scales: dict[Key, float]
 
 
-def _forecast_scorer(model: LoadedModel, every: Answers) -> Scorer:
-    """Metrics as those of the job's own backtest; a series that it did not have is measured by its rows here."""
-    from automl_jobs.engine.forecasting import backtest
-
-    assert every.series is not None
-    keys = list(dict.fromkeys(every.series))
-    number = {key: place for place, key in enumerate(keys)}
-    own: dict[Any, tuple[float, float, float]] = dict(model.measure.series)
+def _yard(model: LoadedModel, every: Answers) -> _Yard:
+    """As the job has it; a series that it did not have is measured by its rows here."""
+    own: dict[Key, tuple[float, float, float]] = dict(model.measure.series)
     spread_of = model.model.spread
-    truth = pd.Series(every.truth).groupby(pd.Series([number[key] for key in every.series]))
-    for place, values in truth:
-        key = keys[int(str(place))]
-        if key not in own:
-            scale = spread_of.scales.get(key, spread_of.usual) if spread_of is not None else float(values.std(ddof=0))
+    for number, key in enumerate(every.keys):
+        values = every.truth[every.series == number]
+        if key not in own and len(values):
+            scale = spread_of.scales.get(key, spread_of.usual) if spread_of is not None else float(values.std())
             own[key] = (float(values.min()), float(values.max()), scale or 1.0)
-    yard = _Yard(
+    return _Yard(
         {key: (low, high) for key, (low, high, _) in own.items()}, {key: scale for key, (_, _, scale) in own.items()}
     )
-    series = [_Named(key) for key in keys]
+
+
+def _forecast_scorer(model: LoadedModel, every: Answers) -> Scorer:
+    """Metrics as those of the job's own backtest."""
+    from automl_jobs.engine.forecasting import backtest
+
+    yard = _yard(model, every)
+    series = [_Named(key) for key in every.keys]
 
     def score(part: Answers) -> Metrics:
-        assert part.series is not None
-        assert part.steps is not None
-        numbers = np.array([number[key] for key in part.series])
-        return backtest.scores(backtest.Forecasts(numbers, part.steps, part.truth, part.predicted), series, yard)
+        found = backtest.Forecasts(part.numbers, part.steps_ahead, part.truth, part.predicted)
+        return backtest.scores(found, series, yard)
 
     return score
 
@@ -104,32 +104,39 @@ def blocks(found: Answers) -> list[np.ndarray] | None:
     """
     if found.series is None or found.steps is None:
         return None
-    number = {key: place for place, key in enumerate(dict.fromkeys(found.series))}
-    numbers = np.array([number[key] for key in found.series])
-    begins = np.flatnonzero(np.diff(numbers) != 0) + 1
-    if len(number) < MANY_SERIES:
-        begins = np.flatnonzero((np.diff(numbers) != 0) | (np.diff(found.steps) <= 0)) + 1
+    other = np.diff(found.series) != 0
+    if len(found.keys) < MANY_SERIES:
+        other |= np.diff(found.steps) <= 0
+    begins = np.flatnonzero(other) + 1
     return np.split(np.arange(len(found)), begins)
 
 
-def draws(found: Answers, seed: int) -> Iterator[np.ndarray]:
-    """Rows of one resample after the other, without end; none at all where there are too few blocks to draw from."""
+def draws(found: Answers, seed: int, most: int = MOST_DRAWN_FROM) -> Iterator[np.ndarray]:
+    """Rows of one resample after the other, without end; none at all where there are too few blocks to draw from.
+
+    Parameters
+    ----------
+    most: of more single rows so many are drawn from; an interval of all would be narrower, and take longer.
+    """
     parts = blocks(found)
     draw = np.random.default_rng(seed)
     if parts is None:
-        # Of very many rows a part says enough, in the time there is; the interval of all would be narrower.
-        among = draw.permutation(len(found))[:MOST_DRAWN_FROM]
+        among = draw.permutation(len(found))[:most]
         while len(among) > 1:
             yield among[draw.integers(0, len(among), len(among))]
     while parts is not None and len(parts) >= FEWEST_BLOCKS:
         yield np.concatenate([parts[place] for place in draw.integers(0, len(parts), len(parts))])
 
 
-def resampled(found: Answers, score: Scorer, seed: int, seconds: float) -> dict[str, dict[str, Any]]:
-    """The interval of every metric that all resamples but a few have a value of."""
+def resampled(
+    found: Answers, score: Scorer, seed: int, seconds: float, most: int = MOST_DRAWN_FROM
+) -> dict[str, dict[str, Any]]:
+    """The interval of every metric that half of the fewest resamples have a value of; none in no time."""
+    if seconds <= 0:
+        return {}
     ends = time.monotonic() + seconds
     values: dict[str, list[float]] = {}
-    for count, drawn in enumerate(draws(found, seed)):
+    for count, drawn in enumerate(draws(found, seed, most)):
         if count >= spread.RESAMPLES or (count >= spread.FEWEST_RESAMPLES and time.monotonic() > ends):
             break
         for name, value in score(found.taken(drawn)).items():
@@ -142,6 +149,10 @@ def resampled(found: Answers, score: Scorer, seed: int, seconds: float) -> dict[
 def quick(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
     """What gives the metric alone, quick enough to be asked a thousand times where there is a way."""
     measure = model.measure
+    if model.task == "forecasting" and measure.metric in SIZES:
+        return _quick_forecast(model, every)
+    if model.task == "forecasting" and measure.metric in OF_ALL_SERIES:
+        return lambda part: metrics.regression(part.truth, part.predicted, 0.0, 0.0).get(measure.metric, float("nan"))
     if model.task == "forecasting" or (measure.multilabel and measure.metric not in QUICK_OF_LABELS):
         score = scorer(model, every)
         return lambda part: score(part).get(measure.metric, float("nan"))
@@ -157,3 +168,20 @@ def quick(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
         return spread.primary(measure, truth, predicted, labels=part.labels)
 
     return classified
+
+
+def _quick_forecast(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
+    """The mean over series of an error in proportion to the series' range, as `backtest.scores` has it."""
+    spans = _yard(model, every).spans
+    ranges = np.array([spans[key][1] - spans[key][0] for key in every.keys])
+    power = SIZES[model.measure.metric]
+
+    def score(part: Answers) -> float:
+        counts = np.bincount(part.numbers, minlength=len(ranges))
+        sizes = np.bincount(part.numbers, np.abs(part.truth - part.predicted) ** power, len(ranges))
+        there = counts > 0
+        errors = (sizes[there] / counts[there]) ** (1 / power)
+        shares = np.divide(errors, ranges[there], out=(errors > 0).astype(float), where=ranges[there] > 0)
+        return float(np.minimum(shares, 1.0).mean())
+
+    return score

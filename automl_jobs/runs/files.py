@@ -116,6 +116,13 @@ def text(store: RunStore, run: Run, name: str) -> str | None:
     return path.read_text(encoding="utf-8")
 
 
+def remove(store: RunStore, run: Run, name: str) -> None:
+    """Remove an artifact and its folder, where the artifacts are on this machine: a server keeps what it has."""
+    folder = _local(store, run)
+    if folder is not None:
+        shutil.rmtree((folder / name).parent, ignore_errors=True)
+
+
 def documents(store: RunStore, run: Run, names: Iterable[str]) -> dict[str, Any]:
     """The JSON artifacts `{name}.json` that a run has, by name; read as they are now, since a running job adds some."""
     folder = local_folder(store, run)

@@ -31,7 +31,7 @@ def register(store: RunStore, outputs: Path, name: str, file: str, algorithm: st
         )
         before = next(same, None)
         if before is not None:
-            return replace(registry.model(store, name, before.version), existing=True)
+            return replace(registry.with_card(store, registry.model(store, name, before.version)), existing=True)
         run = client.create_run(
             writer.experiment(store, EXPERIMENT),
             start_time=writer.now(),
@@ -41,4 +41,4 @@ def register(store: RunStore, outputs: Path, name: str, file: str, algorithm: st
         client.log_artifacts(run.info.run_id, str(outputs), "outputs")
         client.set_terminated(run.info.run_id, "FINISHED")
         made = registry.new_version(client, name, run.info.run_id, "outputs", labels)
-    return registry.model(store, name, made)
+        return registry.with_card(store, registry.model(store, name, made))

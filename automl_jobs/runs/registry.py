@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.runs import files, names, tags
+from automl_jobs.runs import card, files, names, tags
 from automl_jobs.runs.read import find_trial, no_model, trial_run
 from automl_jobs.runs.rows import ModelVersion
 from forestay.errors import InputError
@@ -37,7 +37,7 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
         same = (version for version in versions(store, name) if version.run_id == row.run_id)
         before = [version for version in same if files.place(version.tags) == part]
         if before:
-            return replace(_found(store, before[0]), existing=True)
+            return replace(with_card(store, _found(store, before[0])), existing=True)
         source = f"{part}/mlflow-model" if (folder / "mlflow-model").is_dir() else part
         labels = {
             tags.JOB: job.job,
@@ -49,7 +49,20 @@ def register(store: RunStore, given: str, rank: int | None, name: str) -> ModelV
             **({tags.REFITTED: "yes"} if part == files.REFITTED else {}),
         }
         made = new_version(client, name, row.run_id, source, labels)
-    return model(store, name, made)
+        return with_card(store, model(store, name, made))
+
+
+def with_card(store: RunStore, found: ModelVersion) -> ModelVersion:
+    """The version with its model card, which is written now where it has none: a kill may have come before."""
+    if found.card is not None:
+        return found
+    detail, trial = None, None
+    if found.job:
+        detail, rows = store.job(found.job), store.leaderboard(found.job)
+        trial = next((row for row in rows if row.id == found.trial), None)
+    text = card.text(found, card.schema_of(found.path), detail, trial)
+    store.client.log_text(found.run_id, text, card.place(found.name, found.version))
+    return replace(found, card=text)
 
 
 def new_version(client: Any, name: str, run_id: str, source: str, labels: dict[str, str]) -> str:
@@ -76,7 +89,11 @@ def _found(store: RunStore, version: Version) -> ModelVersion:
             fix=f"register another one as {version.name}",
         )
     folder = files.outputs(store, run, files.place(version.tags))
-    return replace(_row(version, folder, _aliases(store, version.name)), decision=_decision(folder))
+    return replace(
+        _row(version, folder, _aliases(store, version.name)),
+        decision=_decision(folder),
+        card=files.text(store, run, card.place(version.name, version.version)),
+    )
 
 
 def _aliases(store: RunStore, name: str | None = None) -> dict[str, dict[str, str]]:
@@ -198,5 +215,9 @@ def delete(store: RunStore, name: str, version: str) -> None:
             if number == version:
                 client.delete_registered_model_alias(name, one)
         client.delete_model_version(name, version)
-        if tags.FILE in found.tags and _run(store, found) is not None:
+        run = _run(store, found)
+        if run is None:
+            return
+        files.remove(store, run, card.place(name, version))
+        if tags.FILE in found.tags:
             client.delete_run(found.run_id)

@@ -366,10 +366,16 @@ class RegisteredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion(RegisteredModel):
-    """A version whose files are here; `path` is its outputs folder."""
+    """A version whose files are here; `path` is its outputs folder.
+
+    Attributes
+    ----------
+    card: its model card, None for one that was registered before there were any, and in a list of models.
+    """
 
     path: Path
     run_id: str
+    card: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**self.described(str(self.path)), "run_id": self.run_id, "decision": self.decision}

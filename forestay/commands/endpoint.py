@@ -63,7 +63,9 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 
 @click.command(cls=Command)
 @click.argument("name")
-@click.option("--model", required=True, metavar="MODEL[:VERSION]", help="The newest version if none is named.")
+@click.option(
+    "--model", required=True, metavar="MODEL[:VERSION]", help="The newest version if none is named; or MODEL@ALIAS."
+)
 @proven_folder_option
 @place_options
 @click.option("--plan", "planned", is_flag=True, help="Say what would change; change nothing.")

@@ -13,7 +13,7 @@ from forestay.cli import Command, console
 from forestay.commands.azure import arm_of, env_option
 from forestay.commands.job import rank_option
 from forestay.commands.job_views import decision_facts, facts
-from forestay.console import table
+from forestay.console import table, visible
 from forestay.errors import InputError
 from forestay.words import number, when
 
@@ -59,6 +59,9 @@ def register(
 
     Versions are counted up. What is registered under this name already keeps its version, and no new one is made:
     running the same command twice does no harm. With --env of Azure the trial's files stay where they are.
+
+    A version here has a model card, which `model show --card` tells and its scoring folder carries: data, split,
+    metrics, limits, environment.
 
     Example: forestay model register latest --name CategorizeTransactions
 
@@ -151,17 +154,42 @@ def _models(env: str) -> Sequence[ModelVersion | AzureModel]:
 
 @click.command(cls=Command)
 @click.argument("model")
+@click.option(
+    "--card", "card", is_flag=True, help="Its model card, as Markdown; in Azure, from what Azure keeps of its job."
+)
 @env_option
 @click.pass_context
-def show(context: click.Context, model: str, env: str) -> None:
+def show(context: click.Context, model: str, card: bool, env: str) -> None:
     """One model version and where it came from.
 
-    MODEL is a name for its newest version, or name:version.
+    MODEL is a name for its newest version, name:version, or name@alias.
 
     Example: forestay model show CategorizeTransactions:1
     """
     found = _model(env, model)
+    if card:
+        text = _card(found)
+        from rich.text import Text
+
+        console(context).emit({**found.as_dict(), "card": text}, lambda: [Text(visible(text))])
+        return
     console(context).emit(found.as_dict(), lambda: model_view(found))
+
+
+def _card(found: ModelVersion | AzureModel) -> str:
+    from automl_jobs.runs import ModelVersion
+
+    if not isinstance(found, ModelVersion):
+        from automl_jobs.azure import models
+
+        return models.card_of(arm_of(found.env), found)
+    if found.card is None:
+        raise InputError(
+            f"{found.name}:{found.version} was registered before there were model cards",
+            where="--card",
+            fix=f"write it: forestay model register {found.job or 'JOB'} --rank {found.rank or 1} --name {found.name}",
+        )
+    return found.card
 
 
 def _model(env: str, model: str) -> ModelVersion | AzureModel:
@@ -197,9 +225,15 @@ def download(context: click.Context, model: str, to: Path, env: str) -> None:
 def _download(screen: Console, env: str, model: str, to: Path) -> tuple[ModelVersion | AzureModel, Sequence[str]]:
     if env == LOCAL:
         from automl_jobs.runs import RunStore, copy_files
+        from automl_jobs.runs.card import NAME as CARD
+        from forestay.project import write_atomic
 
         here = RunStore.open(create=False).model(model)
-        return here, copy_files(here.path, to)
+        names = copy_files(here.path, to)
+        if here.card is None:
+            return here, names
+        write_atomic(to / CARD, here.card)
+        return here, sorted([*names, CARD])
     from automl_jobs.azure import models
     from forestay.watching import progress_for
 
@@ -226,6 +260,7 @@ def model_view(found: ModelVersion | AzureModel) -> Iterable[Any]:
             ("algorithm", found.algorithm or None),
             *([(found.metric, number(found.score))] if found.metric else []),
             *decision_facts(found.decision),
+            ("aliases", ", ".join(found.aliases) or None),
             ("registered", _registered(found, " UTC")),
             ("files in", found.as_dict()["path"]),
         ]
@@ -238,12 +273,14 @@ def _registered(found: ModelVersion | AzureModel, zone: str = "") -> str | None:
 
 
 def _list_view(found: Sequence[ModelVersion | AzureModel]) -> Any:
+    named = any(version.aliases for version in found)
     view = table(
-        ("model", "version", "from", "algorithm", "score", "registered (UTC)"),
+        ("model", "version", *(["aliases"] if named else []), "from", "algorithm", "score", "registered (UTC)"),
         (
             (
                 version.name,
                 version.version,
+                *([", ".join(version.aliases) or None] if named else []),
                 version.job or (f"file {version.file}" if version.file else None),
                 version.algorithm,
                 f"{version.metric} {number(version.score)}" if version.metric else None,
@@ -253,5 +290,5 @@ def _list_view(found: Sequence[ModelVersion | AzureModel]) -> Any:
         ),
         right=("version",),
     )
-    view.columns[0].no_wrap = view.columns[2].no_wrap = True
+    view.columns[0].no_wrap = view.columns[3 if named else 2].no_wrap = True
     return view

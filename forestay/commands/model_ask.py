@@ -107,8 +107,12 @@ def write_table(rows: pd.DataFrame, to: Path) -> None:
         rows.to_parquet(buffer, index=False)
         write_atomic(to, buffer.getvalue())
         return
-    lists = {name: rows[name].map(json.dumps) for name in rows if rows[name].map(type).eq(list).any()}
+    lists = {str(name): rows[name].map(json.dumps) for name in rows if rows[name].map(_is_list).any()}
     write_atomic(to, rows.assign(**lists).to_csv(index=False))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
 
 
 def _said(rows: pd.DataFrame, inside: bool) -> dict[str, Any]:
@@ -140,7 +144,8 @@ def _some(rows: pd.DataFrame) -> Iterator[Any]:
     made = [name for name in rows if name == PREDICTION or str(name).startswith((f"{PREDICTION}_", PROBABILITY))]
     others = [name for name in rows if name not in made]
     names = [*others[:3], *made[: 1 + SHOWN_CLASSES]]
-    cells = ([place + 1, *(_cell(row[name]) for name in names)] for place, row in rows.head(SHOWN_ROWS).iterrows())
+    shown = zip(*(rows[name].head(SHOWN_ROWS) for name in names), strict=True)
+    cells = ([place, *map(_cell, row)] for place, row in enumerate(shown, start=1))
     yield table(("row", *map(str, names)), cells, right=("row",))
     if len(rows) > SHOWN_ROWS:
         yield f"{len(rows) - SHOWN_ROWS:,} rows more: --to FILE writes them all"

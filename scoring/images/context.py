@@ -15,6 +15,7 @@ from forestay import project
 from forestay.errors import RunFailed
 from scoring import requests, styles
 from scoring.folder import RECORD, ScoringFolder, present_files, snapshot
+from scoring.generate import CARD
 from scoring.schema import GOLDEN, read_schema
 from scoring.serving_packages import gunicorn_options
 
@@ -23,7 +24,7 @@ Say = Callable[[str], None]
 SLIM, AZUREML = "slim", "azureml"
 BASES = (SLIM, AZUREML)
 # Expected answers, and what people read; an image holds what answers.
-LEFT_OUT = frozenset({GOLDEN, RECORD, "README.md", "conda_env.yaml", requests.SAMPLE, requests.SAMPLE_HISTORY})
+LEFT_OUT = frozenset({GOLDEN, RECORD, CARD, "README.md", "conda_env.yaml", requests.SAMPLE, requests.SAMPLE_HISTORY})
 CONTENT_LABEL = "forestay.content"
 
 

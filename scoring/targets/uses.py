@@ -47,12 +47,13 @@ def _here(home: Path, model: str, version: str) -> Iterator[str]:
 
 def _services(env: str, model: str, version: str) -> Iterator[str]:
     from infra import settings, stackfile
+    from infra.services import Served, Service
 
     name = f"{env}-{settings.SERVICES}"
     if not stackfile.stack_path(project.root(), name).is_file():
         return
     with contextlib.suppress(ForestayError):  # a file that is wrong serves nothing that it could tell of
         for service, one in stackfile.load(project.root(), name).settings.services.items():
-            every = [one, *([one.candidate] if one.candidate else []), *one.earlier]
+            every: list[Service | Served] = [one, *([one.candidate] if one.candidate else []), *one.earlier]
             if any((part.model, part.version) == (model, version) for part in every):
                 yield service

@@ -77,6 +77,26 @@ def test_registered_here_and_there(azure: Azure, cli: Cli, job: str) -> None:
     assert (local["version"], local["job"]) == ("1", job)
 
 
+def test_aliases_are_tags_of_the_model_and_versions_are_deleted(azure: Azure, cli: Cli, job: str) -> None:
+    cli("model", "register", job, "--name", "Hardware")
+    made = cli("model", "alias", "Hardware:1", "champion").json
+    assert (made["aliases"], made["previous"]) == (["champion"], None)
+    cli("model", "register", job, "--rank", "2", "--name", "Hardware")
+    assert cli("model", "show", "Hardware@champion").json["version"] == "1"
+    card = cli("model", "show", "Hardware:1", "--card").json["card"]
+    assert "# Model card: Hardware:1" in card
+    assert "- data: training_data=" in card
+    assert cli("model", "alias", "Hardware:2", "champion").json["previous"] == "1"
+    assert azure.service.things["models/Hardware"]["properties"]["tags"] == {"forestay.alias.champion": "2"}
+    assert [one["aliases"] for one in cli("model", "list").json] == [["champion"], []]
+    assert "is champion" in cli("model", "delete", "Hardware:2", "--yes", code=2).err
+    assert "nobody said yes" in cli("model", "delete", "Hardware:1", code=2).err
+    assert cli("model", "delete", "Hardware:1", "--yes").json["deleted"] is True
+    assert cli("model", "delete", "Hardware@champion", "--yes", "--force").json["version"] == "2"
+    assert azure.service.things["models/Hardware"]["properties"]["tags"] == {}
+    assert cli("model", "list").json == []
+
+
 def test_a_job_of_azures_is_not_stopped_as_a_local_one(azure: Azure, cli: Cli, job: str) -> None:
     cli("job", "download", job)
     assert f"forestay job cancel {job} --env dev" in cli("job", "cancel", job, code=2, env="").err

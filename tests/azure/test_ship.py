@@ -50,6 +50,16 @@ def test_the_whole_loop(azure: Azure, cli: Cli, project: Path, share_environment
         assert again.json["endpoint"]["deployment"] == shipped["endpoint"]["deployment"]
         assert list(azure.service.jobs) == [shipped["job"]]
         assert [one["version"] for one in cli("model", "list").json] == ["1"]
+
+        # A model that Azure trained is judged in its own environment.
+        judged = cli("model", "evaluate", "Sizes:1", "--data", project / "jobs" / "test").json
+        assert (judged["rows"], judged["metric"]) == (40, "accuracy")
+        assert 0 < judged["score"] <= 1
+        gate = ("--rank", "2", "--if-better", "--threshold", "0.9", "--test-data", project / "jobs" / "test")
+        kept = cli("ship", job, *WORDS, *gate, code=1).json
+        assert (kept["kept"], kept["version"], kept["endpoint"]["version"]) == (True, "2", "1")
+        assert kept["comparison"]["scores"]["champion"] == pytest.approx(judged["score"])
+        assert [step["name"] for step in kept["steps"]] == ["check", "train", "fetch", "register", "compare"]
     finally:
         cli("endpoint", "delete", "sizes-api", "--yes", env="")
 

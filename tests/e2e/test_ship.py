@@ -55,6 +55,16 @@ def test_the_whole_loop_twice_and_on_from_a_failed_step(clean: Run, project: Pat
     assert same.returncode == 0, same.stderr
     assert json.loads(same.stdout)["endpoint"]["deployment"] == shipped["endpoint"]["deployment"]
     assert json.loads(same.stdout)["endpoint"]["changed"] is False
+    assert (Path(shipped["path"]) / "MODEL_CARD.md").is_file()
+
+    another = ("--if-better", "--threshold", "0.9", "--set", "limits.max_trials=1", "--output", "json")
+    kept = clean("ship", job, *WORDS[:-2], *another)
+    assert kept.returncode == 1, kept.stderr
+    told = json.loads(kept.stdout)
+    assert (told["kept"], told["version"], told["endpoint"]["version"]) == (True, "2", "1")
+    assert told["comparison"]["better"] is False
+    assert [step["name"] for step in told["steps"]] == ["check", "train", "register", "compare"]
+    assert json.loads(clean("endpoint", "show", "sizes-api", "--output", "json").stdout)["version"] == "1"
 
 
 @pytest.mark.parametrize(

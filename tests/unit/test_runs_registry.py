@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from automl_jobs.runs import RunStore, copy_files
+from automl_jobs.runs import RunStore, copy_files, registry
+from automl_jobs.runs.source import ClientSource
 from forestay.errors import InputError
 from tests.runs_support import METRIC, finished_job, new_store, outputs_folder
 
@@ -124,3 +126,92 @@ def test_a_copy_is_whole_and_overwrites_nothing(store: RunStore, project: Path) 
     with pytest.raises(InputError):
         copy_files(source, empty / "model.pkl" / "below-a-file")
     assert [path.name for path in project.iterdir() if path.name.startswith(".empty")] == []
+
+
+def test_an_alias_is_had_by_one_version_and_moves(store: RunStore) -> None:
+    store.register("latest", 1, "M")
+    store.register("latest", 2, "M")
+    found, before = registry.alias(store, "M:1", "champion")
+    assert (found.version, found.aliases, before) == ("1", ("champion",), None)
+    assert store.model("M@champion").version == store.model("local:M@champion").version == "1"
+    assert str(store.client.get_model_version_by_alias("M", "champion").version) == "1"
+    found, before = registry.alias(store, "M", "champion")
+    assert (found.version, before) == ("2", "1")
+    assert [(one.version, one.aliases) for one in store.models()] == [("2", ("champion",)), ("1", ())]
+    assert registry.alias(store, "M:2", "champion")[1] == "2"
+    with pytest.raises(InputError, match="'champion' is M:2, not M:1"):
+        registry.drop_alias(store, "M:1", "champion")
+    assert registry.drop_alias(store, "M", "champion").aliases == ()
+    with pytest.raises(InputError, match="no alias 'champion'"):
+        store.model("M@champion")
+
+
+def test_an_unknown_alias_names_those_there_are(store: RunStore) -> None:
+    store.register("latest", 1, "M")
+    registry.alias(store, "M", "champion")
+    with pytest.raises(InputError) as caught:
+        store.model("M@champ")
+    assert caught.value.problems[0].fix == "there are: champion (M:1)"
+    for wrong in ("latest", "v1", "V12", "1", "a b", "", "@"):
+        with pytest.raises(InputError, match="is not an alias"):
+            registry.alias(store, "M", wrong)
+
+
+def test_aliases_are_read_as_mlflow_has_them(store: RunStore) -> None:
+    store.register("latest", 1, "M")
+    store.register("latest", 2, "M")
+    store.register("latest", 2, "Other")
+    for name, alias in (("M:1", "champion"), ("M:2", "challenger"), ("M:2", "next"), ("Other", "champion")):
+        registry.alias(store, name, alias)
+    source = store.source
+    assert source is not None
+    assert source.aliases() == ClientSource(store.client).aliases()
+    assert (
+        source.aliases("M")
+        == ClientSource(store.client).aliases("M")
+        == {"M": {"champion": "1", "challenger": "2", "next": "2"}}
+    )
+
+
+def test_a_deleted_version_leaves_no_alias_and_its_number_is_not_given_again(store: RunStore) -> None:
+    store.register("latest", 1, "M")
+    second = store.register("latest", 2, "M")
+    registry.alias(store, "M:2", "champion")
+    registry.delete(store, "M", "2")
+    assert [one.version for one in store.models()] == ["1"]
+    source = store.source
+    assert source is not None
+    assert source.aliases() == {}
+    assert second.path.is_dir()  # the trial's files stay with its job
+    assert store.register("latest", 2, "M").version == "3"
+    with pytest.raises(InputError, match="no version 2"):
+        registry.delete(store, "M", "2")
+    registry.delete(store, "M", "1")
+    registry.delete(store, "M", "3")
+    with pytest.raises(InputError, match="none is registered"):
+        store.model("M")
+
+
+def test_a_version_whose_files_are_gone_can_be_deleted(store: RunStore) -> None:
+    found = store.register("latest", 1, "M")
+    shutil.rmtree(found.path)
+    assert registry.named(store, "M:1").version == "1"
+    registry.delete(store, "M", "1")
+    assert store.models() == []
+
+
+def test_the_card_is_that_of_the_version_and_comes_when_a_kill_came_before(store: RunStore) -> None:
+    first, second = store.register("latest", 1, "M"), store.register("latest", 1, "Other")
+    assert first.card is not None
+    assert second.card is not None
+    assert "# Model card: M:1" in first.card
+    assert "# Model card: Other:1" in second.card
+    assert f"| {METRIC} | 0.90000 | 0.85000 |" in first.card
+    assert store.model("M").card == first.card
+    (card,) = store.place.artifacts.rglob("M-1/MODEL_CARD.md")
+    card.unlink()
+    assert store.model("M").card is None
+    assert store.register("latest", 1, "M").card == first.card
+    registry.delete(store, "M", "1")
+    assert not list(store.place.artifacts.rglob("M-1"))
+    assert store.model("Other").card == second.card

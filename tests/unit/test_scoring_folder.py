@@ -106,6 +106,29 @@ def test_generating_again_keeps_the_proof(folder: ScoringFolder, source: Model, 
     assert again.hash() == folder.hash()
 
 
+def test_the_model_card_goes_along_and_is_proven_with_the_rest(source: Model, home: Path, tmp_path: Path) -> None:
+    source = replace(source, card="# Model card: Bank:1\n")
+    folder = generate(source, tmp_path / "scoring", home=home)
+    assert (folder.path / "MODEL_CARD.md").read_text(encoding="utf-8") == source.card
+    assert set(folder.as_dict()["files"]) == FILES | {"MODEL_CARD.md"}
+    proofs.keep(proof_of(folder), home)
+    folder.write_proof(proof_of(folder).as_dict())
+    assert proofs.require(home, folder.path)[1] == folder.hash()
+    assert generate(source, folder.path, home=home).proof is not None
+    assert generate(replace(source, card="# Another\n"), folder.path, home=home).proof is None
+    with pytest.raises(InputError, match="not proven as it is now"):
+        proofs.require(home, folder.path)
+
+
+def test_what_is_known_of_a_deleted_version_is_forgotten(source: Model, home: Path) -> None:
+    folder = generate(source, default_folder(home, source.name, source.version), home=home)
+    proofs.keep(proof_of(folder), home)
+    assert len(proofs.forget(home, source.name, source.version)) == 2
+    assert not folder.path.exists()
+    assert proofs.last_proven(home, source.name, source.version) is None
+    assert proofs.forget(home, source.name, source.version) == []
+
+
 def test_generating_another_version_voids_the_proof(folder: ScoringFolder, source: Model, home: Path) -> None:
     folder.write_proof(proof_of(folder).as_dict())
     assert generate(replace(source, version="2"), folder.path, home=home).proof is None

@@ -346,6 +346,16 @@ def _put(service: Service, request: Request, match: re.Match[str]) -> Response:
     return Response(200 if before else 201, made, {"ETag": f'"{made["etag"]}"'})
 
 
+def _put_container(service: Service, request: Request, match: re.Match[str]) -> Response:
+    """A model's own document, whose tags can be changed and whose versions' numbers can't."""
+    found = service.things.get(match["thing"])
+    if found is None:
+        return refused(404, "NotFound", f"{match['thing']} is not there")
+    given = request.json()["properties"]
+    found["properties"] |= {key: given[key] for key in ("description", "properties", "tags") if key in given}
+    return Response(200, found)
+
+
 def _content(document: dict[str, Any]) -> Any:
     properties = document.get("properties") or {}
     return properties.get("dataUri"), properties.get("modelUri")
@@ -505,7 +515,9 @@ ROUTES: list[tuple[str, str, tuple[str, ...], Handler]] = [
     ("GET", rf"{_W}/(?P<thing>models/[^/]+)", _MODELS, thing),
     ("GET", rf"{_W}/(?P<thing>models/[^/]+/versions)", _MODELS, _list),
     ("GET", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, thing),
+    ("PUT", rf"{_W}/(?P<thing>models/[^/]+)", _MODELS, _put_container),
     ("PUT", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, _put),
+    ("DELETE", rf"{_W}/(?P<thing>models/[^/]+/versions/[^/]+)", _MODELS, _delete),
     ("GET", rf"{_W}/(?P<thing>schedules)", _NEW, _list),
     ("GET", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, thing),
     ("PUT", rf"{_W}/(?P<thing>schedules/[^/]+)", _NEW, _put),
