@@ -59,7 +59,7 @@ class ForestayError(Exception):
         return error
 
     @property
-    def __notes__(self) -> list[str]:
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # read only: what it says is `problems`
         """What a traceback shows below the message, in Python and in notebooks (PEP 678)."""
         return self.lines()
 
