@@ -24,6 +24,7 @@ class Fetched:
     job: str
     trial: str
     path: Path
+    card: str | None
 
 
 def model_version(given: str) -> ModelSource:
@@ -40,7 +41,7 @@ def version_in_azure(arm: Arm, given: str, progress: Progress, say: Callable[[st
     """
     from automl_jobs.azure import models
     from automl_jobs.azure.fetch import fetch
-    from automl_jobs.runs import RunStore
+    from automl_jobs.runs import RunStore, card
 
     found = models.find(arm, given)
     where = f"{found.name}:{found.version}"
@@ -52,7 +53,8 @@ def version_in_azure(arm: Arm, given: str, progress: Progress, say: Callable[[st
     kept = store.trial(job, rank)
     if kept.row.id != found.trial or kept.outputs is None:
         raise InputError(f"its trial {found.trial} is not in {job} any more", where=where, fix="register it again")
-    return Fetched(found.name, found.version, job, found.trial, kept.outputs)
+    text = card.text(found, card.schema_of(kept.outputs), store.job(job), kept.row)
+    return Fetched(found.name, found.version, job, found.trial, kept.outputs, text)
 
 
 def registered(model: str, version: str, trial: str) -> ModelSource | None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 when a file is not as it would be rendered.")
 @click.option("--yes", "-y", is_flag=True, help="Also write over files that were edited by hand.")
 @click.pass_context
-def render(context: click.Context, ci: str | None, check: bool, yes: bool, **first: Any) -> None:
+def render(context: click.Context, /, ci: str | None, check: bool, yes: bool, **first: Any) -> None:
     """Write this project's pipelines: checks and plans of pull requests, training, proof, deploys, drift, rollback.
 
     They are made from pipelines.yml. Without one the options say what to begin it with; later that file is changed, and

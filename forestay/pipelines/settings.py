@@ -265,7 +265,7 @@ def check(file: Document, root: Path) -> PipelineSettings:
     if problems:
         raise InputError.of(in_order(problems))
     jobs = [load_job(root / one.job) for one in found.models]
-    models = []
+    models: list[Model] = []
     for number, (one, job) in enumerate(zip(found.models, jobs, strict=True)):
         experiment = one.experiment or _experiment(job)
         if experiment in [other.experiment for other in models]:

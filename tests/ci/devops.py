@@ -120,7 +120,8 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
                 variables[filled["inputs"]["cacheHitVar"]] = "true" if place.is_dir() else "false"
                 saved.append((Path(filled["inputs"]["path"]), place))
         elif filled.get("task") != "UsePythonVersion@0" and step["displayName"] not in LEFT_OUT:
-            given = {key.upper().replace(".", "_"): str(value) for key, value in {**variables, **outputs}.items()}
+            seen = _filled({**variables, **outputs}, variables)
+            given = {key.upper().replace(".", "_"): str(value) for key, value in seen.items()}
             if "task" in filled:
                 assert filled["task"] == "AzureCLI@2", filled
                 assert filled["inputs"]["addSpnToEnvironment"] is True

@@ -22,15 +22,15 @@ from tests.tables import write_job
 
 pytestmark = pytest.mark.timeout(900)
 SETTINGS = """\
-train: test
-deploy: [test]
+train: dev
+deploy: [dev]
 models:
   - {name: Sizes, job: jobs/sizes/job.yml, endpoint: sizes-api, compare: false}
 """
 
 
 def make(project: Path) -> None:
-    """A project with the stack `test` alone, and its pipelines for both systems."""
+    """A project with the stack `dev` alone, and its pipelines for both systems."""
     write_job(project / "jobs" / "sizes", rows=40)
     (project / "pipelines.yml").write_text(SETTINGS, encoding="utf-8")
     for system in ("github", "azure-devops"):
@@ -55,12 +55,12 @@ def review(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
     project = folder / "project"
     (project / "stacks").mkdir(parents=True)
     (project / "Pulumi.yaml").write_bytes((ROOT / "Pulumi.yaml").read_bytes())
-    stack = project / "stacks" / "Pulumi.test.yaml"
-    stack.write_bytes((ROOT / "stacks" / "Pulumi.test.yaml").read_bytes())
+    stack = project / "stacks" / "Pulumi.dev.yaml"
+    stack.write_bytes((ROOT / "stacks" / "Pulumi.dev.yaml").read_bytes())
     make(project)
     with machine(folder, project) as here, platform(folder / "bin") as served:
         base = commit(project, "Before")
-        stack.write_text(stack.read_text().replace("maxNodes: 4", "maxNodes: 7"), encoding="utf-8")
+        stack.write_text(stack.read_text().replace("maxNodes: 2", "maxNodes: 7"), encoding="utf-8")
         yield Review(here, served, base, commit(project, "More nodes"))
 
 
@@ -74,9 +74,9 @@ def test_a_comment_below_a_pull_request_on_github_says_what_changes(review: Revi
         run = actions.run(review.machine, "pull-request", github=about)
         assert run.jobs == {"check": "success", "plan": "success", "comment": "success"}, run.whole
     [comment] = review.platform.comments.values()
-    assert "### test" in comment
+    assert "### dev" in comment
     assert "maxNodeCount" in comment
-    assert "    " in comment.partition("### test")[2].splitlines()[2][:4]  # text, whatever names it holds
+    assert "    " in comment.partition("### dev")[2].splitlines()[2][:4]  # text, whatever names it holds
 
 
 def test_and_on_azure_devops(review: Review) -> None:
@@ -147,9 +147,9 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
 
 @pytest.mark.engine
 def test_the_branch_brings_the_estate_up_and_drift_is_found(estate: Estate) -> None:
-    run = actions.run(estate.machine, "main", only=["estate-test"], **estate.github)
-    assert run.jobs == {"estate-test": "success"}, run.whole
-    assert [step.name for step in run.steps] == ["Log in for Pulumi", "Bring up test"]
+    run = actions.run(estate.machine, "main", only=["estate-dev"], **estate.github)
+    assert run.jobs == {"estate-dev": "success"}, run.whole
+    assert [step.name for step in run.steps] == ["Log in for Pulumi", "Bring up dev"]
     assert estate.lab.cloud.resources
     assert "GET /assertion?run=1&audience=api://AzureADTokenExchange" in estate.platform.asked
     assertion = estate.machine.temp / "azure-assertion"
@@ -158,20 +158,20 @@ def test_the_branch_brings_the_estate_up_and_drift_is_found(estate: Estate) -> N
     assert TOKEN not in run.whole
 
     run = devops.run(estate.machine, "drift", estate.devops)
-    assert run.jobs == {"drift_test": "Succeeded"}, run.whole
-    assert "test is what its stack says" in run.told("drift_test")
+    assert run.jobs == {"drift_dev": "Succeeded"}, run.whole
+    assert "dev is what its stack says" in run.told("drift_dev")
 
     with estate.lab.cloud.open() as content:
         account = next(one for one in content["resources"].values() if one["type"].endswith(":StorageAccount"))
         for side in ("inputs", "outputs"):
             account[side]["minimumTlsVersion"] = "TLS1_0"
     for run, job, failed in (
-        (devops.run(estate.machine, "drift", estate.devops), "drift_test", "Failed"),
-        (actions.run(estate.machine, "drift", **estate.github), "drift-test", "failure"),
+        (devops.run(estate.machine, "drift", estate.devops), "drift_dev", "Failed"),
+        (actions.run(estate.machine, "drift", **estate.github), "drift-dev", "failure"),
     ):
         assert run.jobs == {job: failed}, run.whole
         assert "minimumTlsVersion" in run.told(job)
 
-    run = devops.run(estate.machine, "main", estate.devops, only=["estate_test"])
-    assert run.jobs == {"estate_test": "Succeeded"}, run.whole
+    run = devops.run(estate.machine, "main", estate.devops, only=["estate_dev"])
+    assert run.jobs == {"estate_dev": "Succeeded"}, run.whole
     assert "TLS1_0" not in json.dumps(estate.lab.cloud.resources)
