@@ -118,7 +118,7 @@ def text(store: RunStore, run: Run, name: str) -> str | None:
 
 def remove(store: RunStore, run: Run, name: str) -> None:
     """Remove an artifact and its folder, where the artifacts are on this machine: a server keeps what it has."""
-    folder = _local(store, run)
+    folder = local_folder(store, run)
     if folder is not None:
         shutil.rmtree((folder / name).parent, ignore_errors=True)
 
