@@ -23,7 +23,8 @@ def code(context: click.Context, job: str, rank: int | None, to: Path | None) ->
 
     train.py retrains the pipeline of the chosen trial, or of --rank, on the job's rows and folds, prints the score that
     the leaderboard has, and writes model.pkl. A VotingEnsemble becomes a script of its members. Stack ensembles,
-    forecasts, several labels a row, and trials of Azure have no script. The rows are in the folder: treat it as data.
+    forecasts, several labels a row, and trials of Azure have no script. A booster that the job's clock stopped in a
+    fold trains to its end there, and scores otherwise. The rows are in the folder: treat it as data.
 
     Example: forestay job code latest --rank 2 --to script
     """

@@ -20,7 +20,8 @@ import forestay
 from tests.runs_support import give_store
 from tests.tables import mixed
 
-# A script as people write them: it does not ask whether it is __main__, and has threads before it trains.
+# A script as people write them: it does not ask whether it is __main__, and has threads before it trains. The number of
+# trials ends each job: a booster that a clock stops in one fold trains to its end in a training script.
 SCRIPT = """
 import threading
 threading.Thread(target=threading.Event().wait, daemon=True).start()
@@ -31,7 +32,7 @@ import forestay
 frame = pd.read_parquet("rows.parquet")
 job = forestay.submit(
     frame.drop(columns="amount"), "label", exclude=["note"], max_trials=10, seed=3, name="labels",
-    settings={"n_cross_validations": 3}, time_budget=100, progress=False,
+    settings={"n_cross_validations": 3}, time_budget=1200, progress=False,
 )
 print(job.name)
 frame["amount"] = frame["amount"].clip(lower=0) ** 3
@@ -39,7 +40,7 @@ job = forestay.submit(
     frame.drop(columns=["label", "note"]), "amount", task="regression", metric="r2_score", max_trials=12,
     settings={"training.allowed_training_algorithms": [
         "elastic_net", "light_gbm", "xg_boost_regressor", "gradient_boosting", "random_forest", "lasso_lars"]},
-    name="amounts", time_budget="100s",
+    name="amounts", time_budget="20m",
 )
 print(job.name)
 """
