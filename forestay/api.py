@@ -169,9 +169,10 @@ def leaderboard(job: str | Job = "latest", env: str | None = None) -> pd.DataFra
     found, rows = looking.trials(env or _env(job), _name(job))
     documents = [row.as_dict() for row in rows]
     metrics = [document.pop("metrics") for document in documents]
-    table = pd.DataFrame(documents).join(pd.DataFrame(metrics), rsuffix="_metric") if documents else pd.DataFrame()
+    table = pd.DataFrame(documents)
     if documents:
-        table = table.set_index("rank")
+        measured = pd.DataFrame(metrics).rename(columns=lambda name: f"{name}_metric" if name in table else name)
+        table = table.join(measured).set_index("rank")
     table.attrs = {"job": found.job, "primary_metric": found.primary_metric}
     return table
 

@@ -109,10 +109,7 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
         frame, source = data.reset_index(drop=True), "the frame"
     else:
         source = str(data)
-        frame = load_table(data).frame
-        if target and model.measure.multilabel and model.target in frame.columns:
-            # Lists of labels stay as they are written: 1,2 are two labels, not a number.
-            frame = load_table(data, ReadOptions(types={model.target: ColumnType.TEXT})).frame
+        frame = _as_trained(model, data, load_table(data).frame, target)
     needed = [name for one in (model, *others) for name in one.columns] + ([model.target] if target else [])
     missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
     if missing:
@@ -129,6 +126,32 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
     lost = int((~known).sum())
     notes = (f"{lost:,} rows without {shown(model.target)!r} are left out",) if lost else ()
     return Rows(frame[known].reset_index(drop=True), source, notes)
+
+
+def _as_trained(model: LoadedModel, data: Path | str, frame: pd.DataFrame, target: bool) -> pd.DataFrame:
+    """Words stay words where the model learned words, whatever these rows look like by themselves: dates, say.
+
+    A category may have been learned from numbers or dates, too: it is read in the way that meets more of what is known.
+    """
+    kinds = (ColumnType.CATEGORICAL, ColumnType.TEXT)
+    known = {one["name"]: one.get("values") for one in model.schema["columns"] if one["used"] and one["type"] in kinds}
+    # Lists of labels stay as they are written: 1,2 are two labels, not a number.
+    lists = [model.target] if target and model.measure.multilabel else []
+    doubtful = [name for name in (*known, *lists) if name in frame and not pd.api.types.is_string_dtype(frame[name])]
+    if not doubtful:
+        return frame
+    words = load_table(data, ReadOptions(types=dict.fromkeys(doubtful, ColumnType.TEXT))).frame
+
+    def met(name: str, column: pd.Series) -> int:
+        return int(column.map(category_text).isin(known[name]).sum())
+
+    return frame.assign(
+        **{
+            name: words[name]
+            for name in doubtful
+            if not known.get(name) or met(name, words[name]) >= met(name, frame[name])
+        }
+    )
 
 
 def _how_to_add(missing: list[str], others: list[str]) -> str:

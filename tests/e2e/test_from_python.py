@@ -184,7 +184,7 @@ def test_wrong_input_is_told_as_by_the_commands(jobs: list[str], fresh: pd.DataF
         (lambda: forestay.submit("jobs/labels/job.yml", "label"), "the job file says that"),
         (lambda: forestay.submit([1, 2], "label"), "takes no list"),
         (lambda: forestay.submit(fresh.rename(columns={"kind": 3}), "label"), "the column 3 has no text as its name"),
-        (lambda: forestay.submit(fresh, "label", prefer="luck"), "'luck' is none of"),
+        (lambda: forestay.submit(fresh, "label", prefer="luck"), "'luck' is not known"),
         (lambda: forestay.submit(fresh, "label", env="nowhere", seed=1), "seed|nowhere"),
         (lambda: forestay.leaderboard("nothing_here"), "there is no job"),
         (lambda: forestay.load_model(jobs[0], rank=99), "no trial of rank 99"),
@@ -253,7 +253,7 @@ def test_what_has_no_script_says_why(jobs: list[str], place: Path) -> None:
     try:
         pd.read_parquet(kept).iloc[:-20].to_parquet(kept)
         with pytest.raises(forestay.InputError, match="is no longer what trial"):
-            forestay.code(jobs[0], 1, place / "script")
+            forestay.code(jobs[0], one_of_each(forestay.leaderboard(jobs[0]))[0], place / "script")
     finally:
         shutil.copy(aside, kept)
     assert not (place / "script").exists()
@@ -282,7 +282,7 @@ def test_again_on_new_rows(jobs: list[str], fresh: pd.DataFrame, place: Path) ->
     assert done.returncode == 0, done.stderr
     again = forestay.job()
     assert again.name != jobs[0]
-    assert again.detail.tags == {"rerun_of": jobs[0]}
+    assert again.detail.tags["rerun_of"] == jobs[0]
     assert again.detail.parameters["seed"] == "3"
     assert again.detail.trials == 2
     assert again.detail.parameters["rows"] == "80"

@@ -85,6 +85,27 @@ def tagged() -> pd.DataFrame:
     return pd.DataFrame({"note": notes, "pages": draw.integers(1, 9, 60), "y": [json.dumps(labels) for labels in said]})
 
 
+@pytest.mark.parametrize(
+    ("kind", "learned", "written", "read"),
+    [
+        ("categorical", ["2023-01-02", "2023-06-03"], ["2023-06-03", "2023-01-02"], ["2023-06-03", "2023-01-02"]),
+        ("categorical", ["2023-06-03 00:00:00"], ["2023-06-03", "2023-01-02"], ["2023-06-03 00:00:00", None]),
+        ("categorical", ["true", "maybe"], ["true", "false"], ["true", "false"]),
+        ("categorical", ["1.50", "none"], ["1.50", "2.25"], ["1.50", "2.25"]),
+        ("categorical", ["3", "4"], ["3.0", "4.0"], ["3", "4"]),
+        ("text", None, ["2023-06-03", "2023-01-02"], ["2023-06-03", "2023-01-02"]),
+    ],
+)
+def test_words_of_a_file_stay_what_the_model_learned(
+    tmp_path: Path, kind: str, learned: list[str] | None, written: list[str], read: list[str | None]
+) -> None:
+    columns = [{"name": "code", "type": kind, "used": True, "nullable": False, "values": learned}]
+    model: Any = SimpleNamespace(schema={"columns": columns}, columns=["code"], target="y")
+    pd.DataFrame({"code": written}).to_csv(tmp_path / "new.csv", index=False)
+    found = [rows.category_text(value) for value in rows.read(model, tmp_path / "new.csv", target=False).frame["code"]]
+    assert all(one == wanted for one, wanted in zip(found, read, strict=True) if wanted is not None)
+
+
 def test_predictions_stand_beside_the_rows(bank: LoadedModel, clients: pd.DataFrame) -> None:
     found = predict(bank, clients, probabilities=True)
     assert list(found.columns) == [*clients.columns, "prediction", "probability_no", "probability_yes"]
