@@ -286,7 +286,7 @@ def test_again_on_new_rows(jobs: list[str], fresh: pd.DataFrame, place: Path) ->
     assert again.detail.parameters["seed"] == "3"
     assert again.detail.trials == 2
     assert again.detail.parameters["rows"] == "80"
-    assert "'note' missing" in done.stderr
+    assert "column 'day' was categorical, is" in done.stderr
     done = subprocess.run(
         [sys.executable, "-m", "forestay", "job", "delete", again.name, "--yes"],
         cwd=place,

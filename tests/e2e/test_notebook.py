@@ -40,6 +40,6 @@ def test_every_cell_runs(path: Path, project: Path) -> None:
     assert "Score of each trial" in pages
     assert "Completed" in pages
     told = "".join(one.text for one in shown if one.output_type == "stream" and one.name == "stderr")
-    assert re.search(r"^trial +\d+  accuracy", told, re.MULTILINE)
+    assert re.search(r"^trial +\d+  \w+ 0\.\d", told, re.MULTILINE)
     assert "Traceback" not in told
     assert (here / "jobs" / "transactions" / "job.yml").is_file()
