@@ -155,7 +155,7 @@ def test_mlflow_shows_jobs_trials_files_and_models(project: Path, serve: Any) ->
 
     assert files(parent) == {"job.yml"}
     assert artifact(parent, "job.yml") == b"type: automl\n"
-    assert files(best) == {"confusion_matrix", "outputs"}
+    assert files(best) == {"confusion_matrix", "model_cards", "outputs"}
     assert {"outputs/model.pkl", "outputs/conda_env_v_1_0_0.yml", "outputs/scoring_file_v_2_0_0.py"} <= files(
         best, "outputs"
     )
