@@ -315,7 +315,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise InputError("no space left", where="disk")
 
-    monkeypatch.setattr(automl_jobs.new, "_copy", fail)
+    monkeypatch.setattr(automl_jobs.new, "copy_file", fail)
     with pytest.raises(InputError, match="no space"):
         make(tmp_path, CSV)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["data.csv"]
