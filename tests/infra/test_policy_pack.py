@@ -16,6 +16,7 @@ import yaml
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
+from forestay import __version__
 from forestay.errors import InputError
 from infra.policies.estate import STACK_RULES
 from infra.policies.model import Facts
@@ -65,7 +66,8 @@ def test_the_pack_has_every_rule_at_its_level(pack: Any) -> None:
     info = pack.GetAnalyzerInfo(empty_pb2.Empty())
     levels = {one.name: analyzer_pb2.EnforcementLevel.Name(one.enforcementLevel).lower() for one in info.policies}
     assert levels == {one.name: one.level for one in (*RULES, *STACK_RULES)}
-    assert yaml.safe_load((PACK / "PulumiPolicy.yaml").read_text(encoding="utf-8"))["name"] == info.name
+    written = yaml.safe_load((PACK / "PulumiPolicy.yaml").read_text(encoding="utf-8"))
+    assert (written["name"], written["version"]) == (info.name, __version__)
 
 
 def test_a_resource_is_judged_before_it_is_made(pack: Any) -> None:
