@@ -49,8 +49,13 @@ def _hidden() -> Iterator[tuple[str, Path]]:
         # A folder without __init__.py has no origin.
         path = Path(spec.origin) if spec.origin else Path(next(iter(spec.submodule_search_locations or ())))
         path = path.parent if path.name == "__init__.py" else path
-        if path.resolve().parent != HOME:
+        if path.resolve().parent != HOME and not _copied(path):
             yield name, path
+
+
+def _copied(path: Path) -> bool:
+    """Whether it is ours: MLflow puts the modules that lie beside a model it loads before all others."""
+    return path.is_file() and (HOME / path.name).is_file() and path.read_bytes() == (HOME / path.name).read_bytes()
 
 
 def _ours(file: str) -> bool:

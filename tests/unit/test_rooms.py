@@ -46,6 +46,19 @@ def test_every_name_that_hides_one_is_told(tmp_path: Path, monkeypatch: pytest.M
     assert all(str(tmp_path) in problem.fix for problem in refused.value.problems)
 
 
+def test_a_module_copied_beside_a_model_hides_nothing_until_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = tmp_path / "forestay_labels.py"
+    copied.write_bytes((ROOT / "forestay_labels.py").read_bytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "forestay_labels", raising=False)
+    rooms.refuse_hidden()
+    copied.write_text("older = True\n", encoding="utf-8")
+    with pytest.raises(InputError):
+        rooms.refuse_hidden()
+
+
 def forestay(folder: Path, *python: str, path: str = "") -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
