@@ -483,7 +483,10 @@ def test_what_opens_the_secrets(stack: Callable[..., Any], tmp_path: Path, monke
     assert "hunter2" not in found.detail
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_not_ones_own(project: Path) -> None:
-    (project / ".forestay").mkdir(mode=0o500)
+def test_a_place_that_can_not_be_written_to(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / ".forestay").touch()  # a file is in the way
+    assert place.folder().status == PROBLEM
+    (project / ".forestay").unlink()
+    assert place.folder().status == OK
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != project)  # root may write anywhere
     assert place.folder().status == PROBLEM
