@@ -8,6 +8,7 @@ everything is written through MlflowClient.
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ _HEADS = (
     "SELECT r.run_uuid, r.experiment_id, e.name, r.status, r.end_time, r.artifact_uri"
     " FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"
 )
+# A JSON list of ids.
+_IDS = "(SELECT value FROM json_each(?))"
 _ACTIVE = " AND r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
 
 
@@ -98,12 +101,14 @@ class SqliteSource:
     def _runs(self, chosen: str, values: tuple[str, ...], deleted: bool = False) -> list[Run]:
         """The runs whose ids the query `chosen`, one of those above, gives."""
         with self._reading() as connection:
+            # Tags have no index by value: they are gone through once, not for each of the tables.
+            ids = (json.dumps([run_id for (run_id,) in connection.execute(chosen, values)]),)
             heads = connection.execute(
-                f"{_HEADS} WHERE r.run_uuid IN ({chosen}){'' if deleted else _ACTIVE}", values
+                f"{_HEADS} WHERE r.run_uuid IN {_IDS}{'' if deleted else _ACTIVE}", ids
             ).fetchall()
-            tags = _by_run(connection.execute(_details("tags", chosen), values))
-            params = _by_run(connection.execute(_details("params", chosen), values))
-            metrics = _by_run(connection.execute(_details("latest_metrics", chosen) + " AND is_nan = 0", values))
+            tags = _by_run(connection.execute(_details("tags"), ids))
+            params = _by_run(connection.execute(_details("params"), ids))
+            metrics = _by_run(connection.execute(_details("latest_metrics") + " AND is_nan = 0", ids))
         return [
             Run(
                 run_id=run_id,
@@ -152,8 +157,8 @@ class SqliteSource:
             yield connection
 
 
-def _details(table: str, chosen: str) -> str:
-    return f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen})"  # noqa: S608  (names of ours)
+def _details(table: str) -> str:
+    return f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN {_IDS}"  # noqa: S608  (names of ours)
 
 
 def _by_run(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
