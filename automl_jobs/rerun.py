@@ -7,12 +7,11 @@ with what the earlier job knew of its columns before anything is trained.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automl_jobs.data import ReadOptions
 from automl_jobs.new import (
@@ -30,6 +29,7 @@ from automl_jobs.runs.rows import PROFILE
 from automl_jobs.submit import SubmitOptions, submitted_options
 from forestay import LOCAL, project
 from forestay.errors import InputError, Problem
+from forestay.words import some
 
 if TYPE_CHECKING:
     from automl_jobs.data import Table
@@ -96,7 +96,7 @@ def find(store: RunStore, name: str, given: SubmitOptions, data: Path | None, to
         return Rerun(detail.job, path, options)
     if not detail.path:
         raise InputError(f"where the job file of {detail.job} lay is not known", where=detail.job)
-    table = None if data is None else _read(data)
+    table = None if data is None else read_new(data)
     columns, used = _known(detail) if table is not None else (None, frozenset())
     if table is not None and columns is not None:
         # Here, before anything is written; types are compared once they are read as the job file says.
@@ -134,7 +134,8 @@ def _unchanged(path: Path, text: str) -> bool:
         return False
 
 
-def _read(data: Path) -> Table:
+def read_new(data: Path) -> Table:
+    """The data that a job is to learn from instead. Raises InputError for what is not there, or can't be read."""
     from automl_jobs.data import load_table
 
     if not data.exists():
@@ -184,8 +185,7 @@ def compared(columns: Mapping[str, str], used: frozenset[str], now: Mapping[str,
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return some([repr(name) for name in names], SHOWN)
 
 
 def _write(
@@ -256,15 +256,11 @@ def _kept(before: Path | None, table: Table) -> str | None:
 
 def _with_path(text: str, name: str) -> str:
     """An MLTable's text with one file in place of its paths; comments and order stay."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    editor = YAML()
-    editor.preserve_quotes = True
-    editor.width = 1_000_000
-    editor.indent(mapping=2, sequence=4, offset=2)
-    document = editor.load(text)
-    document["paths"] = [{"file": DoubleQuotedScalarString(f"./{name}")}]
-    stream = io.StringIO()
-    editor.dump(document, stream)
-    return stream.getvalue()
+    from automl_jobs.spec.edit import rewritten
+
+    def point(document: Any) -> None:
+        document["paths"] = [{"file": DoubleQuotedScalarString(f"./{name}")}]
+
+    return rewritten(text, point)

@@ -98,8 +98,7 @@ def split_job(loaded: LoadedJob, column: str, kind: str, to: Path, folds: int | 
                 where=flag,
                 fix=f"columns: {listed(closest(name, names) or names)}",
             )
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError("there is something here already", where=str(to), fix="name a new folder with --to")
+    project.require_free(to)
     frame = table.frame[table.frame[spec.target_column_name].notna()].reset_index(drop=True)
     if kind == GROUP:
         wanted = folds or (spec.n_cross_validations if isinstance(spec.n_cross_validations, int) else FOLDS)

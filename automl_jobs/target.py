@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs.data import Column, ColumnType, Table
 from automl_jobs.data.kinds import plain, unknown_column
 from forestay.errors import InputError
+from forestay.words import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,9 +133,8 @@ def _check_classes(column: Column, there: pd.Series, where: str) -> None:
 
 def _class_summary(classes: Sequence[tuple[str, int]]) -> str:
     total = sum(rows for _, rows in classes)
-    shown = ", ".join(f"{plain(name)} {rows / total:.1%}" for name, rows in classes[:_SHOWN_CLASSES])
-    more = len(classes) - _SHOWN_CLASSES
-    return f"{len(classes)} classes: {shown}" + (f" and {more} more" if more > 0 else "")
+    shares = [f"{plain(name)} {rows / total:.1%}" for name, rows in classes]
+    return f"{len(classes)} classes: {some(shares, _SHOWN_CLASSES)}"
 
 
 def _label(value: object) -> str:

@@ -82,28 +82,28 @@ def submit(
     over = _settings(settings, max_trials)
     seconds = _seconds(time_budget)
     path = _job_file(data)
-    with screen_for(progress) as screen:
-        if path is None:
-            if target is None:
-                raise InputError("is missing: the column to predict", where="target", fix='submit(data, target="...")')
-            # What is said here is written into the file, so that it can be run again by itself.
-            said = over | _properties(seed, prefer, decision, bagged_folds)
-            path = _new_job(data, target, task, metric, exclude, env, seconds, said, name, to)
-            screen.note(f"wrote {path}")
-            over, seconds, seed, prefer, decision, bagged_folds = {}, None, None, None, None, False
-        else:
-            given = {"target": target, "task": task, "metric": metric, "name": name, "to": to}
-            wrong = [key for key, value in {**given, "exclude": exclude or None}.items() if value is not None]
-            if wrong:
-                raise InputError("the job file says that", where=wrong[0], fix="use settings to change a key of it")
-        options = _options(over, seconds, seed, prefer, decision, bagged_folds)
-        if env == LOCAL:
-            return Job(training.train_here(screen, path, options))
-        _refuse_local(seconds, options)
-        sent = training.send(screen, path, over, env, stream=wait, force=force)
-        if wait:
-            training.require_completed(screen, sent)
-        return Job(sent.job)
+    screen = screen_for(progress)
+    if path is None:
+        if target is None:
+            raise InputError("is missing: the column to predict", where="target", fix='submit(data, target="...")')
+        # What is said here is written into the file, so that it can be run again by itself.
+        said = over | _properties(seed, prefer, decision, bagged_folds)
+        path = _new_job(data, target, task, metric, exclude, env, seconds, said, name, to)
+        screen.note(f"wrote {path}")
+        over, seconds, seed, prefer, decision, bagged_folds = {}, None, None, None, None, False
+    else:
+        given = {"target": target, "task": task, "metric": metric, "name": name, "to": to}
+        wrong = [key for key, value in {**given, "exclude": exclude or None}.items() if value is not None]
+        if wrong:
+            raise InputError("the job file says that", where=wrong[0], fix="use settings to change a key of it")
+    options = _options(over, seconds, seed, prefer, decision, bagged_folds)
+    if env == LOCAL:
+        return Job(training.train_here(screen, path, options))
+    _refuse_local(seconds, options)
+    sent = training.send(screen, path, over, env, stream=wait, force=force)
+    if wait:
+        training.require_completed(screen, sent)
+    return Job(sent.job)
 
 
 def rerun(
@@ -129,7 +129,8 @@ def rerun(
     place = env or _env(job)
     over, seconds = _settings(settings, max_trials), _seconds(time_budget)
     options = _options(over, seconds, seed, prefer, decision, bagged_folds)
-    with screen_for(progress) as screen, _as_file(data, "data") as file:
+    screen = screen_for(progress)
+    with _as_file(data, "data") as file:
         if place == LOCAL:
             return Job(training.train_again(screen, _name(job), options, file, None if to is None else Path(to)))
         _refuse_local(seconds, options)
@@ -206,8 +207,8 @@ def load_model(model: str | Job, rank: int | None = None) -> LoadedModel:
     is_job = not isinstance(model, str) or rank is not None or name == "latest"
     if not is_job and is_job_name(name):
         is_job = any(row.job == name for row in store.jobs())
-    with screen_for(True) as screen:
-        return open_trial(store, name, rank, screen.note) if is_job else open_model(store, name, screen.note)
+    screen = screen_for(True)
+    return open_trial(store, name, rank, screen.note) if is_job else open_model(store, name, screen.note)
 
 
 def predict(
@@ -221,7 +222,7 @@ def predict(
     """
     from automl_jobs.evaluate import predict as asked
 
-    return asked(_loaded(model), _data(data), probabilities)
+    return asked(_loaded(model), data, probabilities)
 
 
 def evaluate(
@@ -234,7 +235,7 @@ def evaluate(
     """All metrics of a model on rows with its target, each with its interval; by slices of the column `by`."""
     from automl_jobs.evaluate import evaluate as judged
 
-    return Scores(judged(_loaded(model), _data(data), by=by, metric=metric))
+    return Scores(judged(_loaded(model), data, by=by, metric=metric))
 
 
 def register(job: str | Job, name: str, rank: int | None = None) -> ModelVersion:
@@ -252,8 +253,8 @@ def code(job: str | Job = "latest", rank: int | None = None, to: str | Path | No
     from automl_jobs.code.write import code as write
     from automl_jobs.runs import RunStore
 
-    with screen_for(True) as screen:
-        return write(RunStore.open(create=False), _name(job), rank, None if to is None else Path(to), screen.warn)
+    screen = screen_for(True)
+    return write(RunStore.open(create=False), _name(job), rank, None if to is None else Path(to), screen.warn)
 
 
 def generate(
@@ -265,8 +266,8 @@ def generate(
 
     home, source = project.home(), _version(model)
     folder = Path(to) if to is not None else room.default_folder(home, source.name, source.version, style)
-    with screen_for(progress) as screen:
-        return room.generate(source, folder, style=style, home=home, say=screen.note)
+    screen = screen_for(progress)
+    return room.generate(source, folder, style=style, home=home, say=screen.note)
 
 
 def verify(folder: str | Path | ScoringFolder, *, progress: bool = True) -> Proof:
@@ -281,9 +282,9 @@ def verify(folder: str | Path | ScoringFolder, *, progress: bool = True) -> Proo
 
     path = _path(folder)
     opened = open_folder(path)
-    with screen_for(progress) as screen:
-        source = registered(opened.model, opened.version, opened.trial)
-        return prove(path, home=project.home(), say=screen.note, registered=source)
+    screen = screen_for(progress)
+    source = registered(opened.model, opened.version, opened.trial)
+    return prove(path, home=project.home(), say=screen.note, registered=source)
 
 
 def deploy(
@@ -312,18 +313,18 @@ def deploy(
         chosen = DeployOptions(**options)
     except TypeError as error:
         raise InputError(str(error).partition(") ")[2] or str(error), where="options") from None
-    with screen_for(progress) as screen:
-        there, proven = to_deploy(
-            name,
-            spec,
-            None if folder is None else _path(folder),
-            target,
-            env,
-            project.home(),
-            allow_breaking,
-            screen.note,
-        )
-        return there.deploy(name, proven, chosen)
+    screen = screen_for(progress)
+    there, proven = to_deploy(
+        name,
+        spec,
+        None if folder is None else _path(folder),
+        target,
+        env,
+        project.home(),
+        allow_breaking,
+        screen.note,
+    )
+    return there.deploy(name, proven, chosen)
 
 
 # ---- what callers may give, as the rooms take it ----
@@ -349,10 +350,6 @@ def _version(model: str | ModelVersion) -> Any:
 
 def _loaded(model: str | Job | LoadedModel) -> LoadedModel:
     return load_model(model) if isinstance(model, str | Job) else model
-
-
-def _data(data: str | Path | pd.DataFrame) -> Any:
-    return str(data) if isinstance(data, Path) else data
 
 
 def _job_file(data: Any) -> Path | None:

@@ -27,6 +27,14 @@ def until(screen: Console, question: str, default: str, take: Callable[[str], An
                 screen.err.print(line, style="yellow")
 
 
+def require_yes(
+    screen: Console, yes: bool, question: str, otherwise: str, fix: str = "say --yes to do it without being asked"
+) -> None:
+    """Go on where --yes was said or somebody on a terminal agrees. Raises InputError, which says `otherwise`, else."""
+    if not (yes or screen.confirm(question)):
+        raise InputError(otherwise, where="--yes", fix=fix)
+
+
 def yes_or_no(text: str) -> bool:
     if text.lower() not in ("y", "yes", "n", "no"):
         raise InputError(f"{text!r} is neither yes nor no", fix="answer yes or no")

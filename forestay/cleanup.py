@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forestay.errors import ForestayError, InputError, OutsideError
+from forestay.words import some
 
 if TYPE_CHECKING:
     from automl_jobs.runs import RunStore
@@ -220,8 +221,7 @@ def deletion(home: Path, job: str, with_models: bool) -> Deletion:
     told = tuple(f"{version} by {', '.join(endpoints)}" for version, endpoints in serving.items() if endpoints)
     if found.versions and not with_models:
         names = [f"{name}:{version}" for name, version in found.versions]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        what = f"{', '.join(names[:_SHOWN])}{more} {'was' if len(names) == 1 else 'were'} registered from it"
+        what = f"{some(names, _SHOWN)} {'was' if len(names) == 1 else 'were'} registered from it"
         if told:
             what += f", and served: {'; '.join(told)}"
         raise InputError(

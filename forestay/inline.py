@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -40,12 +39,11 @@ class Lines(Console):
         return False
 
 
-@contextlib.contextmanager
-def screen_for(progress: bool) -> Iterator[Console]:
+def screen_for(progress: bool) -> Console:
     """Where progress is told: redrawn on a terminal, as lines elsewhere; with False nowhere but for warnings."""
     screen = Console() if sys.stderr.isatty() else Lines()
     screen.quiet = not progress
-    yield screen
+    return screen
 
 
 class Job:

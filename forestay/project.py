@@ -166,6 +166,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def require_free(folder: Path) -> None:
+    """Raises InputError where something lies already in what is to be a new folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("there is something here already", where=str(folder), fix="name a new folder with --to")
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
 def commit(folder: Path) -> str | None:
     """The commit that is checked out around `folder`, `-dirty` where something differs from it; None without git."""
     done = git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

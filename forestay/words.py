@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def number(value: float | None) -> str | None:
@@ -42,6 +43,12 @@ def short(value: float | None) -> str:
         digits = 2 if size >= 100 else 4
         return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def size(count: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from forestay_transformers import InputFrame
 from scoring import environment, imports, reference
 from scoring.generate import check_model, generate
 from scoring.real_rows import request_rows
-from scoring.schema import MODEL, Golden, ModelSchema
+from scoring.schema import MODEL, Golden, ModelSchema, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,18 +26,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 BLOCK_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A model version as generate() takes one."""
-
-    name: str
-    version: str
-    path: Path
-    job: str = ""
-    trial: str = ""
-    card: str | None = None
 
 
 def model(name: str, version: str, path: Path, say: Say = lambda _: None, served: Path | None = None) -> Any:
@@ -62,7 +49,7 @@ def model(name: str, version: str, path: Path, say: Say = lambda _: None, served
             f"{name}:{version} is a forecast that can't be loaded here ({other or 'trained elsewhere'})",
             fix="send its rows to an endpoint: forestay endpoint invoke; or predict where it was trained",
         )
-    return AskedModel(_Source(name, version, path), schema, say, served)
+    return AskedModel(Source(name, version, path), schema, say, served)
 
 
 class AskedModel:
@@ -71,7 +58,7 @@ class AskedModel:
     `predict` gives labels, lists of labels or numbers (n,), `predict_proba` (n, k) in the order of `schema.classes`.
     """
 
-    def __init__(self, source: _Source, schema: ModelSchema, say: Say, served: Path | None) -> None:
+    def __init__(self, source: Source, schema: ModelSchema, say: Say, served: Path | None) -> None:
         self.schema, self.file = schema, source.path / MODEL
         home = project.home()
         with tempfile.TemporaryDirectory() as scratch:

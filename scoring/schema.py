@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +38,18 @@ class ModelSource(Protocol):
     def path(self) -> Path: ...
     @property
     def card(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model version of another registry than the run store's, with its files here: see ModelSource."""
+
+    name: str
+    version: str
+    path: Path
+    job: str = ""
+    trial: str = ""
+    card: str | None = None
 
 
 class ColumnSchema(BaseModel):

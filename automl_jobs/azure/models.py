@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.azure import jobs, storage
 from automl_jobs.azure.arm import Arm
-from automl_jobs.azure.fetch import choose
+from automl_jobs.azure.fetch import choose, fetch
 from automl_jobs.runs import card, names
 from automl_jobs.runs.read import no_model
 from automl_jobs.runs.rows import RegisteredModel
@@ -23,6 +23,7 @@ from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.azure.storage import Progress
+    from automl_jobs.runs import RunStore, TrialDetail
 
 MODELS = "2023-08-01-preview"
 TRIES = 5
@@ -151,6 +152,27 @@ def find(arm: Arm, given: str) -> AzureModel:
     return found
 
 
+def fetched(
+    arm: Arm, store: RunStore, given: str, progress: Progress, say: Callable[[str], None]
+) -> tuple[AzureModel, TrialDetail, Path]:
+    """A version, its trial in the run store here, and that trial's outputs; fetched unless it is there already.
+
+    Raises InputError for a version that no job of Azure's made, or whose trial is another now; OutsideError.
+    """
+    found = find(arm, given)
+    label = f"{found.name}:{found.version}"
+    if not found.job:
+        fix = (
+            f"register a trial of a job, or take its files: forestay model download {label} --to DIR --env {found.env}"
+        )
+        raise InputError("was registered by other means than forestay: its job is not known", where=label, fix=fix)
+    job, rank = fetch(arm, store, found.job, found.rank, progress, say)
+    kept = store.trial(job, rank)
+    if kept.row.id != found.trial or kept.outputs is None:
+        raise InputError(f"its trial {found.trial} is not in {job} any more", where=label, fix="register it again")
+    return found, kept, kept.outputs
+
+
 def alias(arm: Arm, given: str, alias: str) -> tuple[AzureModel, str | None]:
     """Give a version an alias, which its model has once: the version, and the one that had it before. InputError.
 
@@ -245,8 +267,7 @@ def _read(
 
 def download(arm: Arm, found: AzureModel, to: Path, progress: Progress, say: Callable[[str], None]) -> list[str]:
     """Copy a version's files into the new folder `to`, whole or not at all; their names. Raises InputError."""
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError("there is something here already", where=str(to), fix="name a new folder with --to")
+    project.require_free(to)
     datastore, prefix = _where(found)
     store = storage.open_store(arm, datastore)
     listed_names = store.names(prefix)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from automl_jobs.azure import data, fetch, jobs, storage
 from automl_jobs.azure.arm import Arm
 from automl_jobs.azure.jobs import Seen
-from automl_jobs.rerun import RERUN_OF, compared
+from automl_jobs.rerun import RERUN_OF, compared, read_new
 from automl_jobs.runs import names
 from automl_jobs.runs.rows import ENDED
 from forestay.errors import ForestayError, InputError
@@ -100,11 +100,7 @@ def _added(tag: str) -> bool:
 
 def _local(new: Path, scratch: Path) -> tuple[Table, data.Local]:
     """New data as it is uploaded: a folder with an MLTable; a plain file gets one."""
-    from automl_jobs.data import load_table
-
-    if not new.exists():
-        raise InputError("there is no such file or folder", where=f"--data {new}", fix="correct the path")
-    table = load_table(new)
+    table = read_new(new)
     folder = new
     if new.is_file():
         folder = data.wrapped(new, scratch / "data", data.mltable_of(new, table))

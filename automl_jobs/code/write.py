@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.code.source import Source
 from forestay import project
-from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from automl_jobs.code.gather import Pipeline, Retold
@@ -83,21 +82,16 @@ def code(store: RunStore, job: str, rank: int | None, to: Path | None, warn: Cal
     from automl_jobs.runs.files import listed
 
     if to is not None:
-        _require_free(to)
+        project.require_free(to)
     retold = gather(store, job, rank, warn)
     row = retold.found.row
     folder = to or Path(f"{retold.job.job}-rank-{row.rank}")
-    _require_free(folder)
+    project.require_free(folder)
     with project.new_folder(folder.absolute()) as scratch:
         fill(retold, scratch)
     files = tuple(path for path, _ in listed(folder))
     metric = retold.job.primary_metric
     return Written(folder, files, retold.job.job, row.rank, row.id, row.algorithm, metric, retold.score)
-
-
-def _require_free(to: Path) -> None:
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError("there is something here already", where=str(to), fix="name a new folder with --to")
 
 
 def fill(retold: Retold, folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from automl_jobs.data.table import ColumnType
 from forestay.errors import InputError
+from forestay.words import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,8 +146,7 @@ def strings(values: pa.ChunkedArray) -> pd.Series:
 
 def listed(names: Sequence[str]) -> str:
     """Names for a message, five at most."""
-    shown = ", ".join(show(name) for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+    return some([show(name) for name in names], 5)
 
 
 def plain(text: str) -> str:

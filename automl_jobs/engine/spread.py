@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from automl_jobs.engine.multilabel import metrics as label_metrics
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
 
+Draw = TypeVar("Draw")
 RESAMPLES, FEWEST_RESAMPLES = 1_000, 100
 LEVEL = 0.95
 TRAIN_ROWS = 2_000
@@ -115,16 +117,21 @@ def percentiles(
     metric: str, rows: int, resampled: Callable[[np.random.Generator], float], seed: int, seconds: float
 ) -> dict[str, Any]:
     """What `interval` returns, from the metric of one resample after the other; NaN does not count."""
-    draw = np.random.default_rng(seed)
-    ends = time.monotonic() + seconds
     values: list[float] = []
-    for number in range(RESAMPLES):
-        if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
-            break
+    for draw in within(seconds, itertools.repeat(np.random.default_rng(seed))):
         value = resampled(draw)
         if np.isfinite(value):
             values.append(value)
     return {metric: between(values, rows)} if len(values) > 1 else {}
+
+
+def within(seconds: float, draws: Iterable[Draw]) -> Iterator[Draw]:
+    """As many of the draws as there is time for: RESAMPLES at most, FEWEST_RESAMPLES whatever they take."""
+    ends = time.monotonic() + seconds
+    for number, drawn in enumerate(itertools.islice(draws, RESAMPLES)):
+        if number >= FEWEST_RESAMPLES and time.monotonic() > ends:
+            return
+        yield drawn
 
 
 def between(values: Sequence[float], rows: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -139,10 +138,7 @@ def compare(
             fix=suggest(measure.metric, scorer(challenger, pair[0])(pair[0]), "there are"),
         )
     found: list[float] = []
-    ends = time.monotonic() + seconds
-    for count, drawn in enumerate(draws(pair[0], seed, MOST_DRAWN_QUICKLY)):
-        if count >= spread.RESAMPLES or (count >= spread.FEWEST_RESAMPLES and time.monotonic() > ends):
-            break
+    for drawn in spread.within(seconds, draws(pair[0], seed, MOST_DRAWN_QUICKLY)):
         difference = ask[0](pair[0].taken(drawn)) - ask[1](pair[1].taken(drawn))
         if np.isfinite(difference):
             found.append(difference)

@@ -142,20 +142,11 @@ def open_model(store: RunStore, given: str, say: Callable[[str], None] = lambda 
 def open_in_azure(arm: Arm, store: RunStore, given: str, progress: Progress, say: Callable[[str], None]) -> LoadedModel:
     """A version in the registry of a workspace, loaded here: its trial is fetched, unless it is in the run store.
 
-    Raises as open_model(), and InputError for a version that no job of Azure's made.
+    Raises as open_model() and models.fetched().
     """
     from automl_jobs.azure import models
-    from automl_jobs.azure.fetch import fetch
 
-    found = models.find(arm, given)
-    if not found.job:
-        raise InputError(
-            f"{found.name}:{found.version} was registered by other means than forestay: its job is not known",
-            fix=f"forestay model download {found.name}:{found.version} --to DIR --env {found.env}",
-        )
-    name, rank = fetch(arm, store, found.job, found.rank, progress, say)
-    folder = store.trial(name, rank).outputs
-    assert folder is not None
+    found, _, folder = models.fetched(arm, store, given, progress, say)
     return load(store, found, folder, say)
 
 

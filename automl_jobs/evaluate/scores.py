@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -134,11 +133,8 @@ def resampled(
     """The interval of every metric that half of the fewest resamples have a value of; none in no time."""
     if seconds <= 0:
         return {}
-    ends = time.monotonic() + seconds
     values: dict[str, list[float]] = {}
-    for count, drawn in enumerate(draws(found, seed, most)):
-        if count >= spread.RESAMPLES or (count >= spread.FEWEST_RESAMPLES and time.monotonic() > ends):
-            break
+    for drawn in spread.within(seconds, draws(found, seed, most)):
         for name, value in score(found.taken(drawn)).items():
             values.setdefault(name, []).append(value)
     return {

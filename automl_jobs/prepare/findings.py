@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from automl_jobs.spec import LoadedJob
 from forestay.documents.names import closest, shown
 from forestay.errors import Problem
+from forestay.words import some
 
 LISTED_AT_MOST = 8
 
@@ -39,6 +40,4 @@ class Findings:
 
 def listed(names: Iterable[str]) -> str:
     """Names from data, for a message."""
-    every = [shown(name) for name in names]
-    more = f" and {len(every) - LISTED_AT_MOST} more" if len(every) > LISTED_AT_MOST else ""
-    return ", ".join(every[:LISTED_AT_MOST]) + more
+    return some([shown(name) for name in names], LISTED_AT_MOST)

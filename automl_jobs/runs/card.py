@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl_jobs.runs.rows import moment
 from forestay import __version__
-from forestay.words import number, short
+from forestay.words import number, short, some
 
 if TYPE_CHECKING:
     from automl_jobs.runs.rows import JobDetail, RegisteredModel, TrialRow
@@ -233,9 +233,7 @@ def _limits(schema: Mapping[str, Any], used: Sequence[Mapping[str, Any]], detail
 
 def _range(column: Mapping[str, Any]) -> str | None:
     if column.get("values"):
-        values = [str(value) for value in column["values"]]
-        more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
-        return ", ".join(values[:MOST_VALUES]) + more
+        return some([str(value) for value in column["values"]], MOST_VALUES)
     if column.get("minimum") is not None and column.get("maximum") is not None:
         return f"{column['minimum']} to {column['maximum']}"
     return None

@@ -150,8 +150,7 @@ def copy(folder: Path, to: Path) -> tuple[str, ...]:
 
     Raises InputError when `to` holds something already.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError("there is something here already", where=str(to), fix="name a new folder with --to")
+    project.require_free(to)
     with project.new_folder(to.absolute()) as scratch:
         try:
             shutil.copytree(folder, scratch, dirs_exist_ok=True)

@@ -8,7 +8,6 @@ registered before the trial was fitted again stays what it is.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,11 +101,7 @@ def _aliases(store: RunStore, name: str | None = None) -> dict[str, dict[str, st
 
 def _decision(folder: Path) -> dict[str, Any] | None:
     """What a model's schema says of its decision; None where it says nothing."""
-    try:
-        schema = json.loads((folder / "model_schema.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    found = schema.get("decision") if isinstance(schema, dict) else None
+    found = card.schema_of(folder).get("decision")
     return found if isinstance(found, dict) else None
 
 

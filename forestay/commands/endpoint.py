@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay import LOCAL
+from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import env_option
 from forestay.console import visible
@@ -307,8 +308,8 @@ def delete(context: click.Context, name: str, target: str | None, env: str, yes:
     found = console(context)
     place = find_target(context, name, target, env)
     place.status(name)
-    if not (yes or found.confirm(f"Stop and remove the endpoint {name}?")):
-        raise InputError(f"{name} was not removed", where="--yes", fix="say --yes to remove it without being asked")
+    fix = "say --yes to remove it without being asked"
+    require_yes(found, yes, f"Stop and remove the endpoint {name}?", f"{name} was not removed", fix)
     place.delete(name)
     found.emit({"name": name, "deleted": True}, f"{name} is removed")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forestay import LOCAL
+from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import env_option
 from forestay.errors import InputError
@@ -76,8 +77,9 @@ def prune(context: click.Context, name: str, everything: bool, yes: bool, env: s
     """
     found, target = console(context), _managed(context, env)
     gone = target.unreached(name, everything)
-    if gone and not (yes or found.confirm(f"Remove {', '.join(gone)} of {name}?")):
-        raise InputError("nothing was removed", where="--yes", fix="say --yes to remove them without being asked")
+    if gone:
+        fix = "say --yes to remove them without being asked"
+        require_yes(found, yes, f"Remove {', '.join(gone)} of {name}?", "nothing was removed", fix)
     removed = target.prune(name, everything) if gone else []
     lines = [f"{deployment} is removed" for deployment in removed] or ["nothing to remove: callers reach all there is"]
     found.emit({"name": name, "removed": removed}, lambda: lines)

@@ -77,6 +77,7 @@ def init(
 
 
 def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) -> None:
+    from forestay.pipelines.settings import FILE as PIPELINES
     from forestay.scaffold import files as templates
     from forestay.scaffold import place, record
 
@@ -91,8 +92,8 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
     answers = _answers(context, screen, folder, given)
     files = templates.files(answers)
     files[record.FILE] = record.Record.of(answers, files).text()
-    if templates.PIPELINES in files:
-        files |= templates.pipelines(files[templates.PIPELINES], answers)
+    if PIPELINES in files:
+        files |= templates.pipelines(files[PIPELINES], answers)
     files["Pulumi.yaml"] = files.pop("Pulumi.yaml")  # the last that is placed: without it the folder is no project
     place.place(folder, files)
     document = {

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay import LOCAL
+from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import arm_of, env_option
 from forestay.commands.job import job_argument
+from forestay.commands.score import keep_option
 from forestay.errors import InputError
 from forestay.words import size
 
@@ -50,15 +52,9 @@ def delete(context: click.Context, job: str, with_models: bool, yes: bool, env: 
         what += ", model " + ", ".join(f"{name}:{version}" for name, version in gone.versions)
     for one in found.deployed:
         screen.warn(f"{one} is served; the endpoint goes on with its own copy")
-    _agree(screen, yes, f"Delete job {gone.job} ({what})?", f"{gone.job} was not deleted")
+    require_yes(screen, yes, f"Delete job {gone.job} ({what})?", f"{gone.job} was not deleted")
     cleanup.delete(home, found)
     screen.emit({**found.as_dict(), "deleted": True}, f"{gone.job} is deleted: {what}")
-
-
-def _agree(screen: Console, yes: bool, question: str, otherwise: str) -> None:
-    """Raise InputError unless --yes was said or somebody agrees."""
-    if not (yes or screen.confirm(question)):
-        raise InputError(otherwise, where="--yes", fix="say --yes to do it without being asked")
 
 
 def _delete_in_azure(screen: Console, job: str, env: str, with_models: bool, yes: bool) -> None:
@@ -69,7 +65,7 @@ def _delete_in_azure(screen: Console, job: str, env: str, with_models: bool, yes
     arm = arm_of(env)
     seen = jobs.find(arm, job)
     name = seen.row.job
-    _agree(screen, yes, f"Delete job {name} of {arm.place.workspace}?", f"{name} was not deleted")
+    require_yes(screen, yes, f"Delete job {name} of {arm.place.workspace}?", f"{name} was not deleted")
     jobs.delete(arm, seen)
     screen.emit({"job": name, "env": env, "deleted": True}, f"{name} is deleted from {arm.place.workspace}")
 
@@ -77,13 +73,7 @@ def _delete_in_azure(screen: Console, job: str, env: str, with_models: bool, yes
 @click.command(cls=Command)
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option(
-    "--keep",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    help="How many environments used last stay though nothing needs them.",
-)
+@keep_option
 @click.pass_context
 def gc(context: click.Context, dry_run: bool, yes: bool, keep: int) -> None:
     """Remove what nothing refers to any more, and say how many bytes that frees.
@@ -104,7 +94,7 @@ def gc(context: click.Context, dry_run: bool, yes: bool, keep: int) -> None:
     if not yes and not screen.json:
         for part in _view(found, "can be removed"):
             screen.err.print(part)
-    _agree(screen, yes, f"Remove {size(found.size)}?", "nothing was removed")
+    require_yes(screen, yes, f"Remove {size(found.size)}?", "nothing was removed")
     cleanup.collect(home, found)
     screen.emit({**found.as_dict(), "removed": True}, lambda: _view(found, "removed"))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay import LOCAL
+from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import arm_of, env_option
 from forestay.errors import InputError
@@ -99,7 +100,8 @@ def _delete_here(screen: Console, model: str, yes: bool, force: bool) -> dict[st
     found = registry.named(store, model)
     if not force:
         _refuse(found, uses.endpoints(home(), found.name, found.version))
-    _agree(screen, found, yes)
+    label = f"{found.name}:{found.version}"
+    require_yes(screen, yes, f"Delete {label} for good?", f"{label} was not deleted: nobody said yes", "say --yes")
     registry.delete(store, found.name, found.version)
     removed = proofs.forget(home(), found.name, found.version)
     return {**_told(found), "removed": [str(path) for path in removed]}
@@ -112,7 +114,8 @@ def _delete_there(screen: Console, env: str, model: str, yes: bool, force: bool)
     found = models.find(arm, model)
     if not force:
         _refuse(found, _served(screen, env, found))
-    _agree(screen, found, yes)
+    label = f"{found.name}:{found.version}"
+    require_yes(screen, yes, f"Delete {label} for good?", f"{label} was not deleted: nobody said yes", "say --yes")
     models.delete(arm, found)
     return {**_told(found), "removed": []}
 
@@ -150,9 +153,3 @@ def _refuse(found: ModelVersion | AzureModel, endpoints: list[str]) -> None:
             fix=f"give the alias to another version: forestay model alias {found.name}:VERSION {found.aliases[0]}; "
             "or say --force",
         )
-
-
-def _agree(screen: Console, found: ModelVersion | AzureModel, yes: bool) -> None:
-    label = f"{found.name}:{found.version}"
-    if not yes and not screen.confirm(f"Delete {label} for good?"):
-        raise InputError(f"{label} was not deleted: nobody said yes", where="--yes", fix="say --yes")

@@ -124,14 +124,17 @@ def _audit(folder: Path, asked: str | None) -> Audit | None:
     return advisories.from_network(lock) if asked == NETWORK else advisories.from_file(Path(asked), lock)
 
 
-@click.command(cls=Command)
-@click.option(
+keep_option = click.option(
     "--keep",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
     help="How many environments used last stay though nothing needs them.",
 )
+
+
+@click.command(cls=Command)
+@keep_option
 @click.pass_context
 def prune(context: click.Context, keep: int) -> None:
     """Remove environments under .forestay/envs that no proven folder and no endpoint uses.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from forestay.doctor.environment import Environment
 from forestay.doctor.model import PROBLEM, WARNING, Finding, ok, problem, warning
 from forestay.errors import InputError
+from forestay.words import some
 
 if TYPE_CHECKING:
     from infra.plan.model import Quota
@@ -83,12 +84,11 @@ def _room(environment: Environment, provider: str, family: str, cores: int, name
 
     arm = environment.arm
     what = f"{family} of {provider} in {arm.place.region}"
-    for_whom = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     found = usage(arm, provider, family)
     if found is None:
         return warning("quota", f"{what}: Azure has no such quota here", "take a VM size that the region offers")
     used, limit = found
-    told = f"{what}: {for_whom} take up to {cores} cores, {limit} are granted, {used} in use"
+    told = f"{what}: {some(names, 3)} take up to {cores} cores, {limit} are granted, {used} in use"
     if cores > limit:
         return problem("quota", told, f"{ASK_MORE}; or take another VM size, or fewer nodes", outside=True)
     if cores > limit - used:

@@ -167,8 +167,7 @@ def uv() -> Finding:
 def disk() -> Iterator[Finding]:
     """Room where the project keeps its files, and where temporary ones are made."""
     home = project.home()
-    existing = next(path for path in (home, *home.parents) if path.exists())
-    places = {os.stat(path).st_dev: path for path in (Path(tempfile.gettempdir()), existing)}
+    places = {os.stat(path).st_dev: path for path in (Path(tempfile.gettempdir()), project.nearest(home))}
     for place in places.values():
         free = shutil.disk_usage(place).free
         detail = f"{free / GB:.1f} GB free in {place}"

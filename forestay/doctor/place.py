@@ -10,6 +10,7 @@ from pathlib import Path
 from forestay import project
 from forestay.doctor.model import Finding, ok, problem, told, warning
 from forestay.errors import ForestayError, InputError
+from forestay.words import some
 
 TOLD_NAMES = 3
 LOCKS = ("*.owner", "*/*.owner", "*/*/*.owner")
@@ -20,7 +21,7 @@ CHECKED_BYTES = 200 * 1024**2
 def folder() -> Finding:
     """Which project this is, and whether it can be written to."""
     home = project.home()
-    existing = next(path for path in (home, *home.parents) if path.exists())
+    existing = project.nearest(home)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         fix = "choose a folder that you may write to (FORESTAY_HOME moves .forestay)"
         return problem("project", f"cannot write to {existing}", fix)
@@ -69,7 +70,7 @@ def store() -> Iterator[Finding]:
         names = [one.tags[tags.JOB] for one in cut_off]
         yield warning(
             "jobs",
-            f"{len(names)} did not come to their end: {_some(names)}",
+            f"{len(names)} did not come to their end: {some(names, TOLD_NAMES)}",
             f"go on with one: forestay job resume {names[0]}",
         )
 
@@ -84,12 +85,6 @@ def _damage(file: Path) -> str:
     except (InputError, sqlite3.DatabaseError) as error:
         return str(error)
     return "" if found == "ok" else found
-
-
-def _some(names: list[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - TOLD_NAMES
-    return ", ".join(names[:TOLD_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def locks() -> Finding:
@@ -111,7 +106,7 @@ def locks() -> Finding:
         except OSError:
             continue  # another user's
     if held:
-        return warning("locks", f"held: {_some(held)}", "wait for that command to end, or end that process")
+        return warning("locks", f"held: {some(held, TOLD_NAMES)}", "wait for that command to end, or end that process")
     return ok("locks", "none is held")
 
 
@@ -139,7 +134,7 @@ def endpoints() -> Finding:
     if asleep:
         return warning(
             "endpoints",
-            f"{len(asleep)} of {len(known)} are stopped: {_some(asleep)}",
+            f"{len(asleep)} of {len(known)} are stopped: {some(asleep, TOLD_NAMES)}",
             f"forestay endpoint start {asleep[0]}, or delete it",
         )
     return ok("endpoints", f"{len(known)} on this machine" + (", all are up" if known else ""))

@@ -133,6 +133,19 @@ def one_of(*names: str) -> Callable[[Any], str]:
     return check
 
 
+def hyphenated(*names: str) -> Callable[[Any], str]:
+    """A check for a value out of a fixed set of words with hyphens, in any case, with underscores as well."""
+
+    @taking(", ".join(f"`{name}`" for name in names))
+    def check(value: Any) -> str:
+        name = str(value).replace("_", "-").lower()
+        if name not in names:
+            raise refuse(f"{shown(value)!r} is not known", suggest(name, names))
+        return name
+
+    return check
+
+
 def auto_or(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A check for `auto`, in any case, or what `check` takes."""
 

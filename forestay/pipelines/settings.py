@@ -15,7 +15,18 @@ from forestay import LOCAL, __version__
 from forestay.documents.document import Document, KeyPath, Kind, parse, read_text
 from forestay.documents.names import refuse, shown, suggest
 from forestay.documents.problems import Wording, home_of, in_order, keys, section_at, translate
-from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, names_or_one, one_of, taking, whole
+from forestay.documents.values import (
+    AsList,
+    AsMapping,
+    Flag,
+    Name,
+    Number,
+    hyphenated,
+    names_or_one,
+    one_of,
+    taking,
+    whole,
+)
 from forestay.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -46,14 +57,6 @@ def _like(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-@taking(", ".join(f"`{name}`" for name in SYSTEMS))
-def _ci(value: Any) -> Any:
-    name = str(value).replace("_", "-").lower()
-    if name not in SYSTEMS:
-        raise refuse(f"{shown(value)!r} is not known", suggest(str(value), SYSTEMS))
-    return name
 
 
 @taking(f"a whole number of minutes from 1 to {LONGEST}")
@@ -161,7 +164,7 @@ class PipelineSettings(Section):
     """
 
     models: Annotated[tuple[Model, ...], AsList, Field(min_length=1)]
-    ci: Annotated[str, BeforeValidator(_ci)] = GITHUB
+    ci: Annotated[str, BeforeValidator(hyphenated(*SYSTEMS))] = GITHUB
     branch: ProjectPath = "main"
     train: Stack = "dev"
     deploy: Annotated[tuple[Stack, ...], BeforeValidator(names_or_one), Field(min_length=1)] = ("test", "prod")

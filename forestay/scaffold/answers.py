@@ -13,32 +13,26 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from forestay.documents.names import refuse, shown, suggest
-from forestay.documents.values import Flag, Name, one_of
+from forestay.documents.values import Flag, Name, hyphenated, one_of
 from forestay.errors import InputError
+from forestay.pipelines.settings import SYSTEMS as RENDERED
 from infra.settings import STEM
 from infra.values import Guid, Mail, Region, dated, first_of_month, matching
 
 ENVIRONMENTS = ("dev", "test", "prod")
 NO_CI = "none"
-SYSTEMS = ("github", "azure-devops", NO_CI)
+SYSTEMS = (*RENDERED, NO_CI)
 TARGETS = ("managed", "aci", "aks")
 REGION = "westeurope"
 FALLBACK = "forestay"
 EXAMPLE_JOB = "categorize_transactions"
 
 
-def _ci(value: Any) -> str:
-    name = str(value).replace("_", "-").lower()
-    if name not in SYSTEMS:
-        raise refuse(f"{shown(value)!r} is not known", suggest(name, SYSTEMS))
-    return name
-
-
 Stem = Annotated[
     Name, AfterValidator(matching(STEM, "3 to 20 lower-case letters, digits and hyphens, a letter first", "churn"))
 ]
 Month = Annotated[Name, BeforeValidator(dated), AfterValidator(first_of_month)]
-Ci = Annotated[str, BeforeValidator(_ci)]
+Ci = Annotated[str, BeforeValidator(hyphenated(*SYSTEMS))]
 Target = Annotated[str, BeforeValidator(one_of(*TARGETS))]
 KINDS: dict[str, Any] = {
     "stem": Stem, "location": Region, "subscription": Guid, "mail": Mail, "ci": Ci, "target": Target

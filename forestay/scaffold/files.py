@@ -8,11 +8,11 @@ from pathlib import Path
 from forestay import __version__
 from forestay.documents.document import Document, Kind, parse
 from forestay.pipelines import render as render_pipelines
-from forestay.pipelines.settings import FILE, PipelineSettings, check
+from forestay.pipelines.settings import FILE as PIPELINES
+from forestay.pipelines.settings import PipelineSettings, check
 from forestay.scaffold.answers import ENVIRONMENTS, NO_CI, Answers
 from templates import FOLDER, render
 
-PIPELINES = FILE
 EXAMPLE = FOLDER / "project" / "example"
 EXAMPLE_FILES = ("job.yml", "training-mltable-folder/MLTable", "training-mltable-folder/transactions.csv")
 PLACES = {"dev": "development", "test": "test", "prod": "production"}

@@ -19,6 +19,7 @@ from forestay import __version__, project
 from forestay.errors import InputError, OutsideError, Problem
 from forestay.pipelines import FOLDERS, MARK, untouched
 from forestay.pipelines import files as rendered
+from forestay.pipelines.settings import FILE as PIPELINES
 from forestay.scaffold import files as templates
 from forestay.scaffold import record as records
 from forestay.scaffold.answers import Answers
@@ -171,8 +172,8 @@ def _change(folder: Path, before: Record, path: str, new: str | None) -> Change 
 
 def _pipelines(folder: Path, changes: Sequence[Change]) -> Iterator[Change]:
     """What becomes of the pipelines, which are nobody's text: they follow from what pipelines.yml will say."""
-    settings = next((change for change in changes if change.path == templates.PIPELINES), None)
-    text = _read(folder, templates.PIPELINES) if settings is None else settings.after
+    settings = next((change for change in changes if change.path == PIPELINES), None)
+    text = _read(folder, PIPELINES) if settings is None else settings.after
     if settings is None and text is None:
         return  # no settings, before or after: whatever is there is somebody's own
     wanted: dict[str, str] = {}
@@ -180,7 +181,7 @@ def _pipelines(folder: Path, changes: Sequence[Change]) -> Iterator[Change]:
         try:
             wanted = templates.pipelines_of(text, folder)
         except InputError as error:
-            yield Change(templates.PIPELINES, KEPT, text, text, f"no pipelines follow from it: {error.lines()[0]}")
+            yield Change(PIPELINES, KEPT, text, text, f"no pipelines follow from it: {error.lines()[0]}")
             return
     for one in (*rendered.look(folder, wanted), *_of_another_system(folder, wanted)):
         if one.state == rendered.EDITED:

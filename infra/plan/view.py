@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from forestay.console import table, visible
+from forestay.words import some
 from infra.plan.changes import Change
 from infra.plan.graph import direct_needs
 from infra.plan.model import Plan, PlannedResource
@@ -85,8 +86,7 @@ def _line(one: PlannedResource, needs: Sequence[str]) -> Text:
     if marks:
         line.append(f"  {', '.join(marks)}", style="yellow")
     if needs:
-        more = f" and {len(needs) - MOST} more" if len(needs) > MOST else ""
-        line.append(visible(f"  after {', '.join(needs[:MOST])}{more}"), style="dim")
+        line.append(visible(f"  after {some(needs, MOST)}"), style="dim")
     return line
 
 
