@@ -2,8 +2,9 @@
 
 Members are chosen by greedy selection with replacement on held-out predictions (Caruana et al. 2004, "Ensemble
 selection from libraries of models"): VotingEnsemble is their weighted mean, StackEnsemble what a meta-learner makes of
-them. What the selection itself gains by looking at those rows is not counted: an ensemble must beat the best single
-trial on rows that did not choose its members, or it is not made. And it must be quick and small enough to be served.
+them. They are chosen by what the leaderboard shows, the mean over the folds. What the selection itself gains by looking
+at those rows is not counted: an ensemble that does worse than the best single trial on rows that did not choose its
+members, by more than chance, is not made. And it must be quick and small enough to be served.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class EnsemblePlan:
 
 
 class NoBetter(Exception):
-    """No blend of the trials beats the best of them on rows that did not choose it."""
+    """Every blend of the trials does worse than the best of them on rows that did not choose it."""
 
 
 def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
@@ -93,14 +94,14 @@ def run(problem: Problem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     started = time.monotonic()
     pool = [member for member in plan.members if not plan.bounded or _fits([member])]
     held = {member.id: np.load(member.folder / HELD_OUT) for member in pool}
-    rows, score = held_rows(problem), _score(problem)
+    rows, folds, score = held_rows(problem), held_folds(problem), _score(problem)
     while True:
         predictions = [held[member.id] for member in pool]
         fits = _fitting(pool) if plan.bounded else None
         if len(pool) < 2:
             raise NoBetter
         compare(problem, rows, predictions, score, _answering(problem, plan, rows, predictions, score, fits))
-        weights = select(predictions, problem.target[rows], score, fits)
+        weights = select(predictions, problem.target[rows], by_fold(score, folds), fits)
         if len(weights) < 2:
             raise NoBetter
         chosen = [pool[position] for position in weights]
@@ -226,14 +227,29 @@ def select(
     return {position: times / count for position, times in sorted(best_chosen.items())}
 
 
+def held_folds(problem: Problem) -> np.ndarray:
+    """The number of the fold that each of `held_rows(problem)` is of."""
+    return np.repeat(np.arange(len(problem.splits)), [len(valid) for _, valid in problem.splits])
+
+
+def by_fold(score: Score, folds: np.ndarray) -> Score:
+    """A score as the mean of those of the folds, as the leaderboard has it, for rows of which `folds` says theirs."""
+    parts = [np.flatnonzero(folds == number) for number in np.unique(folds)]
+    if len(parts) == 1:
+        return score
+    return lambda truth, predicted: float(np.mean([score(truth[part], predicted[part]) for part in parts]))
+
+
 def blend(predictions: list[np.ndarray], weights: dict[int, float]) -> np.ndarray:
     """The weighted mean of predictions."""
     return np.asarray(sum(weight * predictions[position] for position, weight in weights.items()))
 
 
-def _parts(problem: Problem, count: int) -> np.ndarray:
-    """The part (of PARTS) that each of `count` held-out rows is in."""
-    return np.random.default_rng(problem.seed).permutation(count) % PARTS
+def _parts(problem: Problem) -> np.ndarray:
+    """The part (of PARTS at most) that each held-out row is in: whole folds; at random where there is one split."""
+    folds = held_folds(problem)
+    mixed = folds if len(problem.splits) > 1 else np.random.default_rng(problem.seed).permutation(len(folds))
+    return np.asarray(mixed % PARTS)
 
 
 def _answering(
@@ -246,9 +262,11 @@ def _answering(
 ) -> Answer:
     """How an ensemble that some rows choose answers for others."""
 
+    folds = held_folds(problem)
+
     def answer(outside: np.ndarray, inside: np.ndarray) -> np.ndarray:
         seen = [one[outside] for one in predictions]
-        chosen = select(seen, problem.target[rows[outside]], score, fits)
+        chosen = select(seen, problem.target[rows[outside]], by_fold(score, folds[outside]), fits)
         if plan.learner is None:
             return blend([one[inside] for one in predictions], chosen)
         learned = stack.fit(problem, plan.learner, [seen[place] for place in chosen], rows[outside], problem.weights)
@@ -261,9 +279,9 @@ def _cross_fitted(
     problem: Problem, learner: stack.MetaLearner, rows: np.ndarray, answers: list[np.ndarray]
 ) -> np.ndarray:
     """What meta-learners say of held-out rows, each of a part of them that it was not fitted on."""
-    part = _parts(problem, len(rows))
+    part = _parts(problem)
     said = np.empty(answers[0].shape)
-    for number in range(PARTS):
+    for number in np.unique(part):
         inside, outside = part == number, part != number
         learned = stack.fit(problem, learner, [answer[outside] for answer in answers], rows[outside], problem.weights)
         said[inside] = learned.predict([answer[inside] for answer in answers], len(problem.classes or ()))
@@ -275,25 +293,28 @@ def compare(
 ) -> None:
     """Let each part of the held-out rows be scored by the ensemble and by the single trial that the other parts chose.
 
-    The best trial of all rows would have an advantage: those rows chose it. Raises NoBetter.
+    The best trial of all rows would have an advantage: those rows chose it. Raises NoBetter where the ensemble is
+    behind by a standard error over the parts or more: a mean of good models seldom does worse than the one that seems
+    to be the best, and a part of few rows says little of which it is.
 
     Parameters
     ----------
     answer: what the ensemble says; without it, the mean of the members that the other parts choose.
     """
-    part = _parts(problem, len(rows))
+    part, folds = _parts(problem), held_folds(problem)
     truth = problem.target[rows]
     gained = []
-    for number in range(PARTS):
+    for number in np.unique(part):
         inside, outside = part == number, part != number
         seen = [one[outside] for one in predictions]
-        single = max(range(len(seen)), key=lambda position: score(truth[outside], seen[position]))
+        chosen_by, asked = by_fold(score, folds[outside]), by_fold(score, folds[inside])
+        single = max(range(len(seen)), key=lambda position: chosen_by(truth[outside], seen[position]))
         if answer is None:
-            said = blend([one[inside] for one in predictions], select(seen, truth[outside], score))
+            said = blend([one[inside] for one in predictions], select(seen, truth[outside], chosen_by))
         else:
             said = answer(outside, inside)
-        gained.append(score(truth[inside], said) - score(truth[inside], predictions[single][inside]))
-    if np.mean(gained) <= 0:
+        gained.append(asked(truth[inside], said) - asked(truth[inside], predictions[single][inside]))
+    if np.mean(gained) <= -np.std(gained, ddof=1) / len(gained) ** 0.5:
         raise NoBetter
 
 

@@ -22,8 +22,10 @@ from automl_jobs.engine.ensemble import (
     NoBetter,
     _cross_fitted,
     blocks,
+    by_fold,
     compare,
     cost,
+    held_folds,
     select,
     stacked_blocks,
 )
@@ -86,6 +88,46 @@ def test_a_blend_that_only_fits_the_rows_that_chose_it_is_refused() -> None:
         compare(true, np.arange(300), [good, good + 1.0, good - 3.0], error)
     noise = draw.normal(size=300)
     compare(true, np.arange(300), [noise, -noise], error)
+
+
+def test_an_ensemble_that_is_behind_by_chance_is_made_all_the_same() -> None:
+    """Of three equally good members each part of few rows prefers another one: the mean is as good as any."""
+    behind = []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        shared = draw.normal(size=60)
+        members = [shared + draw.normal(scale=0.6, size=60) for _ in range(3)]
+        try:
+            compare(problem(60), np.arange(60), members, error)
+        except NoBetter:
+            behind.append(seed)
+    assert len(behind) <= 4
+
+
+def test_members_are_chosen_by_the_mean_over_the_folds() -> None:
+    """As the leaderboard scores them: not by the error of all rows, of which one fold has nearly all."""
+    made, _ = stacking(200, 0, splits=4)
+    folds = held_folds(made)
+    quiet, wild = np.full(200, 1.0), np.full(200, 3.0)
+    quiet[folds == 0], wild[folds == 0] = 100.0, 90.0
+
+    def square(truth: np.ndarray, predicted: np.ndarray) -> float:
+        return -float(((truth - predicted) ** 2).mean())
+
+    def root(truth: np.ndarray, predicted: np.ndarray) -> float:
+        return -float(np.sqrt(-square(truth, predicted)))
+
+    truth = np.zeros(200)
+    assert root(truth, wild) > root(truth, quiet)
+    score = by_fold(root, folds)
+    assert score(truth, quiet) == pytest.approx(-(100 + 1 + 1 + 1) / 4)
+    assert score(truth, wild) == pytest.approx(-(90 + 3 + 3 + 3) / 4)
+    single = by_fold(root, folds[folds == 1])
+    assert single(truth[folds == 1], quiet[folds == 1]) == pytest.approx(-1)
+    assert select([quiet, wild], truth, score) == {1: 1.0}
+    wild[folds != 0] = 9.0
+    assert select([quiet, wild], truth, root) == {1: 1.0}
+    assert select([quiet, wild], truth, score) == {0: 1.0}
 
 
 def test_blends_answer_with_the_weighted_mean_and_survive_pickling() -> None:

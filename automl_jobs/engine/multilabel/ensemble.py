@@ -34,7 +34,7 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
         return metrics.primary(problem.metric, truth, predicted > thresholds.AZURE) + TIE * float(loss)
 
     ensemble.compare(problem, rows, predictions, value)
-    weights = ensemble.select(predictions, truth, value)
+    weights = ensemble.select(predictions, truth, ensemble.by_fold(value, ensemble.held_folds(problem)))
     if len(weights) < 2:
         raise ensemble.NoBetter
     blended = np.clip(ensemble.blend(predictions, weights), 1e-12, 1 - 1e-12)
