@@ -58,7 +58,7 @@ reference: setup-dev ## write the reference pages anew from the commands, the se
 	$(BIN)/python -m tools.reference
 
 # What some tests need besides Python: where it can't be had they are skipped, and the closing summary says so.
-DEBIAN := buildah chromium debootstrap docker-registry fish groff jq shellcheck zsh
+DEBIAN := buildah chromium debootstrap docker-registry fish groff jq podman runc shellcheck zsh
 
 engine: ## build Pulumi's command line from Go modules into .tools (once, ten minutes), for tests marked engine
 	tools/pulumi/build.sh

@@ -13,10 +13,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pulumi.runtime import mocks
+
+from infra.plan.outputs import MadeUp
+
 
 def doing(deployment: Mapping[str, Any]) -> list[str]:
     """What the run was doing: "creating registry"."""
     return [f"{one['type']} {one['resource']['urn'].rpartition('::')[2]}" for one in _pending(deployment)]
+
+
+def ids(deployment: Mapping[str, Any], made_up: MadeUp) -> dict[str, str]:
+    """The id of what was being made, by URN: it follows from the inputs, also where the program makes it no more."""
+    found = {}
+    for resource in (one["resource"] for one in _pending(deployment)):
+        if not resource["type"].startswith("pulumi:"):
+            name, inputs = resource["urn"].rpartition("::")[2], resource.get("inputs") or {}
+            found[resource["urn"]] = made_up.new_resource(mocks.MockResourceArgs(resource["type"], name, inputs))[0]
+    return found
 
 
 def settled(deployment: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
@@ -26,8 +40,7 @@ def settled(deployment: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, 
 
     Parameters
     ----------
-    deployment: as exported; left as it is. ids: the id of each resource by its URN, as planned; what has none there is
-        forgotten.
+    deployment: as exported; left as it is. ids: the id of each resource by its URN; what has none there is forgotten.
     """
     resources = [dict(one) for one in deployment.get("resources") or ()]
     for pending in _pending(deployment):

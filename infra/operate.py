@@ -21,6 +21,7 @@ from forestay.errors import ForestayError, InputError, Interrupted, OutsideError
 from infra import cutoff, kept_names
 from infra.engine_errors import explain
 from infra.plan.model import Plan
+from infra.plan.outputs import MadeUp
 from infra.plan.run import Declare, in_order, record
 from infra.progress import Progress, Step
 from infra.stackfile import Stack
@@ -121,15 +122,17 @@ def up(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
 def refresh(stack: Stack, declare: Declare, say: Callable[[str], None]) -> Outcome:
     """Look at what is there in Azure, and write it into the state; nothing in Azure changes.
 
-    What an earlier run was making when it was cut off is looked for by the id that the plan gives it: it is kept if
-    it is there, and forgotten if it is not.
+    What an earlier run was making when it was cut off is looked for by the id that follows from its settings: it is
+    kept if it is there, and forgotten if it is not.
     """
     opened = ask(stack, lambda: open_stack(stack, None, create=False))
     exported = ask(stack, opened.export_stack)
     doing = cutoff.doing(exported.deployment or {})
     if doing:
         say(f"an earlier run was cut off while: {', '.join(doing)}")
-        exported.deployment = cutoff.settled(exported.deployment, _ids(stack, declare))
+        made_up = MadeUp(stack.settings.subscription_id, stack.settings.location)
+        ids = {**cutoff.ids(exported.deployment, made_up), **_ids(stack, declare)}
+        exported.deployment = cutoff.settled(exported.deployment, ids)
         ask(stack, lambda: opened.import_stack(exported))
     return _run(stack, "refresh", declare, say, create=False)
 

@@ -27,6 +27,8 @@ AUTH_VARIABLE, NO_AUTH = "FORESTAY_AUTH", "none"
 SECRET_VARIABLE = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY)$", re.IGNORECASE)
 SERVED = ("image", "model", "version")
 OURS = (*KEY_VARIABLES.values(), AUTH_VARIABLE)
+# By which labels pods on the cluster are told apart: of which service they are, and of which of its states.
+SERVICE_LABEL, STATE_LABEL = "app.kubernetes.io/name", "forestay/state"
 FRONTS = ("none", "dns", "traffic_manager", "application_gateway")
 DIGEST = "contoso.azurecr.io/categorize@sha256:" + "0" * 64
 
@@ -100,7 +102,8 @@ class Service(Section):
     model, version: what is served, as tags and labels.
     keys: of the callers, encrypted; `forestay endpoint deploy` makes them. replicas: on AKS, how many copies.
     environment: further variables of the container, none of them secret.
-    candidate: on ACI behind a front, what is tried in a group of its own, to which the front does not lead.
+    candidate: what is tried beside what serves, where no caller is led: in pods of its own on AKS, in a group of its
+        own on ACI behind a front.
     earlier: what was served before, the newest first: what a rollback returns to. Nothing is made of it.
     """
 
@@ -142,6 +145,11 @@ class Service(Section):
         return self.model_copy(update={**changed, "candidate": None})
 
     @property
+    def beside(self) -> bool:
+        """Whether a new state stands beside the old one until callers are led to it."""
+        return self.target == "aks" or self.front != "none"
+
+    @property
     def ends_tls(self) -> bool:
         """Whether callers speak TLS with what they reach."""
         return self.tls == "gateway" or self.front == "application_gateway"
@@ -169,8 +177,9 @@ class Service(Section):
             )
         if self.auth == "anonymous" and self.keys is not None:
             raise refuse("has keys and auth: anonymous", "remove one of the two")
-        if self.candidate is not None and self.front == "none":
-            raise refuse("has a candidate, and no front before it", "remove candidate: it is for ACI behind a front")
+        if self.candidate is not None and not self.beside:
+            fix = "remove candidate: it is for AKS, and for ACI behind a front"
+            raise refuse("has a candidate, and no front before it", fix)
         if self.target == "aks" and self.front != "none":
             raise refuse("has a front, which only ACI needs", "remove front: AKS rolls without downtime")
         if self.target == "aci" and self.tls != "none":
@@ -196,3 +205,11 @@ def check_name(name: str) -> str:
     if not SERVICE.fullmatch(name):
         raise refuse("is no service's name", "use 3-32 lower-case letters, digits and hyphens, a letter first")
     return name
+
+
+def state_of(settings: Service) -> str:
+    """Eight letters that change with everything that the container is made of, and with nothing else."""
+    made_of = settings.model_dump(
+        include={"image", "cpu", "memory_gb", "port", "public", "auth", "environment", "model", "version"}
+    )
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]

@@ -17,12 +17,13 @@ from infra.addresses import Address, Addresses, names_of
 from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.base import Common
 from infra.components.identities import IdentityFacts
-from infra.services import Service
+from infra.services import Service, state_of
 from infra.settings import StackSettings
 from infra.stackfile import PROJECT
 
 if TYPE_CHECKING:
     from infra.components.aci import ContainerGroup
+    from infra.components.aks_service import AksService
 
 # What stands in for a secret that nobody decrypted: a plan has no passphrase.
 MASKED = "0" * 32
@@ -45,7 +46,10 @@ def declare_services(settings: StackSettings) -> None:
             if candidate:
                 candidates[name] = _group(stack, name, candidate).url
     if on_cluster:
-        urls.update(_on_aks(stack, on_cluster))
+        for name, made in _on_aks(stack, on_cluster).items():
+            urls[name] = made.url
+            if made.trial_url is not None:
+                candidates[name] = made.trial_url
     if alerts:
         _watch(stack, alerts, urls)
     pulumi.export("services", urls)
@@ -88,7 +92,7 @@ def _keys(name: str, service: Service) -> dict[str, pulumi.Output[str]]:
 
 def _group(stack: _Stack, name: str, service: Service) -> ContainerGroup:
     """The group of a service. Behind a front each state of it is a group of its own, in the program, too."""
-    from infra.components.aci import ContainerGroup, ContainerGroupArgs, state_of
+    from infra.components.aci import ContainerGroup, ContainerGroupArgs
 
     identity = stack.addresses.of("endpointIdentity").id
     inside = stack.settings.network.private or service.front == "application_gateway"
@@ -138,7 +142,7 @@ def _on_aci(stack: _Stack, name: str, service: Service) -> pulumi.Output[str]:
     return group.url
 
 
-def _on_aks(stack: _Stack, services: Mapping[str, Service]) -> dict[str, pulumi.Output[str]]:
+def _on_aks(stack: _Stack, services: Mapping[str, Service]) -> dict[str, AksService]:
     from infra.components.aks_home import Home, HomeArgs
     from infra.components.aks_service import AksService, AksServiceArgs
 
@@ -155,7 +159,7 @@ def _on_aks(stack: _Stack, services: Mapping[str, Service]) -> dict[str, pulumi.
     return {
         name: AksService(
             name, AksServiceArgs(name, service, identity, vault, _keys(name, service), labels, home, at_vault)
-        ).url
+        )
         for name, service in services.items()
     }
 

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
-from scoring.serving_packages import gunicorn_options
 
 HOST = "127.0.0.1"
 HEALTH = ("/", b"Healthy")
@@ -132,6 +131,8 @@ def command(python: Path, folder: Path, fds: Sequence[int], tag: str, applicatio
 
 def _gunicorn_options(folder: Path) -> tuple[str, ...]:
     """What the gunicorn of the folder's lock needs to be told."""
+    from scoring.serving_packages import gunicorn_options  # jobs of scoring.batch.azure are not sent that
+
     lock = folder / "requirements.lock"
     return gunicorn_options(lock.read_text(encoding="utf-8") if lock.is_file() else "")
 
@@ -260,12 +261,12 @@ def ask(
     headers: Mapping[str, str] | None = None,
     seconds: float = ANSWER_SECONDS,
 ) -> Answer:
-    """One HTTP request, https where `url` says so; no proxy is asked. Raises OutsideError when nothing answers."""
+    """One HTTP request for a path below `url`; no proxy is asked. Raises OutsideError when nothing answers."""
     place = urlsplit(url)
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     connection = kind(place.hostname or "", place.port, timeout=seconds)
     try:
-        connection.request(method, path, body, dict(headers or {}))
+        connection.request(method, place.path.rstrip("/") + path, body, dict(headers or {}))
         response = connection.getresponse()
         return Answer(response.status, response.read())
     except (OSError, http.client.HTTPException) as error:

@@ -30,6 +30,15 @@ driver = "overlay"
 graphroot = "{tools}/store"
 runroot = "{tools}/run"
 """
+# What podman needs where cgroups are of both kinds, and nobody may raise a limit: Debian's crun runs in neither case.
+CONTAINERS = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
 REGISTRY = """\
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {root}}}}}
@@ -54,11 +63,22 @@ def find(program: str) -> str | None:
 
 
 def variables() -> dict[str, str]:
-    """The environment of buildah: a store of images of our own."""
-    settings = TOOLS / "storage.conf"
+    """The environment of buildah and podman: a store of images of our own."""
+    settings, containers = TOOLS / "storage.conf", TOOLS / "containers.conf"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(STORAGE.format(tools=TOOLS))
-    return {**os.environ, "CONTAINERS_STORAGE_CONF": str(settings), "BUILDAH_ISOLATION": "chroot"}
+    containers.write_text(CONTAINERS)
+    own = {"CONTAINERS_STORAGE_CONF": str(settings), "CONTAINERS_CONF": str(containers)}
+    return {**os.environ, **own, "BUILDAH_ISOLATION": "chroot"}
+
+
+def absent(bin_: Path, *engines: str) -> str:
+    """A PATH on which these engines do not run, whatever is installed; `bin_` is a folder for that."""
+    bin_.mkdir(parents=True, exist_ok=True)
+    for name in engines:
+        (bin_ / name).write_text("#!/bin/sh\nexit 1\n")
+        (bin_ / name).chmod(0o755)
+    return f"{bin_}{os.pathsep}{os.environ['PATH']}"
 
 
 def run(*words: str | Path) -> str:

@@ -27,7 +27,10 @@ exec env QUICK_STORE={store} {python} {script} "$@"
 
 
 def install(bin_: Path, store: Path) -> None:
-    """Put the program into a folder that is to be on PATH."""
+    """Put the program into a folder that is to be on PATH; the engines that would go before it do not run there."""
+    from tests import image_support  # not in the program, which runs by itself
+
+    image_support.absent(bin_, "docker", "podman")
     store.mkdir(parents=True, exist_ok=True)
     program = bin_ / "buildah"
     program.write_text(PROGRAM.format(store=store, python=sys.executable, script=Path(__file__).absolute()))

@@ -8,8 +8,6 @@ the model is loaded.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ import pulumi
 from pulumi_azure_native import containerinstance as aci
 
 from infra.components.base import Common, Component, Text
-from infra.services import KEY_VARIABLES, Service
+from infra.services import KEY_VARIABLES, Service, state_of
 
 # Azure changes none of these in a group that exists. Its address it changes by itself, when the group restarts.
 FIXED = (
@@ -149,11 +147,3 @@ def _probe(port: int, probe: Probe) -> aci.ContainerProbeArgs:
         timeout_seconds=5,
         failure_threshold=probe.failures,
     )
-
-
-def state_of(settings: Service) -> str:
-    """Eight letters that change with everything that the container is made of, and with nothing else."""
-    made_of = settings.model_dump(
-        include={"image", "cpu", "memory_gb", "port", "public", "auth", "environment", "model", "version"}
-    )
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]

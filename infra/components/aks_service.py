@@ -1,28 +1,31 @@
-"""A served model on the cluster: rolled without an outage, spread, scaled by load, and let in by rules alone."""
+"""A served model on the cluster: its keys, its way in, and the pods behind it.
+
+Each state has pods of its own (see aks_pods.py). The Service leads to those of one state alone, by their label: pods of
+a new state are made, and ready, before that label is another, and the old ones go after it is. A candidate has pods,
+too, and an address of its own, where it is tried while callers still reach the old ones.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import yaml
 from pulumi_azure_native import keyvault
-from pulumi_kubernetes import apiextensions, apps, autoscaling, core, networking, policy
+from pulumi_kubernetes import apiextensions, core, networking
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.addresses import Address
-from infra.components.aks import ACCOUNT, NAMESPACE
 from infra.components.aks_home import Home
+from infra.components.aks_pods import Pods, PodsArgs, meta, own_labels, part_of
 from infra.components.base import Component, Text
 from infra.components.identities import IdentityFacts
-from infra.services import KEY_VARIABLES, Service
+from infra.services import SERVICE_LABEL, Service
 
-KEYS_FOLDER = "/mnt/forestay-keys"
-USER = 1001  # of the image
-CSI_DRIVER = "secrets-store.csi.k8s.io"
+TRIAL_PATH = "/forestay-trial"  # of a gateway's host, before a candidate's name
 
 
 @dataclass(frozen=True)
@@ -47,51 +50,50 @@ class AksServiceArgs:
 
 
 class AksService(Component):
-    """Deployment, Service, and what keeps them up.
+    """Keys, Service, rules and way in of a served model, and the pods of what is served and of a candidate.
 
     Attributes
     ----------
-    url: where callers ask.
+    url: where callers ask. trial_url: where the candidate is tried; None without one.
     """
 
     url: pulumi.Output[str]
+    trial_url: pulumi.Output[str] | None = None
 
     def __init__(self, name: str, args: AksServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("AksService", name, opts)
         self._args, self._name = args, name
-        self._own = {"app.kubernetes.io/name": args.service}
         self._of_keys = _mark(args.service, args.keys)
+        settings, candidate = args.settings, args.settings.as_candidate()
         secrets = self._secrets()
-        deployment = apps.v1.Deployment(
-            name, metadata=self._meta(), spec=self._deployment(), opts=self._options(secrets)
-        )
-        service = core.v1.Service(
-            f"{name}-service", metadata=self._meta(self._annotations()), spec=self._service(), opts=self._options()
-        )
-        self._keep_up(deployment)
         self._let_in()
-        settings = args.settings
+        services = [self._service(f"{name}-service", args.service, settings, self._pods(settings, secrets))]
+        if candidate:
+            part = part_of(args.service, candidate)
+            services.append(self._service(f"{part}-trial", part, candidate, self._pods(candidate, secrets)))
         if settings.tls == "gateway":
-            self._gateway(service)
-            self.url = pulumi.Output.from_input(f"https://{settings.host}")
+            self._gateway(services, candidate)
+            urls = [pulumi.Output.from_input(url) for url in _gateway_urls(args.service, settings, candidate)]
         else:
-            self.url = service.status.apply(lambda status: f"http://{_ingress(status)}:{settings.port}")
+            urls = [_address(service, settings.port) for service in services]
+        self.url, self.trial_url = urls[0], urls[1] if candidate else None
         self.register_outputs({"url": self.url})
 
-    def _meta(self, annotations: Mapping[str, str] | None = None, name: Text | None = None) -> ObjectMetaArgs:
-        labels = {**self._args.labels, **self._own, "forestay/model": _label(self._args.settings.model)}
-        return ObjectMetaArgs(
-            name=name or self._args.service,
-            namespace=NAMESPACE,
-            labels={**labels, "forestay/version": _label(self._args.settings.version)},
-            annotations=annotations,
-        )
+    def _meta(self, name: Text | None = None) -> ObjectMetaArgs:
+        args = self._args
+        return meta(args.labels, args.service, args.settings, name or args.service)
 
-    def _options(
-        self, after: list[pulumi.Resource] | None = None, ignore: tuple[str, ...] = ()
-    ) -> pulumi.ResourceOptions:
+    def _options(self, after: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
         home = self._args.home
-        return self.options(provider=home.provider, after=[*home.ready, *(after or [])], ignore=ignore)
+        return self.options(provider=home.provider, after=[*home.ready, *after])
+
+    def _pods(self, settings: Service, secrets: Sequence[pulumi.Resource]) -> Pods:
+        args = self._args
+        given = PodsArgs(
+            args.service, settings, args.labels, args.home,
+            keys=tuple(args.keys), held=self._of_keys if secrets else None, after=secrets,
+        )  # fmt: skip
+        return Pods(part_of(self._name, settings), given, pulumi.ResourceOptions(parent=self))
 
     def _secrets(self) -> list[pulumi.Resource]:
         """The keys in the vault, and what brings them (and a certificate) into the cluster."""
@@ -138,143 +140,20 @@ class AksService(Component):
         )
         return [*vault_keys, provider_class]
 
-    @property
-    def _mounts(self) -> bool:
-        return bool(self._args.keys) or self._args.settings.tls == "gateway"
-
-    def _deployment(self) -> apps.v1.DeploymentSpecArgs:
-        settings = self._args.settings
-        return apps.v1.DeploymentSpecArgs(
-            # No replicas: the autoscaler counts.
-            selector=LabelSelectorArgs(match_labels=self._own),
-            strategy=apps.v1.DeploymentStrategyArgs(
-                type="RollingUpdate",
-                rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
+    def _service(self, name: str, own: str, settings: Service, pods: Pods) -> core.v1.Service:
+        """What leads to the pods of one state, once they are ready; `own` is what the cluster calls it."""
+        args, gateway = self._args, settings.tls == "gateway"
+        inside = {"service.beta.kubernetes.io/azure-load-balancer-internal": "true"}
+        return core.v1.Service(
+            name,
+            metadata=meta(args.labels, args.service, settings, own, None if gateway or settings.public else inside),
+            spec=core.v1.ServiceSpecArgs(
+                type="ClusterIP" if gateway else "LoadBalancer",
+                selector=own_labels(args.service, settings),
+                ports=[core.v1.ServicePortArgs(name="http", port=settings.port, target_port="http")],
             ),
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=ObjectMetaArgs(
-                    labels={**self._args.labels, **self._own, "azure.workload.identity/use": "true"},
-                    annotations={"forestay/model": f"{settings.model}:{settings.version}"},
-                ),
-                spec=self._pod(),
-            ),
+            opts=self._options([pods]),
         )
-
-    def _pod(self) -> core.v1.PodSpecArgs:
-        settings = self._args.settings
-        volumes = [core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="1Gi"))]
-        mounts = [core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own
-        if self._mounts:
-            source = core.v1.CSIVolumeSourceArgs(
-                driver=CSI_DRIVER, read_only=True, volume_attributes={"secretProviderClass": self._of_keys}
-            )
-            volumes.append(core.v1.VolumeArgs(name="keys", csi=source))
-            mounts.append(core.v1.VolumeMountArgs(name="keys", mount_path=KEYS_FOLDER, read_only=True))
-        amounts = {"cpu": f"{settings.cpu * 1000:.0f}m", "memory": f"{settings.memory_gb * 1024:.0f}Mi"}
-        container = core.v1.ContainerArgs(
-            name="scoring",
-            image=settings.image,
-            ports=[core.v1.ContainerPortArgs(name="http", container_port=settings.port)],
-            env=self._environment(),
-            # What is asked for is what is given: a model that takes more memory must not take a neighbour's.
-            resources=core.v1.ResourceRequirementsArgs(
-                requests=amounts, limits={"memory": amounts["memory"], "cpu": amounts["cpu"]}
-            ),
-            security_context=core.v1.SecurityContextArgs(
-                allow_privilege_escalation=False,
-                read_only_root_filesystem=True,
-                capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-            ),
-            startup_probe=_probe(period=5, failures=60),
-            readiness_probe=_probe(period=10, failures=3),
-            liveness_probe=_probe(period=30, failures=5),
-            # Requests that are on their way still arrive after the pod has left the load balancer.
-            lifecycle=core.v1.LifecycleArgs(
-                pre_stop=core.v1.LifecycleHandlerArgs(exec_=core.v1.ExecActionArgs(command=["sleep", "10"]))
-            ),
-            volume_mounts=mounts,
-        )
-        return core.v1.PodSpecArgs(
-            service_account_name=ACCOUNT,
-            automount_service_account_token=False,
-            security_context=core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=USER,
-                run_as_group=USER,
-                seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
-            topology_spread_constraints=[
-                core.v1.TopologySpreadConstraintArgs(
-                    max_skew=1,
-                    topology_key=key,
-                    when_unsatisfiable="ScheduleAnyway",
-                    label_selector=LabelSelectorArgs(match_labels=self._own),
-                )
-                for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-            ],
-            termination_grace_period_seconds=60,
-            containers=[container],
-            volumes=volumes,
-        )
-
-    def _environment(self) -> list[core.v1.EnvVarArgs]:
-        given = self._args.settings.plain_environment
-        plain = [core.v1.EnvVarArgs(name=key, value=value) for key, value in given.items()]
-        keys = [
-            core.v1.EnvVarArgs(
-                name=KEY_VARIABLES[which],
-                value_from=core.v1.EnvVarSourceArgs(
-                    secret_key_ref=core.v1.SecretKeySelectorArgs(name=self._of_keys, key=which)
-                ),
-            )
-            for which in self._args.keys
-        ]
-        # Everything but /tmp is read-only.
-        return [core.v1.EnvVarArgs(name="HOME", value="/tmp"), *plain, *keys]  # noqa: S108 - the pod's own
-
-    def _annotations(self) -> dict[str, str] | None:
-        settings = self._args.settings
-        if settings.tls == "gateway" or settings.public:
-            return None
-        return {"service.beta.kubernetes.io/azure-load-balancer-internal": "true"}
-
-    def _service(self) -> core.v1.ServiceSpecArgs:
-        settings = self._args.settings
-        return core.v1.ServiceSpecArgs(
-            type="ClusterIP" if settings.tls == "gateway" else "LoadBalancer",
-            selector=self._own,
-            ports=[core.v1.ServicePortArgs(name="http", port=settings.port, target_port="http")],
-        )
-
-    def _keep_up(self, deployment: pulumi.Resource) -> None:
-        """Copies by load, and never all of them gone at once."""
-        replicas = self._args.settings.replicas
-        cpu = autoscaling.v2.ResourceMetricSourceArgs(
-            name="cpu",
-            target=autoscaling.v2.MetricTargetArgs(type="Utilization", average_utilization=replicas.cpu_percent),
-        )
-        autoscaling.v2.HorizontalPodAutoscaler(
-            f"{self._name}-copies",
-            metadata=self._meta(),
-            spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
-                scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
-                    api_version="apps/v1", kind="Deployment", name=self._args.service
-                ),
-                min_replicas=replicas.min,
-                max_replicas=replicas.max,
-                metrics=[autoscaling.v2.MetricSpecArgs(type="Resource", resource=cpu)],
-            ),
-            opts=self._options([deployment]),
-        )
-        if replicas.min > 1:  # of one copy none could ever move
-            policy.v1.PodDisruptionBudget(
-                f"{self._name}-floor",
-                metadata=self._meta(),
-                spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                    min_available=replicas.min - 1, selector=LabelSelectorArgs(match_labels=self._own)
-                ),
-                opts=self._options(),
-            )
 
     def _let_in(self) -> None:
         """Callers may reach the port; the pod may ask for names, and for its identity's tokens."""
@@ -284,7 +163,7 @@ class AksService(Component):
             f"{self._name}-allowed",
             metadata=self._meta(),
             spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=LabelSelectorArgs(match_labels=self._own),
+                pod_selector=LabelSelectorArgs(match_labels={SERVICE_LABEL: self._args.service}),
                 policy_types=["Ingress", "Egress"],
                 ingress=[
                     networking.v1.NetworkPolicyIngressRuleArgs(
@@ -299,9 +178,9 @@ class AksService(Component):
             opts=self._options(),
         )
 
-    def _gateway(self, service: pulumi.Resource) -> None:
-        """The host's listener, and its route to the service. The class's controller is the cluster owner's."""
-        args = self._args
+    def _gateway(self, services: Sequence[pulumi.Resource], candidate: Service | None) -> None:
+        """The host's listener, and its routes to the services. The class's controller is the cluster owner's."""
+        args, port = self._args, self._args.settings.port
         listener = {
             "name": "https",
             "protocol": "HTTPS",
@@ -316,10 +195,18 @@ class AksService(Component):
             kind="Gateway",
             metadata=self._meta(),
             spec={"gatewayClassName": args.settings.gateway_class, "listeners": [listener]},
-            opts=self._options([service]),
+            opts=self._options(services),
         )
-        rule = {"backendRefs": [{"name": args.service, "port": args.settings.port}]}
-        route = {"parentRefs": [{"name": args.service}], "hostnames": [args.settings.host], "rules": [rule]}
+        rules: list[dict[str, Any]] = [{"backendRefs": [{"name": args.service, "port": port}]}]
+        if candidate:
+            part = part_of(args.service, candidate)
+            path = {"type": "PathPrefix", "value": f"{TRIAL_PATH}/{part}"}
+            rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+            filters = [{"type": "URLRewrite", "urlRewrite": rewrite}]
+            rules.append(
+                {"matches": [{"path": path}], "filters": filters, "backendRefs": [{"name": part, "port": port}]}
+            )
+        route = {"parentRefs": [{"name": args.service}], "hostnames": [args.settings.host], "rules": rules}
         apiextensions.CustomResource(
             f"{self._name}-route",
             api_version="gateway.networking.k8s.io/v1",
@@ -343,23 +230,18 @@ def _mark(service: str, keys: Mapping[str, pulumi.Output[str]]) -> Text:
     return pulumi.Output.unsecret(pulumi.Output.all(**keys).apply(name))
 
 
-def _probe(*, period: int, failures: int) -> core.v1.ProbeArgs:
-    return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path="/", port="http"),
-        period_seconds=period,
-        timeout_seconds=5,
-        failure_threshold=failures,
-    )
+def _gateway_urls(service: str, settings: Service, candidate: Service | None) -> list[str]:
+    """Where a gateway's callers ask, and where the candidate is tried."""
+    url = f"https://{settings.host}"
+    return [url, *([f"{url}{TRIAL_PATH}/{part_of(service, candidate)}"] if candidate else [])]
 
 
-def _label(text: str) -> str:
-    """A text as Kubernetes takes it in a label."""
-    kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_.") else "-" for sign in text)[:63]
-    return kept.strip("-_.")
+def _address(service: core.v1.Service, port: int) -> pulumi.Output[str]:
+    """Where a load balancer is asked, as Azure filled it in."""
 
+    def url(status: Any) -> str:
+        balancer = status and status.load_balancer
+        ingress = (balancer and balancer.ingress) or []
+        return f"http://{(ingress[0].hostname or ingress[0].ip) if ingress else 'pending'}:{port}"
 
-def _ingress(status: Any) -> str:
-    """The address of a load balancer, as Azure filled it in."""
-    balancer = status and status.load_balancer
-    ingress = (balancer and balancer.ingress) or []
-    return (ingress[0].hostname or ingress[0].ip) if ingress else "pending"
+    return service.status.apply(url)

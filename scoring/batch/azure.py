@@ -1,8 +1,9 @@
 """Score a file in Azure ML: a job on the environment's cluster, on several nodes at once, and its parts put together.
 
 Stages: the work is looked at as for this machine -> the proven folder, the file and our reader are uploaded, each once
-by its content -> a job runs azure_entry on every node, started by MPI -> its parts come back and are put together in
-the order of the rows. The job runs in the environment of the lock, as a managed endpoint does.
+by its content -> a job runs azure_entry on every node, started by MPI -> its answers come back and are written beside
+the rows of the file, in their order, as what workers on this machine answer. The job runs in the environment of the
+lock, as a managed endpoint does, which may have nothing that reads Parquet: rows of such a file are sent as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ from automl_jobs.runs import names
 from automl_jobs.runs.rows import ENDED
 from forestay import project
 from forestay.errors import InputError, Interrupted, OutsideError, RunFailed
-from scoring.batch.run import Done, Progress, Say, Work, look, whole
+from scoring.batch import azure_entry
+from scoring.batch.pool import Scored
+from scoring.batch.run import Done, Progress, Say, Work, look, write
+from scoring.batch.tables import Block, CsvTable
 from scoring.targets.managed_assets import ASSETS, Storehouse, folder_address
 
 LOOK_SECONDS, PATIENCE_SECONDS = 5.0, 900.0
@@ -36,17 +40,18 @@ SENT = {
     forestay: ("__init__.py", "errors.py"),
     scoring: (
         *("__init__.py", "cells.py", "process.py", "server.py"),
-        *(f"batch/{name}.py" for name in ("__init__", "azure_entry", "pool", "sink", "tables", "worker")),
+        *(f"batch/{name}.py" for name in ("__init__", "azure_entry", "pool", "tables", "worker")),
     ),
 }
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a job is asked for. `nodes` at once; `workers` on each, 0 for one a core."""
+    """What a job is asked for. `mark` of the file's content; `nodes` at once; `workers` on each, 0 for one a core."""
 
     work: Work
     source: Path
+    mark: str
     nodes: int
     workers: int
 
@@ -65,20 +70,17 @@ def score_file(
     say: Say = lambda _: None,
     progress: Progress = lambda rows, share: None,
 ) -> Done:
-    """Score the CSV file `source` in Azure into `output`, whole or not at all; the rows keep their order.
+    """Score the file `source` in Azure into `output`, whole or not at all; the rows keep their order.
 
     Parameters as of scoring.batch.run.score_file(); `nodes` is how many of the cluster score at once.
 
-    Raises InputError, OutsideError as that and Azure's clients do; RunFailed when the job fails or no row was scored;
-    Interrupted at Ctrl-C, after the job was asked to end.
+    Raises InputError, OutsideError as that and Azure's clients do; RunFailed when the job fails, no row was scored or
+    the file was changed meanwhile; Interrupted at Ctrl-C, after the job was asked to end.
     """
     started = time.monotonic()
-    if source.suffix.lower() != ".csv":
-        fix = "convert it, or leave --env out: on this machine Parquet is scored as well"
-        raise InputError("jobs in Azure score CSV", where="--input", fix=fix)
     work = look(path, source, output, rejects, probabilities, home)
     store = storage.open_store(arm)
-    asked = Asked(work, source, nodes, workers or 0)
+    asked = Asked(work, source, project.sha256(source), nodes, workers or 0)
     job = _send(arm, store, asked, home, say, progress)
     say(f"job {job}: {arm.place.studio}")
     try:
@@ -89,11 +91,10 @@ def score_file(
     with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
         say("fetching what was scored")
         store.download(_outputs(job), Path(scratch), lambda *_: None)
-        rows, scored, rejected = _join(Path(scratch), source, output, work.rejects)
-    return Done(
-        work.folder.model, work.folder.version, str(source), str(output), rows, scored, rejected,
-        str(work.rejects) if rejected else None, round(time.monotonic() - started, 2),
-    )  # fmt: skip
+        if project.sha256(source) != asked.mark:
+            fix = "let it be as it is, and run the same command again"
+            raise RunFailed("was changed while it was scored; nothing was written", where=str(source), fix=fix)
+        return write(work, source, output, _answers(asked, Path(scratch)), progress, started)
 
 
 def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progress: Progress) -> str:
@@ -105,16 +106,25 @@ def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progre
         raise InputError(f"there is no cluster {place.cluster} in {place.workspace}", where=place.stack_file, fix=fix)
     storehouse = Storehouse(arm, store, home, say)
     environment = storehouse.ensure(work.folder, work.folder_hash, None).environment
-    mark = project.sha256(asked.source)[:32]
-    say(f"uploading {asked.source.name}, {asked.source.stat().st_size / 1e6:,.1f} MB")
-    store.upload(
-        asked.source.parent.absolute(), [asked.source.name], f"forestay/batch/rows/{mark}",
-        lambda done, total: progress(0, 0.0),
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
+        rows = _readable(asked, Path(scratch), say)
+        prefix = f"forestay/batch/rows/{project.sha256(rows)[:32]}"
+        say(f"uploading {asked.source.name}, {rows.stat().st_size / 1e6:,.1f} MB")
+        store.upload(rows.parent.absolute(), [rows.name], prefix, lambda done, total: progress(0, 0.0))
     job = names.new_job_name()
-    body = _body(arm, asked, _code(arm, store), environment, compute, job, mark)
+    body = _body(arm, asked, _code(arm, store), environment, compute, job, f"{prefix}/{rows.name}")
     arm.put(f"{place.path}/jobs/{job}", JOBS, f"the job {job}", body)
     return job
+
+
+def _readable(asked: Asked, scratch: Path, say: Say) -> Path:
+    """The file as the job can read it: itself, or its rows."""
+    if isinstance(asked.work.table, CsvTable):
+        return asked.source
+    say(f"packing the rows of {asked.source.name}")
+    packed = scratch / azure_entry.PACKED
+    azure_entry.pack(asked.work.table, [one["name"] for one in asked.work.settings["columns"]], packed)
+    return packed
 
 
 def _code(arm: Arm, store: Datastore) -> str:
@@ -142,14 +152,13 @@ def _code(arm: Arm, store: Datastore) -> str:
     return path
 
 
-def _body(arm: Arm, asked: Asked, code: str, environment: str, compute: str, job: str, mark: str) -> dict[str, Any]:
+def _body(arm: Arm, asked: Asked, code: str, environment: str, compute: str, job: str, rows: str) -> dict[str, Any]:
     work, place = asked.work, arm.place
 
     def address(path: str) -> str:
         return place.datastore_uri(storage.DATA_STORE, path)
 
-    rows = address(f"forestay/batch/rows/{mark}/{asked.source.name}")
-    settings = {"settings": work.settings, "names": work.names, "kinds": work.kinds, "workers": asked.workers}
+    settings = {"settings": work.settings, "workers": asked.workers}
     several = {"distribution": {"distributionType": "Mpi", "processCountPerInstance": 1}} if asked.nodes > 1 else {}
     return {
         "properties": {
@@ -165,7 +174,7 @@ def _body(arm: Arm, asked: Asked, code: str, environment: str, compute: str, job
                 "folder": {
                     "jobInputType": "uri_folder", "mode": "Download", "uri": address(folder_address(work.folder_hash))
                 },
-                "rows": {"jobInputType": "uri_file", "mode": "ReadOnlyMount", "uri": rows},
+                "rows": {"jobInputType": "uri_file", "mode": "ReadOnlyMount", "uri": address(rows)},
             },
             "outputs": {"scored": {"jobOutputType": "uri_folder", "mode": "Upload", "uri": address(_outputs(job))}},
             "resources": {"instanceCount": asked.nodes},
@@ -200,39 +209,23 @@ def _follow(arm: Arm, job: str, say: Callable[[str], None]) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _join(parts: Path, source: Path, output: Path, rejects: Path) -> tuple[int, int, int]:
-    """Put the nodes' parts together, block after block: the rows, those scored, those rejected."""
-    indexes = [json.loads(path.read_bytes()) for path in sorted(parts.glob("index-*.json"))]
-    if not indexes or len(indexes) != indexes[0]["nodes"]:
-        fix = "run the same command again"
-        raise RunFailed(f"{len(indexes)} nodes of the job gave their part, not all", where=str(source), fix=fix)
-    rows, scored, rejected = (sum(one[key] for one in indexes) for key in ("rows", "scored", "rejected"))
-    if rows and not scored:
-        reason = next(one["first_reason"] for one in indexes if one["first_reason"])
-        fix = "are these the model's columns? forestay score generate writes a README.md that lists them"
-        raise RunFailed(f"not one of {rows} rows could be scored; the first: {reason}", where=str(source), fix=fix)
-    with whole(output) as written, whole(rejects) as failed:
-        for place, (name, target) in enumerate((("scored", written), ("rejects", failed))):
-            with target.open("wb") as stream:
-                stream.writelines(_pieces(parts, name, indexes, place))
-        written.replace(output)
-        if rejected:
-            failed.replace(rejects)
-    return rows, scored, rejected
-
-
-def _pieces(parts: Path, name: str, indexes: Sequence[dict[str, Any]], place: int) -> Iterator[bytes]:
-    """The header, then the blocks of all nodes by turns: in the order of the file."""
+def _answers(asked: Asked, parts: Path) -> Iterator[tuple[Block, Scored]]:
+    """The blocks of the file, each with what the node in whose turn it was answers. Raises RunFailed for a lack."""
+    there = len(list(parts.glob("index-*.json")))
+    if there != asked.nodes:
+        raise _lacking(asked, f"{there} of the job's {asked.nodes} nodes gave their part")
     with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context((parts / f"{name}-{rank:04}.csv").open("rb")) for rank in range(len(indexes))]
-        for rank, stream in enumerate(streams):
-            header = stream.read(indexes[rank]["header"][place])
-            if rank == 0:
-                yield header
-        for turn in range(max(len(one["blocks"]) for one in indexes)):
-            for rank, stream in enumerate(streams):
-                if turn < len(indexes[rank]["blocks"]):
-                    yield stream.read(indexes[rank]["blocks"][turn][place])
+        streams = [stack.enter_context((parts / f"scored-{rank:04}.jsonl").open("rb")) for rank in range(there)]
+        for number, block in enumerate(asked.work.table.blocks()):
+            line = streams[number % there].readline()
+            if not line:
+                raise _lacking(asked, f"node {number % there} of the job gave no answer to row {block.first}")
+            results, rejects = json.loads(line)
+            yield block, Scored(results, dict(rejects))
+
+
+def _lacking(asked: Asked, told: str) -> RunFailed:
+    return RunFailed(told, where=str(asked.source), fix="run the same command again")
 
 
 def _outputs(job: str) -> str:

@@ -2,23 +2,45 @@
 
     python -m scoring.batch.azure_entry FOLDER ROWS TO
 
-FOLDER is the proven folder, ROWS the CSV file; FORESTAY_BATCH holds the settings as JSON. What node 3 wrote is in TO as
-scored-0003.csv, rejects-0003.csv and index-0003.json, which has the bytes of each block in both, so that all parts can
-be put together in the order of the rows. Needs the folder's environment, and nothing of ours but what is sent along.
+FOLDER is the proven folder; FORESTAY_BATCH holds the settings as JSON. ROWS is a CSV file, or what pack() made of
+another. Node 3 writes into TO scored-0003.jsonl, the answers to its blocks, one a line, and when it has all of them
+index-0003.json. Needs the folder's environment, and nothing of ours but what is sent along.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gzip
+import itertools
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from scoring.batch.pool import Pool
-from scoring.batch.sink import Sink
-from scoring.batch.tables import CsvTable, CsvWriter
+from scoring.batch.tables import CsvTable, Table
+
+PACKED = "rows.jsonl.gz"
+
+
+def pack(table: Table, columns: list[str], to: Path) -> None:
+    """Write the rows of a table as messages for workers, one a line: every Python can read them."""
+    with to.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as stream:  # the same rows, the same bytes
+        for block in table.blocks():
+            rows = [{name: row[name] for name in columns} for row in block.message["rows"]]
+            stream.write(json.dumps({"rows": rows}).encode() + b"\n")
+
+
+def messages(source: Path, rank: int, size: int) -> Iterator[dict[str, Any]]:
+    """The messages for workers of every `size`-th block, from the block `rank` on."""
+    if source.name == PACKED:
+        with gzip.open(source, "rt", encoding="utf-8") as stream:
+            yield from map(json.loads, itertools.islice(stream, rank, None, size))
+    else:
+        yield from (block.message for block in itertools.islice(CsvTable(source).blocks(), rank, None, size))
 
 
 def node() -> tuple[int, int]:
@@ -33,28 +55,19 @@ def main() -> None:
     if source.is_dir():
         source = next(path for path in sorted(source.rglob("*")) if path.is_file())
     to.mkdir(parents=True, exist_ok=True)
-    paths = {name: to / f"{name}-{rank:04}.csv" for name in ("scored", "rejects")}
-    table = CsvTable(source)
-    sizes: list[tuple[int, int]] = []
+    rows = 0
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         count = asked["workers"] or os.cpu_count() or 1
         settings = {**asked["settings"], "folder": str(folder)}
         pool = stack.enter_context(Pool(Path(sys.executable), settings, work, count))
         pool.wait_ready()
-        writer = CsvWriter(paths["scored"], table.header, asked["names"])
-        sink = stack.enter_context(contextlib.closing(Sink(table, writer, paths["rejects"])))
-        header = before = (writer.written(), sink.rejects_written())
-        mine = (block for number, block in enumerate(table.blocks()) if number % size == rank)
-        for block, scored in pool.score((block, block.message) for block in mine):
-            sink.write(block, scored)
-            now = (writer.written(), sink.rejects_written())
-            sizes.append((now[0] - before[0], now[1] - before[1]))
-            before = now
-            print(f"{sink.rows} rows by node {rank} of {size}, {block.share:.0%} of the file", flush=True)
-    index = {"nodes": size, "header": header, "blocks": sizes, "rows": sink.rows, "scored": sink.scored}
-    document = json.dumps({**index, "rejected": sink.rejected, "first_reason": sink.first_reason})
-    (to / f"index-{rank:04}.json").write_text(document, encoding="utf-8")
+        answers = stack.enter_context((to / f"scored-{rank:04}.jsonl").open("w", encoding="utf-8"))
+        for _, scored in pool.score((None, message) for message in messages(source, rank, size)):
+            answers.write(json.dumps([scored.results, sorted(scored.rejects.items())]) + "\n")
+            rows += len(scored.results) + len(scored.rejects)
+            print(f"{rows} rows by node {rank} of {size}", flush=True)
+    (to / f"index-{rank:04}.json").write_text(json.dumps({"nodes": size}), encoding="utf-8")
 
 
 if __name__ == "__main__":

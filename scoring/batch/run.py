@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from forestay import project
 from forestay.documents.names import closest
 from forestay.errors import InputError, RunFailed
 from scoring import environment, proofs, requests, styles
-from scoring.batch.pool import Pool
+from scoring.batch.pool import Pool, Scored
 from scoring.batch.sink import Sink
-from scoring.batch.tables import Table, open_table
+from scoring.batch.tables import Block, Table, open_table
 from scoring.folder import ScoringFolder, snapshot
 from scoring.schema import ModelSchema, read_schema
 
@@ -114,7 +114,7 @@ def score_file(
     home = home or project.home()
     started = time.monotonic()
     work_of = look(path, source, output, rejects, probabilities, home)
-    proven, table, rejects = work_of.folder, work_of.table, work_of.rejects
+    proven = work_of.folder
     with snapshot(proven, home, say) as copy, contextlib.ExitStack() as stack:
         made = _environment(copy, home, say)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -123,11 +123,30 @@ def score_file(
         pool = stack.enter_context(Pool(made, settings, work, count))
         say(f"loading {proven.model} {proven.version} in {count} process{'es' if count > 1 else ''}")
         pool.wait_ready()
-        written = stack.enter_context(whole(output))
-        failed = stack.enter_context(whole(rejects))
-        sink = Sink(table, table.writer(written, work_of.names, work_of.kinds), failed)
+        answers = pool.score((block, block.message) for block in work_of.table.blocks())
+        return write(work_of, source, output, answers, progress, started)
+
+
+def write(
+    work: Work,
+    source: Path,
+    output: Path,
+    answers: Iterable[tuple[Block, Scored]],
+    progress: Progress,
+    started: float,
+) -> Done:
+    """Write the rows of a file beside the answers to its blocks, and those that fail into the rejects.
+
+    Parameters
+    ----------
+    answers: to all blocks of the file, in their order. started: when the work began, as time.monotonic() has it.
+
+    Raises RunFailed when not one row could be scored; then, and when `answers` raises, nothing is written.
+    """
+    with whole(output) as written, whole(work.rejects) as failed:
+        sink = Sink(work.table, work.table.writer(written, work.names, work.kinds), failed)
         with contextlib.closing(sink):
-            for block, scored in pool.score((block, block.message) for block in table.blocks()):
+            for block, scored in answers:
                 sink.write(block, scored)
                 progress(sink.rows, block.share)
         if sink.rows and not sink.scored:
@@ -138,10 +157,10 @@ def score_file(
             )
         written.replace(output)
         if sink.rejected:
-            failed.replace(rejects)
+            failed.replace(work.rejects)
     return Done(
-        proven.model, proven.version, str(source), str(output), sink.rows, sink.scored, sink.rejected,
-        str(rejects) if sink.rejected else None, round(time.monotonic() - started, 2),
+        work.folder.model, work.folder.version, str(source), str(output), sink.rows, sink.scored, sink.rejected,
+        str(work.rejects) if sink.rejected else None, round(time.monotonic() - started, 2),
     )  # fmt: skip
 
 

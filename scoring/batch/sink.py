@@ -31,11 +31,6 @@ class Sink:
         self.scored += len(kept)
         self.rejected += len(reasons)
 
-    def rejects_written(self) -> int:
-        """Bytes of the rejects so far, the header included."""
-        self.stream.flush()
-        return self.stream.tell()
-
     def close(self) -> None:
         self.writer.close()
         self.stream.close()

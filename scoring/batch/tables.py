@@ -204,11 +204,6 @@ class CsvWriter:
             parts += [str(rows[place].text).rstrip("\r\n"), ",", csv_line(values), "\n"]
         self.stream.write("".join(parts))
 
-    def written(self) -> int:
-        """Bytes so far, the header included."""
-        self.stream.flush()
-        return self.stream.tell()
-
     def close(self) -> None:
         self.stream.close()
 
@@ -305,7 +300,9 @@ def _json_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
         return float(value)
-    return value if value is None or isinstance(value, str | int | list) else str(value)
+    if isinstance(value, list):
+        return [_json_value(one) for one in value]
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 KINDS: dict[str, Callable[[Path], Table]] = {".csv": CsvTable, ".parquet": ParquetTable}

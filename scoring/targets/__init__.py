@@ -276,6 +276,18 @@ def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda 
     raise InputError(f"no endpoint {name!r} in {env}", where="NAME", fix=fix)
 
 
+def never_passed(name: str, env: str) -> str:
+    """What is told of an endpoint whose first version has not passed its test, and what is to be done."""
+    where = "" if env == LOCAL else f" --env {env}"
+    return f"deploy it again, which tests it; or remove it: forestay endpoint delete {name}{where}"
+
+
+def nothing_before(name: str, what: str, env: str) -> InputError:
+    """What a rollback of such an endpoint raises; `what` is the version that is there."""
+    told = f"{name} has only its first version, {what}, which never passed its test: its deploy was interrupted"
+    return InputError(told, where="NAME", fix=never_passed(name, env))
+
+
 def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
     """The scoring folder to deploy for `M`, `M:3`, `M@alias` or `local:M`.
 

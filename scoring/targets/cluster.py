@@ -15,6 +15,7 @@ import yaml
 
 from forestay.errors import InputError, OutsideError
 from infra.arm import Arm
+from infra.services import SERVICE_LABEL, STATE_LABEL
 from scoring.targets.watchers import LOOPING, Condition
 
 SECONDS = 20
@@ -48,10 +49,11 @@ def access(arm: Arm, cluster_id: str) -> Access:
 
 @dataclass(frozen=True)
 class Pods:
-    """The pods of one service; see scoring.targets.watchers.Watcher. `fewest` is how many always run."""
+    """The pods of one state of a service; see scoring.targets.watchers.Watcher. `fewest` is how many always run."""
 
     access: Access
     service: str
+    state: str
     fewest: int
 
     def condition(self) -> Condition:
@@ -78,7 +80,11 @@ class Pods:
         return lines[-tail:] if tail else []
 
     def events(self) -> list[str]:
-        names = {self.service, *(pod["metadata"]["name"] for pod in self._newest_first())}
+        names = {
+            self.service,
+            f"{self.service}-{self.state}",
+            *(pod["metadata"]["name"] for pod in self._newest_first()),
+        }
         found = [one for one in self._items("events", {}) if (one.get("involvedObject") or {}).get("name") in names]
         found.sort(key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
         return [f"{one.get('lastTimestamp') or ''} {one.get('reason')}: {one.get('message')}" for one in found]
@@ -94,7 +100,8 @@ class Pods:
         raise InputError(f"{self.service} is on the cluster and was never stopped", where="NAME", fix="just call it")
 
     def _newest_first(self) -> list[dict[str, Any]]:
-        found = self._items("pods", {"labelSelector": f"app.kubernetes.io/name={self.service}"})
+        chosen = f"{SERVICE_LABEL}={self.service},{STATE_LABEL}={self.state}"
+        found = self._items("pods", {"labelSelector": chosen})
         return sorted(found, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), reverse=True)
 
     def _items(self, kind: str, asked: dict[str, str]) -> list[dict[str, Any]]:

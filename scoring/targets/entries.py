@@ -59,7 +59,7 @@ def changes(
 
 
 def as_candidate(new: Served, options: DeployOptions) -> dict[str, Any]:
-    """What an entry must hold to try `new` in a group beside the one that serves."""
+    """What an entry must hold to try `new` beside what serves."""
     amounts = {"cpu": options.cpu, "memoryGb": options.memory_gb}
     return {"candidate": {**_plain(new), **{key: one for key, one in amounts.items() if one is not None}}}
 

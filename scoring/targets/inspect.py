@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from forestay import project
 from forestay.errors import InputError
 from infra.addresses import Addresses, names_of
-from infra.services import Service
+from infra.services import Service, state_of
 from infra.settings import SERVICES, StackSettings
 from scoring.images.registry import place_of
 from scoring.targets import ACI, watchers
@@ -77,7 +77,6 @@ def watcher(env: str, settings: StackSettings, name: str, service: Service) -> w
     azure = arm.connect(env)
     addresses = Addresses(settings)
     if service.target == ACI:
-        from infra.components.aci import state_of
         from scoring.targets.container_group import ContainerGroup
 
         part = name if service.front == "none" else f"{name}-{state_of(service)}"
@@ -86,4 +85,4 @@ def watcher(env: str, settings: StackSettings, name: str, service: Service) -> w
         return ContainerGroup(azure, path, name)
     from scoring.targets import cluster
 
-    return cluster.Pods(cluster.access(azure, addresses.of("aks").id), name, service.replicas.min)
+    return cluster.Pods(cluster.access(azure, addresses.of("aks").id), name, state_of(service), service.replicas.min)

@@ -15,8 +15,11 @@ from scoring.targets.records import Endpoint
 
 ENGINES = ("docker", "podman")
 """What runs containers as they are meant to run, on a port of this machine."""
-ENGINE_VARIABLES = ("HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
-"""By which an engine's client finds its daemon."""
+ENGINE_VARIABLES = (
+    *("HOME", "PATH", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
+    *("CONTAINER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"),
+)
+"""By which an engine's client finds its daemon, or its helpers and the images that it built."""
 
 
 def start(

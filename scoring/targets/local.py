@@ -35,6 +35,8 @@ from scoring.targets import (
     Say,
     check_name,
     launch,
+    never_passed,
+    nothing_before,
     records,
     smoke,
     supervision,
@@ -99,7 +101,11 @@ class LocalTarget:
         return sorted(folder.name for folder in folders if (folder / records.WANTED).is_file())
 
     def status(self, name: str) -> DeploymentRecord:
-        return _record(self._known(name))
+        state = self._known(name)
+        if not state.wanted.tested:
+            with contextlib.suppress(OutsideError), self._lock(name, 0):  # held: a deploy is under way
+                self.say(f"warning: {name} was not tested to the end; {never_passed(name, LOCAL)}")
+        return _record(state)
 
     def assets(self, name: str) -> Path:
         folder = self._deployment(name, self._known(name).wanted.deployment)
@@ -134,6 +140,8 @@ class LocalTarget:
     def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
         with self._lock(name, DEPLOY_WAIT_SECONDS):
             state = self._known(name, locked=True)
+            if state.wanted.previous is None and not state.wanted.tested:
+                raise nothing_before(name, f"{state.wanted.model} {state.wanted.version}", LOCAL)
             if state.wanted.previous is None:
                 raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")
             chosen = state.wanted.previous if to is None else self._earlier(state.wanted, to)
@@ -339,8 +347,11 @@ class LocalTarget:
             self._clean_if_free(name)
         found = self._read(name)
         if found is None:
-            there = ", ".join(self.names())
-            fix = f"there is {there}" if there else f"make it: forestay endpoint deploy {name} --model MODEL"
+            there, make = ", ".join(self.names()), f"forestay endpoint deploy {name} --model MODEL"
+            if any((self._folder(name) / "deployments").glob("*")):
+                told = f"no endpoint {name!r} on this machine: its first deploy ended before anything was served"
+                raise InputError(told, where="NAME", fix=f"deploy it again: {make}")
+            fix = f"there is {there}" if there else f"make it: {make}"
             raise InputError(f"no endpoint {name!r} on this machine", where="NAME", fix=fix)
         return found
 

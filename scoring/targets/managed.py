@@ -33,7 +33,7 @@ from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring import checks, proofs
 from scoring.folder import ScoringFolder
 from scoring.server import Answer
-from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, Say, check_name, smoke
+from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, Say, check_name, never_passed, smoke
 from scoring.targets import managed_machines as machinery
 from scoring.targets import tail as tails
 from scoring.targets.managed_assets import Storehouse
@@ -138,7 +138,11 @@ class ManagedTarget:
         return sorted(one.name for one in self.online.endpoints())
 
     def status(self, name: str) -> DeploymentRecord:
-        return self._record(self._known(name))
+        seen = self._known(name)
+        if not seen.served:
+            told = "no version has passed its test: the first deploy is under way, or was interrupted"
+            self.say(f"warning: {name}: {told}; {never_passed(name, self.env)}")
+        return self._record(seen)
 
     def assets(self, name: str) -> Path:
         return self._folder(self._current(self._known(name)))
@@ -159,7 +163,7 @@ class ManagedTarget:
     def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
         with self._lock(name):
             seen = self._known(name)
-            chosen = earlier(seen, to)
+            chosen = earlier(seen, to, self.env)
             self._smoke(seen.endpoint, chosen, self._folder(chosen))
             return replace(self._shift(name, chosen.name, 100), changed=True)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from forestay.errors import InputError, RunFailed
 from scoring.folder import ScoringFolder
+from scoring.targets import nothing_before
 from scoring.targets.managed_requests import OnlineDeployment, OnlineEndpoint
 
 LONGEST_NAME = 32
@@ -110,10 +111,13 @@ def require_good(deployment: OnlineDeployment) -> None:
         raise RunFailed(f"{deployment.name} is {deployment.state or 'in no known state'}", where="Azure", fix=fix)
 
 
-def earlier(seen: Seen, to: str | None) -> OnlineDeployment:
-    """What a rollback serves: the deployment before, or the one that `to` names. Raises InputError."""
+def earlier(seen: Seen, to: str | None, env: str) -> OnlineDeployment:
+    """What a rollback in `env` serves: the deployment before, or the one that `to` names. Raises InputError."""
     if to is not None:
         return seen.find(to, "--to")
+    if not seen.served:
+        there = ", ".join(f"{one.model} {one.version}" for one in seen.deployments.values())
+        raise nothing_before(seen.endpoint.name, there or "which Azure has not made", env)
     if seen.previous is None:
         fix = "deploy that version again; one that was pruned is made anew"
         raise InputError(f"{seen.endpoint.name} has no earlier deployment", where="NAME", fix=fix)

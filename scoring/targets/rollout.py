@@ -1,6 +1,6 @@
 """A change of one service of an environment, and the way back: its lines in the stack's file, then `up` of that stack.
 
-    .forestay/services/ENV/change.json   the entry as it was, while a change is under way
+    .forestay/services/ENV/change.json   the entry as it was, while a change is under way; of a new one, as it shall be
 
 Stages: the old lines are noted -> the new ones are written -> `up` -> the new state is checked -> the note is removed.
 When a stage fails, the old lines are put back and `up` runs again. A command that is killed leaves its note: the next
@@ -24,6 +24,7 @@ from infra.engine_errors import Locked
 from infra.operate import Outcome
 from infra.plan.model import Plan
 from infra.program import declare
+from infra.services import Service
 from infra.settings import SERVICES
 from infra.stackfile import STACK_FILE, Stack
 from scoring.targets import Say
@@ -135,8 +136,9 @@ class Rollout:
 
         Raises what went wrong.
         """
-        lines = stackedit.lines_of(before, stackedit.service_path(name))
-        self._note(name, lines)
+        path = stackedit.service_path(name)
+        lines = stackedit.lines_of(before, path)
+        self._note(name, lines, stackedit.get(stages[-1].text, path) if lines is None else None)
         text, outcome = before, None
         try:
             for stage in stages:
@@ -177,6 +179,14 @@ class Rollout:
         note = self._noted()
         return str(note["name"]) if note else None
 
+    @property
+    def first_versions(self) -> dict[str, Service]:
+        """The entry of a service whose first deploy was begun and not ended, by name; the file may lack it."""
+        note = self._noted()
+        if note is None or not note.get("first"):
+            return {}
+        return {str(note["name"]): Service.model_validate(note["first"])}
+
     def _go_back(self, name: str, lines: str | None, *, up: bool, back: Check = lambda _: None) -> None:
         self._restore(name, lines)
         if up:
@@ -196,8 +206,8 @@ class Rollout:
         old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
         stackedit.write(self.path, text, old)
 
-    def _note(self, name: str, lines: str | None) -> None:
-        project.write_json(self._note_path, {"name": name, "lines": lines})
+    def _note(self, name: str, lines: str | None, first: Any) -> None:
+        project.write_json(self._note_path, {"name": name, "lines": lines, "first": first})
 
     def _noted(self) -> dict[str, Any] | None:
         try:

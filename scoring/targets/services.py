@@ -4,8 +4,8 @@
     stack alone -> healthy -> golden rows over HTTP -> the commit that was applied, as the stack's tag
 
 The file in git is the record: what an endpoint serves, and what it served before. `.forestay/services/ENV/NAME/` keeps
-the proven folders, for the golden rows of a rollback. Behind a front a new version on ACI is tried in a group beside
-the old one before the front moves; on AKS pods are rolled; on ACI without a front there is an outage, which is told.
+the proven folders, for the golden rows of a rollback. A new version is tried beside the old one before callers are led
+to it: on AKS in pods, on ACI behind a front in a group of its own. Without a front there is an outage, which is told.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from scoring.targets import (
     check_name,
     entries,
     inspect,
+    never_passed,
+    nothing_before,
     smoke,
     watchers,
 )
@@ -103,7 +105,9 @@ class ServicesTarget:
 
     def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
         with self._lock():
-            self._known(name)
+            first = self._known(name)
+            if name in self.rollout.first_versions:
+                raise nothing_before(name, f"{first.model} {first.version}", self.env)
             if self.rollout.interrupted == name:
                 self.rollout.recover(back=self._trial(name).is_back)
                 self._outputs = None
@@ -151,12 +155,17 @@ class ServicesTarget:
 
     def delete(self, name: str) -> None:
         with self._lock():
-            self.rollout.recover()
-            self._known(name)
+            first = name in self.rollout.first_versions
+            self.rollout.recover()  # of a first version that never passed nothing is left then
+            if first and self.rollout.interrupted:
+                fix = f"when its cause is mended: forestay endpoint delete {name} --env {self.env}"
+                raise RunFailed(f"{name} is not removed; the warning says why", where=name, fix=fix)
             stack, before = self.rollout.load(), self.rollout.read()
-            self._refuse_others(name, stack)
-            gone = Stage(stackedit.remove(before, stackedit.service_path(name)), lambda _: None)
-            self.rollout.carry_out(name, before, [gone], lambda _: None)
+            if not first:
+                self._known(name)
+                self._refuse_others(name, stack)
+                gone = Stage(stackedit.remove(before, stackedit.service_path(name)), lambda _: None)
+                self.rollout.carry_out(name, before, [gone], lambda _: None)
             upkeep.keep_commit(stack, self.say)
             shutil.rmtree(self._folder(name), ignore_errors=True)
 
@@ -165,12 +174,13 @@ class ServicesTarget:
     def names(self) -> list[str]:
         if not self.rollout.path.is_file():
             return []  # an environment of managed endpoints alone
-        found = self.rollout.load().settings.services
-        return sorted(name for name, service in found.items() if service.target == self.kind)
+        return sorted(name for name, service in self._services().items() if service.target == self.kind)
 
     def status(self, name: str) -> DeploymentRecord:
         service, outputs = self._known(name), self._there()
-        if self.rollout.interrupted == name:
+        if name in self.rollout.first_versions:
+            self.say(f"warning: the first deploy of {name} was interrupted; {never_passed(name, self.env)}")
+        elif self.rollout.interrupted == name:
             self.say(f"warning: a change of {name} was interrupted; deploy it again, or roll it back")
         url = str(outputs.get("services", {}).get(name, ""))
         lines: list[str] = []
@@ -249,10 +259,10 @@ class ServicesTarget:
     def _stages(
         self, name: str, old: Service | None, before: str, after: str, new: Served, options: DeployOptions
     ) -> list[Stage]:
-        """Behind a front the new state is tried beside the old one first."""
+        """Where the new state can stand beside the old one, it is tried there first."""
         trial = self._trial(name)
         last = Stage(after, trial.passed(new, options.wait_seconds))
-        if old is None or old.front == "none" or old.image == new.image:
+        if old is None or not old.beside or old.image == new.image:
             return [last]
         text = entries.put(before, name, entries.as_candidate(new, options))
         self.rollout.checked(text)
@@ -341,12 +351,16 @@ class ServicesTarget:
 
     def _known(self, name: str) -> Service:
         check_name(name)
-        found = self.rollout.load().settings.services.get(name)
+        found = self._services().get(name)
         if found is None or found.target != self.kind:
             there = ", ".join(self.names())
             fix = f"there is {there}" if there else f"make it: forestay endpoint deploy {name} --target {self.kind}"
             raise InputError(f"no endpoint {name!r} on {self.kind} in {self.env}", where="NAME", fix=fix)
         return found
+
+    def _services(self) -> dict[str, Service]:
+        """What the file says; of a first deploy that was interrupted also what it would have been."""
+        return {**self.rollout.first_versions, **self.rollout.load().settings.services}
 
     def _url(self, name: str) -> str:
         url = str(self._there().get("services", {}).get(name, ""))

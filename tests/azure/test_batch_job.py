@@ -1,17 +1,26 @@
-"""A file scored by a job in Azure, on several nodes, gives to the byte what this machine gives."""
+"""A file scored by a job in Azure, on several nodes, gives to the byte what this machine gives, CSV and Parquet."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from forestay.errors import RunFailed
 from scoring import environment
 from scoring.batch import azure as job
-from scoring.batch import run
+from scoring.batch import run, tables
+from scoring.batch.azure_entry import PACKED, pack
+from scoring.batch.tables import open_table
 from scoring.folder import open_folder
 from tests import quick_server, served
 from tests.azure.conftest import Azure, Cli
@@ -61,42 +70,97 @@ def table(path: Path, rows: int) -> Path:
     return path
 
 
-def test_parts_of_nodes_make_the_whole(azure: Azure, cli: Cli, folder: Path, project: Path) -> None:
-    source = table(project / "rows.csv", 5000)  # three blocks
-    home = project / ".forestay"
-    expected = run.score_file(folder, source, project / "here.csv", probabilities=True, workers=1, home=home)
-    assert expected.rejected == 15
-    words = ("score", "batch", "Quick:1", "--from", folder, "--input", source, "-o", project / "azure.csv")
+def parquet(path: Path, rows: int) -> Path:
+    """Rows whose types no CSV keeps, in groups that are not blocks; some are refused."""
+    numbers = range(rows)
+    given = pa.table({
+        "note": pa.array([None if number % 7 == 0 else f"{number}, na" for number in numbers]).dictionary_encode(),
+        "a": pa.array(numbers, pa.int16()),
+        "when": pa.array([1000 * number for number in numbers], pa.timestamp("ms", "UTC")),
+        "list": pa.array([[number, None] for number in numbers], pa.list_(pa.float32())),
+        "price": pa.array(numbers, pa.decimal128(9, 2)),
+    })  # fmt: skip
+    pq.write_table(given, path, row_group_size=1700)
+    return path
+
+
+@pytest.mark.parametrize(("make", "rejected"), [(table, 15), (parquet, 9)])
+def test_parts_of_nodes_make_the_whole(
+    azure: Azure, cli: Cli, folder: Path, project: Path, make: Callable[[Path, int], Path], rejected: int
+) -> None:
+    kind = ".csv" if make is table else ".parquet"
+    source = make(project / f"rows{kind}", 5000)  # three blocks
+    home, here, there = project / ".forestay", project / f"here{kind}", project / f"azure{kind}"
+    expected = run.score_file(folder, source, here, probabilities=True, workers=1, home=home)
+    assert expected.rejected == rejected
+    words = ("score", "batch", "Quick:1", "--from", folder, "--input", source, "-o", there)
     done = cli(*words, "--probabilities", "--nodes", "2", "--workers", "1").json
     assert (done["rows"], done["scored"], done["rejected"]) == (expected.rows, expected.scored, expected.rejected)
-    assert (project / "azure.csv").read_bytes() == (project / "here.csv").read_bytes()
+    assert there.read_bytes() == here.read_bytes()
     assert Path(done["rejects"]).read_bytes() == Path(str(expected.rejects)).read_bytes()
     [made] = azure.service.jobs.values()
     assert made.properties["resources"] == {"instanceCount": 2}
     assert azure.service.refusals == []
+    assert list((home / "copies").iterdir()) == []
+    if make is parquet:
+        found = pq.read_table(there)
+        assert found.schema.names[-3:] == ["prediction", "probability_no", "probability_yes"]
+        assert found.select(range(5)).equals(pq.read_table(source).slice(0, found.num_rows))
 
 
-def test_blocks_come_back_in_the_order_of_the_rows(tmp_path: Path) -> None:
+def test_what_runs_there_needs_nothing_but_python(tmp_path: Path) -> None:
+    """Readers, packed rows and all: without a package, pyarrow least of all."""
+    pack(open_table(parquet(tmp_path / "rows.parquet", 5000)), ["a", "price"], tmp_path / PACKED)
+    for package, files in job.SENT.items():
+        for name in files:
+            target = tmp_path / package.__name__ / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(str(package.__file__)).parent / name, target)
+    program = (
+        "import pathlib, sys; sys.path.insert(0, '.'); from scoring.batch.azure_entry import messages\n"
+        "both = [one for rank in (0, 1) for one in messages(pathlib.Path(sys.argv[1]), rank, 2)]\n"
+        "rows = [row for one in both for row in one['rows']]\n"
+        "print(len(rows), sorted(row['a'] for row in rows) == list(range(5000)), rows[9])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, PACKED], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "5000 True {'a': 9, 'price': 9.0}\n", done.stderr
+
+
+def test_answers_come_back_in_the_order_of_the_rows(
+    folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Five blocks of three nodes, of which one had to reject all of a block."""
-    blocks = [["a1", "a2"], ["b1"], [], ["d1"], ["e1", "e2"]]
+    monkeypatch.setattr(tables, "BLOCK_ROWS", 2)
+    source, parts, home = table(project / "rows.csv", 9), project / "parts", project / ".forestay"
+    parts.mkdir()
+    work = run.look(folder, source, project / "whole.csv", None, False, home)
+    asked = job.Asked(work, source, "", nodes=3, workers=1)
+    answers: list[list[list[Any]]] = [
+        [[["a1"], ["a2"]], []], [[], [[0, "no"], [1, "no"]]], [[["c1"]], [[1, "cells"]]],
+        [[["d1"], ["d2"]], []], [[["e1"]], []],
+    ]  # fmt: skip
     for rank in range(3):
-        mine = blocks[rank::3]
-        header, texts = "id\n", ["".join(f"{row}\n" for row in one) for one in mine]
-        (tmp_path / f"scored-{rank:04}.csv").write_text(header + "".join(texts))
-        (tmp_path / f"rejects-{rank:04}.csv").write_text("row\n")
-        index = {
-            "nodes": 3, "header": [3, 4], "blocks": [[len(text), 0] for text in texts], "rows": 3, "scored": 2,
-            "rejected": 0, "first_reason": "",
-        }  # fmt: skip
-        (tmp_path / f"index-{rank:04}.json").write_text(json.dumps(index))
-    output = tmp_path / "whole.csv"
-    assert job._join(tmp_path, tmp_path / "rows.csv", output, tmp_path / "rejects.csv") == (9, 6, 0)
-    with output.open() as stream:
-        assert [row["id"] for row in csv.DictReader(stream)] == ["a1", "a2", "b1", "d1", "e1", "e2"]
-    assert not (tmp_path / "rejects.csv").exists()
-    (tmp_path / "index-0002.json").unlink()
-    with pytest.raises(Exception, match="2 nodes of the job gave their part"):
-        job._join(tmp_path, tmp_path / "rows.csv", output, tmp_path / "rejects.csv")
+        (parts / f"scored-{rank:04}.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in answers[rank::3]))
+        (parts / f"index-{rank:04}.json").write_text("{}")
+
+    def join() -> run.Done:
+        return run.write(work, source, project / "whole.csv", job._answers(asked, parts), lambda *_: None, 0.0)
+
+    done = join()
+    assert (done.rows, done.scored, done.rejected) == (9, 6, 3)
+    with (project / "whole.csv").open() as stream:
+        found = [(row["a"], row["prediction"]) for row in csv.DictReader(stream)]
+    assert found == [("0", "a1"), ("1", "a2"), ("4", "c1"), ("6", "d1"), ("7", "d2"), ("8", "e1")]
+    (parts / "scored-0001.jsonl").write_text("")
+    (project / "whole.csv").unlink()
+    with pytest.raises(RunFailed, match="node 1 of the job gave no answer to row 3"):
+        join()
+    (parts / "index-0002.json").unlink()
+    with pytest.raises(RunFailed, match="2 of the job's 3 nodes gave their part"):
+        join()
+    assert not (project / "whole.csv").exists()
 
 
 def test_what_fails_is_told_and_leaves_nothing(azure: Azure, cli: Cli, folder: Path, project: Path) -> None:

@@ -199,6 +199,10 @@ def test_a_deploy_that_is_killed_leaves_callers_where_they_were(
             runner.stdin.write(json.dumps([NAME, str(make(str(number))), place, method, when]) + "\n")
             runner.stdin.flush()
             assert int(runner.stdout.readline()) == signal.SIGKILL
+            if before is None and method in ("make", "deploy", "_smoke"):
+                with pytest.raises(InputError, match=r"only its first version.*which never passed its test"):
+                    target.rollback(NAME)
+                assert target.status(NAME).version == ("" if method == "make" else str(number))
             if before is not None:
                 answering = asked(target, online, 3)
                 moved = (method, when) == ("move", "after")

@@ -110,7 +110,9 @@ def test_with_that_python(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_in_a_container(folder: Path, cli: Cli, older: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_container(
+    folder: Path, cli: Cli, older: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its Python is not at hand; buildah builds the folder's own Dockerfile, and what is in the image is asked."""
     from scoring import environment
 
@@ -119,6 +121,7 @@ def test_in_a_container(folder: Path, cli: Cli, older: tuple[str, Path], monkeyp
     image_support.base(older[0], older[1].parent)
     for name, value in image_support.variables().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", image_support.absent(tmp_path / "bin", "docker", "podman"))
 
     def missing(lock: str, python: str, home: Path, say: Callable[[str], None]) -> environment.Environment:
         raise environment.NoPython(f"No interpreter found for Python {python}")

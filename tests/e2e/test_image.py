@@ -43,10 +43,10 @@ pytestmark = pytest.mark.timeout(900)
 def cli(bank: tuple[Path, Path]) -> Cli:
     image_support.require_tools()
 
-    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "forestay", *map(str, words)],
-            env={**image_support.variables(), "FORESTAY_HOME": str(bank[0])},
+            env={**image_support.variables(), "FORESTAY_HOME": str(bank[0]), **more},
             cwd=bank[1].parent,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -243,3 +243,38 @@ def test_a_registry_that_is_down_changes_nothing(cli: Cli, image: dict[str, Any]
     assert "buildah can't push" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert cli("image", "push", image["tag"]).returncode == 0
+
+
+def test_podman_serves_it_as_an_endpoint(cli: Cli, image: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+    """A real engine: the container has a root, a network and a user of its own."""
+    program, name = image_support.find("podman"), f"podded-{os.getpid()}"
+    if program is None or image_support.find("runc") is None:
+        pytest.skip("no container is run: apt-get install podman runc")
+    path = image_support.absent(tmp_path / "bin", "docker")
+
+    def endpoint(*words: str | Path) -> Any:
+        done = cli("endpoint", *words, "-o", "json", PATH=path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def containers() -> list[dict[str, Any]]:
+        ids = image_support.run(program, "ps", "--quiet", "--filter", "name=forestay-").split()
+        found: list[dict[str, Any]] = json.loads(image_support.run(program, "inspect", *ids)) if ids else []
+        return found
+
+    words = ("deploy", name, "--model", "Bank", "--from", folder, "--container", "--auth", "keys")
+    made = endpoint(*words)
+    try:
+        assert (made["status"], made["auth"]) == ("Healthy", "keys")
+        [container] = containers()
+        assert container["Image"] == image["digest"].removeprefix("sha256:")
+        assert container["Config"]["User"] == "1001"
+        assert container["HostConfig"]["ReadonlyRootfs"] is True
+        assert container["EffectiveCaps"] in (None, [])
+        [answer] = endpoint("invoke", name)["Results"]
+        assert answer in read_schema(folder / "model").classes
+        assert server.post(made["scoring_uri"].removesuffix("/score"), {"data": []}, key="another").status == 401
+        assert endpoint(*words)["changed"] is False
+    finally:
+        assert cli("endpoint", "delete", name, "--yes", PATH=path).returncode == 0
+    served.wait_for(lambda: containers() == [])

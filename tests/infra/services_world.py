@@ -21,11 +21,11 @@ import pytest
 
 from forestay.errors import RunFailed
 from infra import operate, stackedit, upkeep
-from infra.components.aci import state_of
+from infra.components.aks_pods import own_labels, part_of
 from infra.engine_errors import Locked
 from infra.operate import Outcome
 from infra.plan.run import Declare, record
-from infra.services import AUTH_VARIABLE, KEY_VARIABLES, NO_AUTH, Service
+from infra.services import AUTH_VARIABLE, KEY_VARIABLES, NO_AUTH, Service, state_of
 from infra.stackfile import Stack
 from scoring.folder import open_folder
 from scoring.targets import inspect
@@ -34,6 +34,7 @@ from scoring.targets.watchers import Condition
 from tests import quick_builder, quick_server, served
 from tests.conftest import ROOT
 from tests.image_support import Registry, find
+from tests.infra.providers.kubernetes import BALANCER, PODS
 from tests.infra.providers.machines import ANSWERS, Machines, NotPulled
 
 ENV, STACK = "test", "test-services"
@@ -124,9 +125,9 @@ class Watching:
 
 def key_of(name: str, service: Service) -> str:
     """Under which a service's process runs."""
-    if service.target == "aci" and service.front != "none":
-        return f"aci/{name}/{state_of(service)}"
-    return f"{service.target}/{name}"
+    if service.target == "aks":
+        return f"{PODS}/{part_of(name, service)}"
+    return f"aci/{name}/{state_of(service)}" if service.front != "none" else f"aci/{name}"
 
 
 class Monitor:
@@ -173,28 +174,34 @@ class Monitor:
         self.ups += 1
         exported = record(stack, declare).exports
         text = stackedit.read(stack.path)
-        urls, candidates, wanted = {}, {}, {}
+        urls, candidates, wanted, leading = {}, {}, {}, {}
         for name, service in stack.settings.services.items():
             candidate = service.as_candidate()
             keys = stackedit.get(text, stackedit.service_path(name)).get("keys") or {}
             variables = {KEY_VARIABLES[which]: _clear(one) for which, one in keys.items()}
             variables = variables or {AUTH_VARIABLE: NO_AUTH}
             for one in (candidate, service) if candidate else (service,):
-                wanted[key_of(name, one)] = (one, variables)
-                url = f"http://{self.machines.address(key_of(name, one))}:{service.port}"
+                key = key_of(name, one)
+                wanted[key] = (name, one, variables)
+                if one.target == "aks":
+                    key = f"{BALANCER}/{part_of(name, one) if one is candidate else name}"
+                    leading[key] = (own_labels(name, one), one.port)
+                url = f"http://{self.machines.address(key)}:{service.port}"
                 (candidates if one is candidate else urls)[name] = url
         held = self._read()
-        for key, (service, variables) in wanted.items():
-            self._serve(key, service, variables)
+        for key, (name, service, variables) in wanted.items():
+            self._serve(key, name, service, variables)
+        for key, (selector, port) in leading.items():
+            self.machines.lead(key, selector, port)
         for path in (self.machines.folder / "running").glob("*.json"):
             key = json.loads(path.read_text())["key"]
-            if key not in wanted:
+            if key not in wanted and key not in leading:
                 self.machines.stop(key)
         outputs = {"services": urls, "candidates": candidates, "deployed": exported["deployed"]}
         self._write({**held, "outputs": outputs})
         return Outcome(stack.name, "up", (), outputs)
 
-    def _serve(self, key: str, service: Service, variables: Mapping[str, str]) -> None:
+    def _serve(self, key: str, name: str, service: Service, variables: Mapping[str, str]) -> None:
         made_of = f"{service.image} {service.cpu} {json.dumps(variables, sort_keys=True)}"
         note = self.machines.folder / "running" / f"{key.replace('/', '_')}.made"
         running = self.machines.find(key)
@@ -207,7 +214,8 @@ class Monitor:
                 raise RunFailed("Pulumi failed: Code=InternalServerError")
         note.unlink(missing_ok=True)
         try:
-            self.machines.serve(key, service.image, variables, service.port, rolling=service.target == "aks")
+            rolling, labels = service.target == "aks", own_labels(name, service)
+            self.machines.serve(key, service.image, variables, service.port, rolling=rolling, labels=labels)
         except NotPulled as error:
             raise RunFailed(f"InaccessibleImage: {error}") from error
         except RuntimeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra import cutoff
+from infra.plan.outputs import MadeUp
 
 URN = "urn:pulumi:dev::forestay::azure-native:containerregistry:Registry::registry"
 INPUTS = {"registryName": "crdev"}
@@ -45,7 +46,25 @@ def test_what_was_being_replaced_is_the_old_one() -> None:
     assert new["id"] == "/registries/new"
 
 
-def test_what_no_plan_knows_is_forgotten() -> None:
+def test_what_is_in_the_program_no_more_is_found_by_what_it_was_made_of() -> None:
+    group, pods = "azure-native:containerinstance:ContainerGroup", "kubernetes:apps/v1:Deployment"
+    inputs = {
+        group: {"resourceGroupName": "rg", "containerGroupName": "api-1"},
+        pods: {"metadata": {"name": "api-2", "namespace": "n"}},
+        "pulumi:providers:kubernetes": {},
+    }
+    doing = [
+        {"type": "creating", "resource": {"urn": f"urn:pulumi:dev::forestay::{one}::x", "type": one, "inputs": given}}
+        for one, given in inputs.items()
+    ]
+    found = cutoff.ids({"pending_operations": doing}, MadeUp("11111111-1111-4111-8111-111111111111", "westeurope"))
+    assert {urn.split("::")[2]: id_.partition("/resourceGroups/")[2] or id_ for urn, id_ in found.items()} == {
+        group: "rg/providers/Microsoft.ContainerInstance/containerGroups/api-1",
+        pods: "n/api-2",
+    }
+
+
+def test_what_has_no_id_is_forgotten() -> None:
     assert not cutoff.settled({"pending_operations": [pending("creating")]}, {})["resources"]
     assert cutoff.doing({}) == []
 

@@ -15,8 +15,8 @@ import pytest
 from forestay.errors import RunFailed
 from infra import stackfile, stackgit, upkeep
 from infra.addresses import Addresses, names_of
-from infra.components.aci import state_of
-from infra.services import Service
+from infra.components.aks_pods import part_of
+from infra.services import Service, state_of
 from infra.settings import StackSettings
 from scoring import server
 from scoring.targets import DeployOptions, inspect, smoke, trial
@@ -64,7 +64,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def watching(found: World, settings: StackSettings, name: str, service: Service) -> Watching:
     if service.target == "aks":
-        return Watching(found.machines, f"aks/{name}")
+        return Watching(found.machines, f"aks/{part_of(name, service)}")
     part = name if service.front == "none" else f"{name}-{state_of(service)}"
     own = names_of(settings).of("containerGroup", part)
     group = Addresses(settings).group.id
@@ -135,18 +135,53 @@ def test_keys_turn(group: World) -> None:
     assert server.post(url, {"data": [{"a": 1}]}, key=after["primary"]).status == 200
 
 
-def test_pods_are_rolled_and_what_never_becomes_ready_leaves_the_old_ones(group: World) -> None:
-    target = group.target("aks")
-    first = target.deploy(OTHER, group.make("1"), options(group, auth="none"))
-    cloud = Cloud(group.folder / "cloud.json")
-    cloud.forget()
-    with Callers(first.scoring_uri, BODY) as callers, pytest.raises(RunFailed):
-        target.deploy(OTHER, group.make("2", "sick"), options(group))
+@pytest.fixture(scope="module")
+def pods(group: World) -> World:
+    """An endpoint on AKS, without keys."""
+    assert group.target("aks").deploy(OTHER, group.make("1"), options(group, auth="none")).status == "Healthy"
+    return group
+
+
+@pytest.mark.parametrize("fault", ["broken", "sick", "wrong"])
+def test_the_old_pods_answer_while_a_new_version_fails(pods: World, fault: str) -> None:
+    """It ends again and again, it is never healthy, or one label is wrong."""
+    target, before, text = pods.target("aks"), pods.target("aks").status(OTHER), pods.file.read_bytes()
+    with Callers(before.scoring_uri, BODY) as callers, pytest.raises(RunFailed):
+        target.deploy(OTHER, pods.make("2", fault), options(pods))
     assert callers.problems == []
-    assert {number for _, number in callers.answers} == {"1"}
-    assert target.deploy(OTHER, group.make("3"), options(group)).version == "3"
-    assert target.rollback(OTHER).version == "1"
+    assert {*callers.answers} == {(200, "1")}
+    assert (target.status(OTHER), pods.file.read_bytes()) == (before, text)
+    assert len([one for one in Cloud(pods.folder / "cloud.json").resources if "apps/v1:deployment" in one]) == 1
+
+
+def test_callers_are_led_to_other_pods(pods: World) -> None:
+    """When those are up, and not before; a rollback leads them back, and the same again changes nothing."""
+    target, cloud = pods.target("aks"), Cloud(pods.folder / "cloud.json")
+    cloud.forget()
+    with Callers(target.status(OTHER).scoring_uri, BODY) as callers:
+        assert target.deploy(OTHER, pods.make("3"), options(pods)).version == "3"
+        wait_for(lambda: (200, "3") in callers.answers, 20)
+        assert target.rollback(OTHER).version == "1"
+    assert {number for status, number in callers.answers if status == 200} == {"1", "3"}
     assert not any(NAME in line for line in cloud.journal)  # of a service alone
+    own = [line for line in cloud.journal if "Deployment" in line or line.endswith(f"{OTHER}-service")]
+    words = [line.split("/v1:")[1] for line in own]
+    assert [one.split()[0] for one in own] == ["create", "update", "delete"] * 2
+    assert [one.split()[0] for one in words] == ["Deployment", "Service", "Deployment"] * 2
+    assert words[0] == words[5] != words[2] == words[3]
+    cloud.forget()
+    assert target.deploy(OTHER, pods.make("1"), options(pods)).changed is False
+    assert cloud.journal == []
+
+
+def test_keys_roll_the_pods_that_are_there(pods: World) -> None:
+    target = pods.target("aks")
+    made = target.deploy(OTHER, pods.make("1"), options(pods, auth="keys"))
+    before, url = target.keys(OTHER), made.scoring_uri.removesuffix("/score")
+    after = target.rotate_keys(OTHER, "primary")
+    shown = {key: server.post(url, {"data": [{"a": 1}]}, key=key).status for key in (*before.values(), *after.values())}
+    assert shown == {before["primary"]: 401, before["secondary"]: 200, after["primary"]: 200}
+    assert target.deploy(OTHER, pods.make("1"), options(pods, auth="none")).auth == "none"
 
 
 def test_behind_a_front_two_groups_stand_side_by_side(group: World) -> None:
@@ -177,12 +212,12 @@ ServicesTarget("aks", "test", Path(home)).deploy(name, Path(folder), DeployOptio
 """
 
 
-def test_a_deploy_that_is_killed_with_its_engine(group: World) -> None:
-    """While a slow update is under way; the next one takes the lock away, and finds out what became of it."""
-    target = group.target("aks")
+def test_a_deploy_that_is_killed_with_its_engine(pods: World) -> None:
+    """While slow pods come up; the next one takes the lock away, and finds out what became of it."""
+    group, target = pods, pods.target("aks")
     before = target.status(OTHER)
     cloud = Cloud(group.folder / "cloud.json")
-    cloud.fail("update", OTHER, "", seconds=4)
+    cloud.fail("create", "apps/v1:Deployment", "", seconds=4)
     words = [OTHER, str(group.home), str(group.make("4")), group.repository]
     with subprocess.Popen([sys.executable, "-c", KILLED, *words], start_new_session=True) as running:
         wait_for(lambda: not cloud.faults, 300)
@@ -191,9 +226,11 @@ def test_a_deploy_that_is_killed_with_its_engine(group: World) -> None:
     done = target.deploy(OTHER, group.make("5"), options(group))
     assert (done.version, done.status) == ("5", "Healthy")
     assert done.previous == before.deployment
+    assert len([one for one in cloud.resources if "apps/v1:deployment" in one]) == 1  # what was being made is gone
 
 
-def test_delete_takes_everything_away(group: World) -> None:
+def test_delete_takes_everything_away(pods: World) -> None:
+    group = pods
     for kind, name in (("aks", OTHER), ("aci", NAME)):
         group.target(kind).delete(name)
         assert group.target(kind).names() == []

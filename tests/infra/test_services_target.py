@@ -25,6 +25,7 @@ from scoring.targets.services import ServicesTarget
 from tests.callers import Callers
 from tests.image_support import Registry
 from tests.infra.services_world import BODY, STACK, Monitor, World, world
+from tests.served import wait_for
 
 NAME = "quick-api"
 
@@ -111,7 +112,7 @@ def test_what_fails_is_put_back_by_itself(here: World, engine: Monitor, kind: st
         target.deploy(NAME, here.make("2", fault), options(here, wait_seconds=3 if fault == "sick" else 60))
     assert here.file.read_bytes() == before
     assert (target.status(NAME).status, version(target)) == ("Healthy", "1")
-    if kind == "fronted":  # nobody noticed; a group without a front is away, and pods that answer wrong were rolled
+    if kind != "aci":  # nobody noticed; a group without a front is away
         assert callers.problems == []
         assert {number for _, number in callers.answers} == {"1"}
     assert len([problem for problem in caught.value.problems if problem.fix]) == 1
@@ -147,6 +148,21 @@ def test_behind_a_front_the_new_group_is_tried_beside_the_old_one(here: World, e
     assert "candidate" not in here.file.read_text()
 
 
+def test_pods_of_a_new_version_are_tried_where_no_caller_comes(here: World, engine: Monitor) -> None:
+    target = deployed(here, "aks", auth="none")
+    uri = target.status(NAME).scoring_uri
+    with Callers(uri, BODY) as callers:
+        second = target.deploy(NAME, here.make("2"), options(here))
+        wait_for(lambda: (200, "2") in callers.answers, 20)
+    assert second.scoring_uri == uri  # the same address leads to others
+    assert {number for status, number in callers.answers if status == 200} == {"1", "2"}
+    asked = [line for line in here.said if line.startswith("waiting until ")]
+    assert len(asked) == 2
+    assert uri.removesuffix("/score") not in asked[0]
+    assert uri.removesuffix("/score") in asked[1]
+    assert "candidate" not in here.file.read_text()
+
+
 def test_without_a_front_the_outage_is_told(here: World, engine: Monitor) -> None:
     target = deployed(here, "aci")
     plan = target.plan(NAME, here.make("2"), options(here))
@@ -162,7 +178,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(here: World, engine: 
     plan = target.plan(NAME, here.make("1"), options(here))
     assert plan.changes[0] == f"build an image and push it to {here.repository}/quick"
     assert f"Pulumi.{STACK}.yaml: +    {NAME}:" in plan.changes
-    assert f"make kubernetes:apps/v1:Deployment {NAME}" in plan.changes
+    assert any(line.startswith(f"make kubernetes:apps/v1:Deployment {NAME}-") for line in plan.changes)
     assert (here.file.read_bytes(), engine.ups, (here.store / "images.json").exists()) == (before, 0, False)
     target.deploy(NAME, here.make("1"), options(here))
     assert target.plan(NAME, here.make("1"), options(here)).changes == ()
@@ -256,7 +272,7 @@ def passed(step: int, when: str) -> bool:
 def test_a_rollback_after_a_killed_deploy_ends_it(here: World, engine: Monitor, kind: str) -> None:
     target = deployed(here, kind, auth="none")
     before = here.file.read_bytes()
-    killed_in(lambda: target.deploy(NAME, here.make("2", "wrong"), options(here)), upkeep, "bring_up", "after")
+    killed_in(lambda: target.deploy(NAME, here.make("2"), options(here)), rollout.Rollout, "_forget", "before")
     engine.fail = 0
     with pytest.raises(RunFailed, match="is not back to what it was"):
         target.rollback(NAME)
@@ -264,6 +280,32 @@ def test_a_rollback_after_a_killed_deploy_ends_it(here: World, engine: Monitor, 
     back = target.rollback(NAME)
     assert (back.version, back.status, target.rollout.interrupted) == ("1", "Healthy", None)
     assert (here.file.read_bytes(), version(target)) == (before, "1")
+
+
+@pytest.mark.parametrize("kind", ["aci", "aks"])
+@pytest.mark.parametrize("place", [(stackedit, "write", "before"), (upkeep, "bring_up", "after")], ids=["noted", "up"])
+def test_a_first_deploy_that_was_killed(
+    here: World, engine: Monitor, kind: str, place: tuple[object, str, str]
+) -> None:
+    """It is told what is there, and what to do; and both can be done."""
+    target, before = here.target(kind), here.file.read_bytes()
+
+    def deploy() -> object:
+        return here.target(kind).deploy(NAME, here.make("1"), options(here, auth="none"))
+
+    killed_in(deploy, *place)
+    with pytest.raises(InputError, match="only its first version, Quick 1, which never passed its test") as caught:
+        target.rollback(NAME)
+    assert f"forestay endpoint delete {NAME} --env test" in str(caught.value.problems[0].fix)
+    assert (target.names(), target.status(NAME).version) == ([NAME], "1")
+    assert any("the first deploy of quick-api was interrupted; deploy it again" in line for line in here.said)
+    assert deploy().status == "Healthy"  # type: ignore[attr-defined]
+    target.delete(NAME)
+    before = here.file.read_bytes()
+    killed_in(deploy, *place)
+    here.target(kind).delete(NAME)
+    assert (here.target(kind).names(), here.file.read_bytes()) == ([], before)
+    assert list((here.machines.folder / "running").glob("*.json")) == []
 
 
 def killed_in(work: Callable[[], object], place: object, name: str, when: str) -> None:
@@ -434,7 +476,7 @@ def test_the_commands(
 
     assert "is new in test" in run("deploy", NAME, "--model", "Quick", code=2)
     deploy = ("deploy", NAME, "--model", "Quick", "--target", "aks", "--registry", here.repository, "--replicas", "1-3")
-    assert f"make kubernetes:apps/v1:Deployment {NAME}" in run(*deploy, "--plan")["changes"]
+    assert f"make kubernetes:core/v1:Service {NAME}-service" in run(*deploy, "--plan")["changes"]
     made = run(*deploy)
     assert (made["target"], made["env"], made["status"], made["changed"]) == ("aks", "test", "Healthy", True)
     assert run("deploy", NAME, "--model", "Quick")["changed"] is False

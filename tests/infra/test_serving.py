@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from forestay.errors import InputError
 from infra import stackfile
-from infra.components.aci import state_of
 from infra.components.aks_home import kubeconfig
 from infra.existing import PRIVATE_ZONE, PUBLIC_ZONE
+from infra.services import state_of
 from infra.settings import StackSettings
 from tests.infra.conftest import Changed
 from tests.infra.recording import ROOT, SECRET, Recorded, Resource, record
@@ -62,6 +62,12 @@ def recorded_services(stack: str) -> Recorded:
     services = SERVICES[stack]
     clear = {name: {**one, "keys": CLEAR} if "keys" in one else one for name, one in services.items()}
     return record(with_services(stack, services), {"forestay:services": json.dumps(clear)})
+
+
+def pods_of(name: str, stack: str = "test-services", **more: Any) -> str:
+    """What the program calls the pods of a service's state, or of the state that has other settings."""
+    services = {name: {**SERVICES[stack][name], **more}}
+    return f"{name}-{state_of(with_services(stack, services).services[name])}"
 
 
 def spec(found: Recorded, kind: str, name: str) -> Any:
@@ -206,8 +212,9 @@ def test_a_public_gateway_ends_tls_before_a_group_inside() -> None:
 
 def test_a_deployment_rolls_without_an_outage() -> None:
     found = recorded_services("test-services")
-    deployment = spec(found, "apps/v1:Deployment", "kube")
-    assert "replicas" not in deployment  # the autoscaler's
+    deployment = spec(found, "apps/v1:Deployment", pods_of("kube"))
+    assert deployment["replicas"] == 2  # to begin with; then they are the autoscaler's
+    assert found.one("kubernetes:apps/v1:Deployment", pods_of("kube")).options.ignoreChanges == ["spec.replicas"]
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     pod = deployment["template"]["spec"]
     container = pod["containers"][0]
@@ -218,14 +225,57 @@ def test_a_deployment_rolls_without_an_outage() -> None:
         "kubernetes.io/hostname",
         "topology.kubernetes.io/zone",
     }
-    scaler = spec(found, "autoscaling/v2:HorizontalPodAutoscaler", "kube-copies")
+    scaler = spec(found, "autoscaling/v2:HorizontalPodAutoscaler", f"{pods_of('kube')}-copies")
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
-    assert spec(found, "policy/v1:PodDisruptionBudget", "kube-floor")["minAvailable"] == 1
+    assert scaler["scaleTargetRef"]["name"] == pods_of("kube")
+    assert spec(found, "policy/v1:PodDisruptionBudget", f"{pods_of('kube')}-floor")["minAvailable"] == 1
     assert not [one for one in found.of("kubernetes:policy/v1:PodDisruptionBudget") if "single" in one.name]
 
 
+@pytest.mark.parametrize("name", ["kube", "gate"])
+def test_a_candidate_has_pods_and_an_address_where_no_caller_comes(name: str) -> None:
+    """Afterwards its pods serve, as they are: the program calls them the same."""
+    service = SERVICES["test-services"][name]
+    new, clear = {"image": OTHER, "version": "4"}, {"forestay:services": json.dumps({name: {"keys": CLEAR}})}
+    tried, then = (
+        record(with_services("test-services", {name: {**service, **more}}), clear)
+        for more in ({"candidate": {**PLAIN, **new}}, new)
+    )
+    kind, old, candidate = "kubernetes:apps/v1:Deployment", pods_of(name), pods_of(name, **new)
+    assert {one.name for one in tried.of(kind)} == {old, candidate}
+    assert [one.name for one in then.of(kind)] == [candidate]
+    assert (then.one(kind).urn, then.one(kind).inputs) == (
+        tried.one(kind, candidate).urn,
+        tried.one(kind, candidate).inputs,
+    )
+
+    def leads_to(found: Recorded, service: str) -> str:
+        """The pods that a Service leads to, which must be one Deployment's alone."""
+        selector = spec(found, "core/v1:Service", service)["selector"].items()
+        [deployment] = [
+            one for one in found.of(kind) if selector <= one.inputs["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        assert deployment.name in found.one("kubernetes:core/v1:Service", service).depends_on
+        return deployment.name
+
+    assert leads_to(tried, f"{name}-service") == old
+    assert leads_to(tried, f"{candidate}-trial") == candidate
+    assert leads_to(then, f"{name}-service") == candidate
+    url = tried.exports["candidates"][name]
+    if name == "kube":
+        assert url == "http://203.0.113.10:5001"
+        return
+    assert url == f"https://a.contoso.com/forestay-trial/{candidate}"
+    first, second = spec(tried, "gateway.networking.k8s.io/v1:HTTPRoute", "gate-route")["rules"]
+    assert first == {"backendRefs": [{"name": "gate", "port": 5001}]}
+    assert second["matches"] == [{"path": {"type": "PathPrefix", "value": f"/forestay-trial/{candidate}"}}]
+    assert second["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"] == "/"
+    assert second["backendRefs"] == [{"name": candidate, "port": 5001}]
+    assert spec(then, "gateway.networking.k8s.io/v1:HTTPRoute", "gate-route")["rules"] == [first]
+
+
 def test_a_pod_may_write_nowhere_and_be_nobody() -> None:
-    pod = spec(recorded_services("test-services"), "apps/v1:Deployment", "kube")["template"]["spec"]
+    pod = spec(recorded_services("test-services"), "apps/v1:Deployment", pods_of("kube"))["template"]["spec"]
     security = pod["containers"][0]["securityContext"]
     assert (security["readOnlyRootFilesystem"], security["allowPrivilegeEscalation"]) == (True, False)
     assert security["capabilities"]["drop"] == ["ALL"]
@@ -241,7 +291,7 @@ def test_keys_reach_a_pod_by_the_secrets_driver() -> None:
     names = [yaml.safe_load(one)["objectName"] for one in yaml.safe_load(given["parameters"]["objects"])["array"]]
     assert names == ["kube-key-primary", "kube-key-secondary"]
     assert given["parameters"]["clientID"]
-    pod = spec(found, "apps/v1:Deployment", "kube")["template"]["spec"]
+    pod = spec(found, "apps/v1:Deployment", pods_of("kube"))["template"]["spec"]
     assert any(one.get("csi", {}).get("driver") == "secrets-store.csi.k8s.io" for one in pod["volumes"])
     references = [one["valueFrom"]["secretKeyRef"] for one in pod["containers"][0]["env"] if "valueFrom" in one]
     (kept,) = given["secretObjects"]
@@ -249,7 +299,7 @@ def test_keys_reach_a_pod_by_the_secrets_driver() -> None:
     (volume,) = [one for one in pod["volumes"] if "csi" in one]
     provider = found.one("kubernetes:secrets-store.csi.x-k8s.io/v1:SecretProviderClass", "kube-secrets").inputs
     assert volume["csi"]["volumeAttributes"] == {"secretProviderClass": provider["metadata"]["name"]}
-    assert "kube-secrets" in found.one("kubernetes:apps/v1:Deployment", "kube").depends_on
+    assert "kube-secrets" in found.one("kubernetes:apps/v1:Deployment", pods_of("kube")).depends_on
 
 
 def test_pods_are_rolled_when_their_keys_change() -> None:
@@ -259,7 +309,7 @@ def test_pods_are_rolled_when_their_keys_change() -> None:
         clear = {"kube": {**PLAIN, "target": "aks", "keys": {**CLEAR, "primary": key}}}
         services = {"kube": {**PLAIN, "target": "aks", "keys": HIDDEN}}
         found = record(with_services("test-services", services), {"forestay:services": json.dumps(clear)})
-        pod = spec(found, "apps/v1:Deployment", "kube")["template"]["spec"]
+        pod = spec(found, "apps/v1:Deployment", pods_of("kube"))["template"]["spec"]
         (reference, _) = [
             one["valueFrom"]["secretKeyRef"]["name"] for one in pod["containers"][0]["env"] if "valueFrom" in one
         ]

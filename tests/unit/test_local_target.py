@@ -176,9 +176,16 @@ def test_a_deploy_that_is_killed_leaves_the_endpoint_answering(target: LocalTarg
 
 def test_a_first_deploy_that_is_killed_is_taken_up_by_the_next(target: LocalTarget, make: Make, tmp_path: Path) -> None:
     folder = make("1")
+    killed(target, tmp_path / "bin" / "python", folder, "copied")
+    with pytest.raises(InputError, match="its first deploy ended before anything was served"):
+        target.rollback(NAME)
     for step in ("named", "tested"):
         killed(target, tmp_path / "bin" / "python", folder, step)
         assert found(target).tested is False
+    with pytest.raises(InputError, match="only its first version, Quick 1, which never passed its test") as caught:
+        target.rollback(NAME)
+    assert f"forestay endpoint delete {NAME}" in str(caught.value.problems[0].fix)
+    assert target.status(NAME).version == "1"
     done = target.deploy(NAME, folder)
     assert (done.status, done.changed, found(target).tested) == ("Healthy", True, True)
     wait_for(lambda: len(processes(f"forestay:{NAME}")) == 1)

@@ -99,7 +99,7 @@ def test_pods_are_asked() -> None:
 
     def answer(_: str, path: str, query: dict[str, str]) -> tuple[int, Any]:
         if path.endswith("/pods"):
-            assert query["labelSelector"] == "app.kubernetes.io/name=api"
+            assert query["labelSelector"] == "app.kubernetes.io/name=api,forestay/state=abc"
             return 200, {"items": listed}
         if path.endswith("/events"):
             told = {"reason": "Started", "message": "it runs", "lastTimestamp": "2026-01-31T10:00:00Z"}
@@ -110,7 +110,7 @@ def test_pods_are_asked() -> None:
         return 200, "2026-01-31T10:00:00.5Z INFO POST /score 200\n2026-01-31T10:00:01Z x\n"
 
     with answering(answer) as address:
-        pods = Pods(Access(address, "", "token"), "api", 2)
+        pods = Pods(Access(address, "", "token"), "api", "abc", 2)
         assert pods.condition() == watchers.Condition()
         assert pods.events() == ["2026-01-31T10:00:00Z Started: it runs"]
         listed.append(pod("api-2", ready=False, restartCount=0, state={"waiting": {"reason": "ImagePullBackOff"}}))
@@ -119,7 +119,7 @@ def test_pods_are_asked() -> None:
         with pytest.raises(InputError, match="down to 2"):
             pods.stop()
     with pytest.raises(OutsideError, match="can't be reached"):
-        Pods(Access(address, "", "token"), "api", 2).condition()
+        Pods(Access(address, "", "token"), "api", "abc", 2).condition()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.infra.providers.provider import Given, Provider
 FIXED = ("metadata.name", "metadata.namespace", "kind", "apiVersion")
 FIXED_OF = {"Deployment": ("spec.selector",), "Secret": ("type",)}
 SPACE = "kubernetes:core/v1:Namespace"
+PODS, BALANCER = "aks", "aks-service"  # under which machines run a deployment's pod, and what leads there
 NO_NAMESPACE = {"Namespace", "GatewayClass"}
 
 
@@ -49,28 +50,32 @@ class Kubernetes(Provider):
             "metadata": {**metadata, "uid": str(uuid.uuid5(uuid.NAMESPACE_URL, given.type + id_)), "generation": 1}
         }
         if given.plain.get("kind") == "Service":
-            balancer = given.plain.get("spec", {}).get("type") == "LoadBalancer"
-            ip = self.machines.address(f"aks/{metadata['name']}") if self.machines else "203.0.113.10"
-            made["status"] = {"loadBalancer": {"ingress": [{"ip": ip}]} if balancer else {}}
-        if self.machines and given.plain.get("kind") == "Deployment":
-            self._roll(given, str(metadata["name"]))
+            spec, ip = given.plain.get("spec", {}), "203.0.113.10"
+            if self.machines:
+                key = f"{BALANCER}/{metadata['name']}"
+                ip = self.machines.lead(key, spec["selector"], int(spec["ports"][0]["port"]))
+            made["status"] = {"loadBalancer": {"ingress": [{"ip": ip}]} if spec.get("type") == "LoadBalancer" else {}}
         return made
 
-    def _roll(self, given: Given, name: str) -> None:
+    def never_ready(self, given: Given) -> str:
         """Start a deployment's pod; the one that ran goes when the new one is ready."""
-        assert self.machines is not None
-        container = given.plain["spec"]["template"]["spec"]["containers"][0]
+        if not self.machines or given.plain.get("kind") != "Deployment":
+            return ""
+        template = given.plain["spec"]["template"]
+        container, labels = template["spec"]["containers"][0], template["metadata"]["labels"]
         variables = {}
         for one in container.get("env") or ():
             asked = (one.get("valueFrom") or {}).get("secretKeyRef")
-            variables[one["name"]] = self._secret(f"{name}-key-{asked['key']}") if asked else str(one.get("value", ""))
-        port = container["ports"][0]["containerPort"]
+            name = f"{labels['app.kubernetes.io/name']}-key-{asked['key']}" if asked else ""
+            variables[one["name"]] = self._secret(name) if asked else str(one.get("value", ""))
+        key, port = f"{PODS}/{given.plain['metadata']['name']}", container["ports"][0]["containerPort"]
         try:
-            self.machines.serve(f"aks/{name}", container["image"], variables, port, rolling=True)
+            self.machines.serve(key, container["image"], variables, port, rolling=True, labels=labels)
         except NotPulled as error:
-            raise Refused(f"ImagePullBackOff: {error}") from error
+            return f"ImagePullBackOff: {error}"
         except RuntimeError as error:
-            raise Refused(str(error)) from error
+            return str(error)
+        return ""
 
     def _secret(self, name: str) -> str:
         """A secret as the vault's driver brings it into the cluster; the cloud is open, its file is read as it lies."""
@@ -86,8 +91,9 @@ class Kubernetes(Provider):
 
     def removed(self, key: str, content: dict[str, Any]) -> None:
         """What is in a namespace goes with it."""
-        if self.machines and "/kubernetes:apps/v1:deployment/" in key:
-            self.machines.stop(f"aks/{key.rpartition('/')[2]}")
+        for kind, running in (("apps/v1:deployment", PODS), ("core/v1:service", BALANCER)):
+            if self.machines and f"/kubernetes:{kind}/" in key:
+                self.machines.stop(f"{running}/{key.rpartition('/')[2]}")
         cluster, mark, space = key.rpartition(f"/{SPACE.lower()}/")
         if mark:
             inside = (f"{cluster}/kubernetes:", f"/{space}/")

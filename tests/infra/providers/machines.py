@@ -37,6 +37,46 @@ SCRIPT = (
     .replace('b"Healthy"', 'b"Sick" if (folder / "sick").exists() else b"Healthy"')
     .replace('if (folder / "broken").exists():\n', 'print("starting", flush=True)\nif (folder / "broken").exists():\n')
 )
+# What stands before pods: it takes connections and passes each on to one that has the labels which it looks for then.
+LEADING = """
+import json, pathlib, random, socket, sys, threading
+
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+def read(path):
+    try:
+        return json.loads(path.read_text())
+    except OSError:  # it has just ended
+        return {}
+
+def chosen():
+    wanted = read(own)["selector"].items()
+    there = map(read, own.parent.glob("*.json"))
+    return random.choice([one["address"] for one in there if wanted <= one.get("labels", {}).items()])
+
+def pass_on(caller):
+    with caller:
+        try:
+            pod = socket.create_connection((chosen(), port), timeout=60)
+        except (OSError, IndexError):
+            return
+        with pod:
+            back = threading.Thread(target=pump, args=(pod, caller))
+            back.start()
+            pump(caller, pod)
+            back.join()
+
+own, listening, port = pathlib.Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3])
+listening.listen(128)
+while True:
+    threading.Thread(target=pass_on, args=(listening.accept()[0],), daemon=True).start()
+"""
 
 
 class NotPulled(Exception):
@@ -57,12 +97,22 @@ class Machines:
         two, three, four = hashlib.sha256(f"{self.folder}{key}".encode()).digest()[:3]
         return f"127.{two % 250 + 1}.{three}.{four % 250 + 1}"
 
-    def serve(self, key: str, image: str, variables: Mapping[str, str], port: int, *, rolling: bool = False) -> str:
+    def serve(
+        self,
+        key: str,
+        image: str,
+        variables: Mapping[str, str],
+        port: int,
+        *,
+        rolling: bool = False,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
         """Serve an image at the address of `key`, instead of what is served there.
 
         Parameters
         ----------
         rolling: the new one must be healthy before the old one goes; else the old one goes first, and nobody waits.
+        labels: by which lead() finds it.
 
         Raises NotPulled; RuntimeError when the new one never becomes healthy.
         """
@@ -77,7 +127,23 @@ class Machines:
         pid, address = self._start(key, folder, variables, port)
         if rolling:  # an orchestrator says that it is rolled out when the new ones answer, not before
             _healthy(address, port)
-        self._path(key).write_text(json.dumps({"key": key, "pid": pid, "address": address, "image": image}))
+        self._note(key, pid, address, image=image, labels=dict(labels or {}))
+        return address
+
+    def lead(self, key: str, selector: Mapping[str, str], port: int) -> str:
+        """Let the address of `key` lead to what has these labels, from the next connection on."""
+        there = self.find(key)
+        if there is not None and there["alive"]:
+            self._note(key, there["pid"], there["address"], selector=dict(selector))
+            return str(there["address"])
+        address = self.address(key)
+        with _bound(address, port) as bound:
+            self._note(key, os.getpid(), address, selector=dict(selector))
+            words = [sys.executable, "-I", "-c", LEADING, str(self._path(key)), str(bound.fileno()), str(port)]
+            started = subprocess.Popen(
+                words, pass_fds=[bound.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self._note(key, started.pid, address, selector=dict(selector))
         return address
 
     def stop(self, key: str) -> None:
@@ -116,22 +182,32 @@ class Machines:
 
     def _start(self, key: str, folder: Path, variables: Mapping[str, str], port: int) -> tuple[int, str]:
         address = self.address(key)
-        with socket.socket() as bound, self._log(key).open("wb") as log:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((address, port))
+        with _bound(address, port) as bound, self._log(key).open("wb") as log:
             words = [sys.executable, "-I", str(self.folder / "quick.py"), str(folder), "gunicorn", "--bind"]
             started = subprocess.Popen(
                 [*words, f"fd://{bound.fileno()}"], pass_fds=[bound.fileno()], env=dict(variables), stdout=log,
                 stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
-        self._path(key).write_text(json.dumps({"key": key, "pid": started.pid, "address": address, "image": ""}))
+        self._note(key, started.pid, address, image="")
         return started.pid, address
+
+    def _note(self, key: str, pid: int, address: str, **more: Any) -> None:
+        scratch = self._path(key).with_suffix(".new")
+        scratch.write_text(json.dumps({"key": key, "pid": pid, "address": address, **more}))
+        scratch.replace(self._path(key))
 
     def _path(self, key: str) -> Path:
         return self.folder / "running" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
     def _log(self, key: str) -> Path:
         return self._path(key).with_suffix(".log")
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((address, port))
+    return bound
 
 
 def _healthy(address: str, port: int) -> bool:

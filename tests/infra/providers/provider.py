@@ -83,6 +83,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What the cloud answers besides the inputs."""
         raise NotImplementedError
 
+    def never_ready(self, given: Given) -> str:
+        """What keeps something that was made from becoming ready; empty where nothing does."""
+        return ""
+
     def known(self, given: Given) -> dict[str, Any]:
         """The inputs as the cloud shows them."""
         raise NotImplementedError
@@ -247,7 +251,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 "outputs": plain(outputs),
             }
             self.cloud.note(asked, content)
-        return {**outputs, INPUTS: secret(given.inputs)}
+        state = {**outputs, INPUTS: secret(given.inputs)}
+        problem = self.never_ready(given)
+        if problem:
+            raise HalfMade(problem, asked.id, state)
+        return state
 
     def _delete(self, asked: Request, given: Given) -> dict[str, Any]:
         with self.cloud.open() as content:
