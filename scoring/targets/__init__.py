@@ -9,7 +9,7 @@ smoke      golden rows over HTTP, the same for all
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ Say = Callable[[str], None]
 ACI, AKS, MANAGED = "aci", "aks", "managed"
 SERVICES = (ACI, AKS)
 TARGETS = (LOCAL, *SERVICES, MANAGED)
+STOPPED = (LOCAL, ACI)
+"""Where an endpoint can be stopped: on a cluster idle copies go by themselves, machines of managed ones stay."""
 _NAME = re.compile(r"[a-z0-9-]{3,32}")
 
 
@@ -242,6 +244,22 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
 
     served = stackfile.stack_path(project.root(), f"{env}-{settings.SERVICES}").is_file()
     return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
+
+
+def listed(places: Sequence[Target], warn: Say = lambda _: None) -> list[DeploymentRecord]:
+    """What the endpoints of these targets serve. `warn` is told of a target that can't be reached.
+
+    Raises OutsideError where that is the only one.
+    """
+    found: list[DeploymentRecord] = []
+    for place in places:
+        try:
+            found += [place.status(name) for name in place.names()]
+        except OutsideError as error:
+            if len(places) == 1:
+                raise
+            warn(f"{error}; its endpoints are not listed")
+    return found
 
 
 def having(

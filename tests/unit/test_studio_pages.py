@@ -233,7 +233,13 @@ ACTIONS: list[tuple[str, dict[str, str]]] = [
     ("/models/Boxes/verify", {"version": "1"}),
     ("/models/Boxes/deploy", {"version": "1", "endpoint": "boxes-api", "auth": "keys"}),
     ("/endpoints/boxes-api/rollback", {}),
+    ("/endpoints/boxes-api/rollback?env=dev", {}),
+    ("/endpoints/boxes-api/stop", {}),
+    ("/endpoints/boxes-api/start?env=dev", {}),
+    ("/endpoints/boxes-api/prune?env=dev", {}),
+    ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": "90", "share:green": " 10", "share:red": ""}),
     ("/endpoints/boxes-api/delete", {"sure": "boxes-api"}),
+    ("/endpoints/boxes-api/delete?env=dev", {"sure": "boxes-api"}),
     ("/new/start", {"data": "boxes.csv", "use": "size", "target": "y"}),
 ]
 
@@ -264,6 +270,9 @@ def test_every_action_is_a_command_line_that_the_cli_takes(
         ("/models/Boxes/deploy", {"version": "1", "endpoint": "-x"}),
         ("/models/Boxes/verify", {"version": "--golden"}),
         ("/endpoints/boxes-api/delete", {"sure": "no"}),
+    ("/endpoints/boxes-api/traffic?env=dev", {"share:--mirror": "5"}),
+    ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": ""}),
+    ("/endpoints/boxes-api/prune?env=prod", {}),
         ("/jobs/keen_sail_cccccc/cancel?env=prod", {}),
     ],
 )
