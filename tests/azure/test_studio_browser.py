@@ -56,7 +56,7 @@ def test_an_endpoint_of_an_environment_is_used_from_its_page(
         page.wait_for_url("**/endpoints?env=dev")
         row = page.locator("tbody tr")
         expect(row).to_contain_text(f"90 % {one}")
-        expect(row).to_contain_text("1 x Standard_DS3_v2")
+        expect(row).to_contain_text("2 x Standard_DS3_v2")
         look(page, "endpoints-azure", 1280)
         page.get_by_role("link", name=NAME).click()
         expect(page.locator("h1")).to_contain_text("Healthy")
