@@ -67,4 +67,4 @@ async def _not_found(request: Request, _: Exception) -> Response:
 async def _fault(request: Request, error: Exception) -> Response:
     """A fault of ours; its traceback goes to the terminal, not to the page."""
     problem = InputError(f"internal: {type(error).__name__}", fix="this is a fault of forestay; see the terminal")
-    return web.page(request, "error", status=500, title="Something is broken", problems=problem.problems, again="")
+    return web.problem_page(request, problem, 500, "Something is broken")

@@ -46,9 +46,9 @@ class Asking:
         self._guard = threading.Lock()
 
     def forget(self) -> None:
-        """Keep no late answer any more: something is about to change."""
+        """Give nobody else what is asked or was answered until now: something is about to change."""
         with self._guard:
-            self._answers = {page: one for page, one in self._answers.items() if not one.coming.done()}
+            self._answers = {}
 
     async def answer(self, page: str, work: Callable[[], Response]) -> Response | None:
         """What `work` gives, or raises; None where that takes longer than PATIENCE_SECONDS, while it goes on.

@@ -66,22 +66,23 @@ def page(request: Request, template: str, *, command: str = "", status: int = 20
 
 
 def failed(request: Request, error: ForestayError) -> HTMLResponse:
-    """An error as a page of its own; of an environment with the ways on from there."""
+    """An error as a page of its own."""
     missing = isinstance(error, InputError) and "there is no" in error.problems[0].message
     code = 404 if missing else CODES.get(error.exit_code, 500)
-    return _problem_page(request, error, code, "That did not work")
+    return problem_page(request, error, code, "That did not work")
 
 
-def _problem_page(request: Request, error: ForestayError, code: int, title: str, **more: Any) -> HTMLResponse:
+def problem_page(request: Request, error: ForestayError, code: int, title: str, **more: Any) -> HTMLResponse:
+    """An error with this status and title, and the ways on from there."""
     env = request.query_params.get("env") or LOCAL
     asked = env in project.environments()
     return page(
         request,
         "error",
         status=code,
-        command=command_line(["doctor", "--env", env]) if asked else "",
         problems=error.problems,
         title=title,
+        doctor_line=command_line(["doctor", "--env", env]) if asked else "",
         again=_asked(request) if asked and request.method == "GET" else "",
         **more,
     )
@@ -111,9 +112,9 @@ def shown(work: Callable[[Request], Response]) -> Callable[[Request], Any]:
 
 def _waiting(request: Request, env: str) -> Response:
     """The page for one that Azure has not answered yet."""
-    fix = "it is asked on; if nothing comes, check the login and the network with the command below"
+    fix = "it is asked on; if nothing comes, see what is wrong with the command below"
     error = OutsideError(f"has not answered for {asking.PATIENCE_SECONDS:g} seconds", where=env, fix=fix)
-    answer = _problem_page(request, error, 504, f"Asking {env}", every_ms=WAITING_MS)
+    answer = problem_page(request, error, 504, f"Asking {env}", every_ms=WAITING_MS)
     answer.headers[WAITING_HEADER] = "yes"
     return answer
 
@@ -146,7 +147,7 @@ def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any
         try:
             form = await _form(request)
             if not studio(request).passed.is_csrf(request.headers.get(CSRF_HEADER) or form.get("csrf")):
-                return _problem_page(request, EXPIRED, 403, "Refused")
+                return problem_page(request, EXPIRED, 403, "Refused")
             studio(request).asking.forget()
             return await run_in_threadpool(work, request, form)
         except ForestayError as error:

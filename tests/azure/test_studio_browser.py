@@ -77,6 +77,8 @@ def test_an_endpoint_of_an_environment_is_used_from_its_page(
         page.get_by_role("link", name="Back").click()
         page.get_by_label(one).fill("30")
         page.get_by_label(two).fill("70")
+        shown = page.locator("[data-words] .cli code")
+        expect(shown).to_have_text(f"forestay endpoint traffic {NAME} {one}=30 {two}=70 --env dev")
         page.get_by_role("button", name="Set traffic").click()
         page.wait_for_url(f"**/endpoints/{NAME}?env=dev")
         expect(page.locator("#traffic")).to_contain_text("70 %")
