@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import templates
 from forestay import LOCAL, project
-from forestay.errors import ForestayError, InputError
+from forestay.errors import ForestayError, InputError, Problem
 from forestay.words import when
 from scoring import tryit
 from studio import web
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG_LINES = 200
+WARNING = "warning: "
+"""What a target's words begin with that a reader shall not miss."""
 EVERY_MS, EVERY_MS_AZURE = 3000, 60_000
 SHARE = "share:"
 """What the names of the fields of a deployment's traffic begin with."""
@@ -37,10 +39,15 @@ def records(env: str = LOCAL, warn: Callable[[str], None] = lambda _: None) -> l
 
 
 def _target(name: str, env: str) -> Target:
-    """Where an endpoint is. Raises InputError where it is nowhere."""
+    """Where an endpoint is. Raises InputError where it is nowhere, with what could not be asked."""
     from scoring.targets import find
 
-    return find(name, None, env, project.home())
+    said: list[str] = []
+    try:
+        return find(name, None, env, project.home(), said.append)
+    except InputError as error:
+        told = [Problem("", one.removeprefix(WARNING)) for one in said if one.startswith(WARNING)]
+        raise InputError.of([*error.problems, *told]) from error
 
 
 def _every_ms(env: str) -> int:
@@ -59,7 +66,7 @@ def endpoints(request: Request) -> Response:
         env=env,
         envs=[LOCAL, *project.environments()],
         rows=[(one, when(one.last_request) if one.last_request else None) for one in rows],
-        warnings=warnings,
+        warnings=[one.removeprefix(WARNING) for one in warnings],
         every_ms=_every_ms(env),
     )
 
@@ -77,6 +84,7 @@ def endpoint(request: Request) -> Response:
     def line(act: str, *more: str) -> str:
         return command_line(with_env(["endpoint", act, name, *more], env))
 
+    lines: dict[str, Any] = {f"{act}_line": line(act, *more) for act, more in ACTS.items()}
     idle = [one for one, percent in record.traffic.items() if not percent and one != record.previous]
     return web.page(
         request,
@@ -107,7 +115,7 @@ def endpoint(request: Request) -> Response:
         logs_line=line("logs", "--tail", str(LOG_LINES)),
         delete_line=line("delete", "--yes"),
         invoke_line=line("invoke"),
-        **{f"{act}_line": line(act, *more) for act, more in ACTS.items()},
+        **lines,
     )
 
 

@@ -267,15 +267,18 @@ def having(
 ) -> tuple[Target | None, list[str]]:
     """The target that is named, else the first of the environment's that has the endpoint, None where none has.
 
-    Also the names of the endpoints that were seen.
+    Also the names of the endpoints that were seen. Raises OutsideError where the only target can't be reached.
     """
     if target is not None or env == LOCAL:
         return choose(target or LOCAL, env, home, say), []
     there: list[str] = []
-    for one in targets_of(env, home, say):
+    places = targets_of(env, home, say)
+    for one in places:
         try:
             names = one.names()
         except OutsideError as error:  # what a file says of the others still holds
+            if len(places) == 1:
+                raise
             say(f"warning: managed endpoints were not asked: {error}")
             continue
         if name in names:
@@ -285,7 +288,7 @@ def having(
 
 
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
-    """As having(). Raises InputError when no target of the environment has it."""
+    """As having(). Raises InputError when no target of the environment has it, OutsideError as having() does."""
     check_name(name)
     found, there = having(name, target, env, home, say)
     if found is not None:

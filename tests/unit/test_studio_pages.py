@@ -322,7 +322,7 @@ def test_an_endpoint_of_an_environment_shows_what_its_target_can(
     listed = client.get("/endpoints?env=dev")
     assert listed.status == 200
     texts = Reader(listed.text).texts
-    for text in ("1 core by the second", "2026-02-03 04:05:06", "dev: nobody answers; its endpoints are not listed"):
+    for text in ("1 core by the second", "2026-02-03 04:05:06", "nobody answers; its endpoints are not listed"):
         assert any(text in one for one in texts), text
     assert HOSTILE not in listed.text
     page = client.get("/endpoints/boxes-api?env=dev").text
@@ -336,10 +336,16 @@ def test_an_endpoint_of_an_environment_shows_what_its_target_can(
     served = dataclasses.replace(served, status="Stopped", bills=None)
     assert "/endpoints/boxes-api/start?env=dev" in client.get("/endpoints/boxes-api?env=dev").text
 
+    other = client.get("/endpoints/other-api?env=dev")
+    assert other.status == 404
+    assert "were not asked: nobody answers" in other.text
+
     monkeypatch.setattr(targets, "targets_of", lambda *_: [Place(None)])
-    page = client.get("/endpoints?env=dev")
-    assert page.status == 502
-    assert "Ask again" in page.text
+    for path in ("/endpoints?env=dev", "/endpoints/boxes-api?env=dev"):
+        answer = client.get(path)
+        assert answer.status == 502
+        assert "nobody answers" in answer.text
+        assert "Ask again" in answer.text
 
 
 def test_a_report_and_a_model_can_be_saved(client: Client, place: Path) -> None:
