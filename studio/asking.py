@@ -7,6 +7,7 @@ asks again; what Azure then says is kept for it. A page is asked for once at a t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -59,7 +60,9 @@ class Asking:
         """
         found = self._begun(page, work)
         waiting = asyncio.wrap_future(found.coming)
-        done, _ = await asyncio.wait([waiting], timeout=PATIENCE_SECONDS)
+        done: set[asyncio.Future[Response]] = set()
+        with contextlib.suppress(asyncio.CancelledError):  # the studio ends
+            done, _ = await asyncio.wait([waiting], timeout=PATIENCE_SECONDS)
         if not done:
             waiting.cancel()  # only the waiting: what runs can't be cancelled
             found.late = True

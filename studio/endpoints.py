@@ -27,8 +27,8 @@ WARNING = "warning: "
 EVERY_MS, EVERY_MS_AZURE = 3000, 60_000
 SHARE = "share:"
 """What the names of the fields of a deployment's traffic begin with."""
-ACTS: dict[str, tuple[str, ...]] = {"rollback": (), "stop": (), "start": (), "prune": ("--yes",)}
-"""The commands that an endpoint's page starts with its name alone, and what they are told more."""
+ACTS = ("rollback", "stop", "start")
+"""The commands that an endpoint's page starts with its name alone."""
 
 
 def records(env: str = LOCAL, warn: Callable[[str], None] = lambda _: None) -> list[DeploymentRecord]:
@@ -84,7 +84,8 @@ def endpoint(request: Request) -> Response:
     def line(act: str, *more: str) -> str:
         return command_line(with_env(["endpoint", act, name, *more], env))
 
-    lines: dict[str, Any] = {f"{act}_line": line(act, *more) for act, more in ACTS.items()}
+    lines: dict[str, Any] = {f"{act}_line": line(act) for act in ACTS}
+    shares = [[SHARE + one, f"{one}="] for one in record.traffic]
     idle = [one for one, percent in record.traffic.items() if not percent and one != record.previous]
     return web.page(
         request,
@@ -103,15 +104,9 @@ def endpoint(request: Request) -> Response:
         idle=idle if record.target == MANAGED else [],
         may_stop=record.target in STOPPED,
         keys_line=command_line(with_env(["endpoint", "keys", "show", name], env)),
+        prune_line=line("prune"),
         traffic_line=line("traffic", *_shares(record.traffic.items())),
-        traffic_words=[
-            "endpoint",
-            "traffic",
-            name,
-            *([SHARE + one, f"{one}="] for one in record.traffic),
-            "--env",
-            env,
-        ],
+        traffic_words=["endpoint", "traffic", name, *shares, "--env", env],
         logs_line=line("logs", "--tail", str(LOG_LINES)),
         delete_line=line("delete", "--yes"),
         invoke_line=line("invoke"),
@@ -159,7 +154,7 @@ def acting(act: str) -> Callable[[Request, Form], Response]:
     """The handler of one of ACTS."""
 
     def handler(request: Request, form: Form) -> Response:
-        return _started(request, act, ACTS[act])
+        return _started(request, act)
 
     return handler
 
@@ -171,7 +166,7 @@ def delete(request: Request, form: Form) -> Response:
     return _started(request, "delete", ["--yes"], then=address("endpoints", env=web.env_of(request)))
 
 
-def _started(request: Request, act: str, more: Sequence[str], then: str = "") -> Response:
+def _started(request: Request, act: str, more: Sequence[str] = (), then: str = "") -> Response:
     env, name = web.env_of(request), argument(request.path_params["name"])
     words = with_env(["endpoint", act, name, *more], env)
     return web.started(studio(request).calls.start(words, then=then or address("endpoints", name, env=env)))

@@ -67,7 +67,8 @@ def page(request: Request, template: str, *, command: str = "", status: int = 20
 
 def failed(request: Request, error: ForestayError) -> HTMLResponse:
     """An error as a page of its own."""
-    missing = isinstance(error, InputError) and "there is no" in error.problems[0].message
+    message = error.problems[0].message
+    missing = isinstance(error, InputError) and ("there is no" in message or message.startswith("no endpoint"))
     code = 404 if missing else CODES.get(error.exit_code, 500)
     return problem_page(request, error, code, "That did not work")
 

@@ -240,4 +240,5 @@ def _deploy_and_ask(page: Any) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     for name in ("Endpoints", "Models", "Experiments"):
         page.get_by_role("link", name=name, exact=True).first.click()
+        page.get_by_role("heading", name=name, level=1).wait_for()
         look(page, f"{name.lower()}-example", 1280)

@@ -78,7 +78,6 @@ POSTS = [
     "/endpoints/e/rollback",
     "/endpoints/e/stop",
     "/endpoints/e/start",
-    "/endpoints/e/prune",
     "/endpoints/e/delete",
     "/calls/c/stop",
     "/uploads?name=a.csv",

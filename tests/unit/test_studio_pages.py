@@ -240,7 +240,6 @@ ACTIONS: list[tuple[str, dict[str, str]]] = [
     ("/endpoints/boxes-api/rollback?env=dev", {}),
     ("/endpoints/boxes-api/stop", {}),
     ("/endpoints/boxes-api/start?env=dev", {}),
-    ("/endpoints/boxes-api/prune?env=dev", {}),
     ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": "90", "share:green": " 10", "share:red": ""}),
     ("/endpoints/boxes-api/delete", {"sure": "boxes-api"}),
     ("/endpoints/boxes-api/delete?env=dev", {"sure": "boxes-api"}),
@@ -276,7 +275,7 @@ def test_every_action_is_a_command_line_that_the_cli_takes(
         ("/endpoints/boxes-api/delete", {"sure": "no"}),
         ("/endpoints/boxes-api/traffic?env=dev", {"share:--mirror": "5"}),
         ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": ""}),
-        ("/endpoints/boxes-api/prune?env=prod", {}),
+        ("/endpoints/boxes-api/stop?env=prod", {}),
         ("/jobs/keen_sail_cccccc/cancel?env=prod", {}),
     ],
 )
