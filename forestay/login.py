@@ -31,6 +31,11 @@ AUDIENCE = "api://AzureADTokenExchange"
 """Of the assertions that Entra ID exchanges for a token."""
 EXPIRED = "AADSTS700024"
 _NO_AUTHORITY = re.compile("authority configuration|double check your tenant", re.IGNORECASE)
+_NO_NETWORK = re.compile(
+    r"Credential: Authentication failed: .*"
+    r"(Unable to connect to proxy|Failed to \w+|timed out|Connection \w+|RemoteDisconnected)"
+)
+"""What a credential that is given says when its service does not answer."""
 _REASON = re.compile(r"AADSTS\d+")
 # What Entra ID says in numbers; https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _KNOWN = {
@@ -140,11 +145,7 @@ class Login:
             except ClientAuthenticationError as error:
                 raise told(str(error)) from error
             except AzureError as error:
-                raise OutsideError(
-                    f"the login service can't be reached: {_first_line(str(error))}",
-                    where="login.microsoftonline.com",
-                    fix="check the network and HTTPS_PROXY, then run this again",
-                ) from error
+                raise _unreached(_first_line(str(error))) from error
 
 
 def _credential() -> Any:
@@ -229,10 +230,20 @@ def told(text: str) -> OutsideError:
         return OutsideError(
             f"Azure refuses the login: {_first_line(said)}", where=_where(), fix="az login, or correct AZURE_*"
         )
+    if unreached := _NO_NETWORK.search(text):
+        return _unreached(unreached[1])
     return OutsideError(
         "no login to Azure was found",
         fix="az login; in a pipeline set AZURE_TENANT_ID and AZURE_CLIENT_ID with AZURE_CLIENT_SECRET, or with "
         "AZURE_FEDERATED_TOKEN_FILE",
+    )
+
+
+def _unreached(why: str) -> OutsideError:
+    return OutsideError(
+        f"the login service can't be reached: {why}",
+        where="login.microsoftonline.com",
+        fix="check the network and HTTPS_PROXY, then run this again",
     )
 
 

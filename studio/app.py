@@ -42,8 +42,12 @@ def make_app(studio: Studio) -> Starlette:
             Route("/endpoints", shown(endpoints.endpoints)),
             Route("/endpoints/{name}", shown(endpoints.endpoint)),
             Route("/endpoints/{name}/invoke", posted(endpoints.invoke), methods=POST),
-            Route("/endpoints/{name}/rollback", posted(endpoints.rollback), methods=POST),
+            Route("/endpoints/{name}/traffic", posted(endpoints.traffic), methods=POST),
             Route("/endpoints/{name}/delete", posted(endpoints.delete), methods=POST),
+            *(
+                Route(f"/endpoints/{{name}}/{act}", posted(endpoints.acting(act)), methods=POST)
+                for act in endpoints.ACTS
+            ),
             Route("/calls", shown(commands.calls)),
             Route("/calls/{id}", shown(commands.call)),
             Route("/calls/{id}/stop", posted(commands.stop), methods=POST),
@@ -63,4 +67,4 @@ async def _not_found(request: Request, _: Exception) -> Response:
 async def _fault(request: Request, error: Exception) -> Response:
     """A fault of ours; its traceback goes to the terminal, not to the page."""
     problem = InputError(f"internal: {type(error).__name__}", fix="this is a fault of forestay; see the terminal")
-    return web.page(request, "error", status=500, title="Something is broken", problems=problem.problems)
+    return web.problem_page(request, problem, 500, "Something is broken")

@@ -58,7 +58,7 @@ class Choice:
         new = {**self.__dict__, **changes}
         return address(
             "",
-            env="" if new["env"] == LOCAL else new["env"],
+            env=new["env"],
             text=new["text"],
             status=new["status"],
             sort="" if new["sort"] == "created" else new["sort"],
@@ -338,4 +338,4 @@ def register(request: Request, form: Form) -> Response:
 
 
 def job_address(name: str, env: str) -> str:
-    return address("jobs", name, env="" if env == LOCAL else env)
+    return address("jobs", name, env=env)

@@ -15,6 +15,7 @@ from forestay.errors import ForestayError, InputError
 from forestay.words import number, when
 from studio import web
 from studio.calls import command_line
+from studio.endpoints import records
 from studio.experiments import store
 from studio.web import Form, address, argument, studio
 
@@ -44,7 +45,8 @@ def model(request: Request) -> Response:
     if chosen is None:
         raise InputError(f"there is no version {asked!r} of {name}")
     reference = f"{name}:{chosen.version}"
-    folder = _folder(name, chosen.version)
+    folder, there = _folder(name, chosen.version), records()
+    serving = [one for one in there if one.model == name]
     return web.page(
         request,
         "model",
@@ -55,10 +57,12 @@ def model(request: Request) -> Response:
         scoring=_scoring(name, chosen.version),
         folder=folder,
         endpoint=_endpoint_name(name),
-        endpoints=_serving(name),
+        endpoints=serving,
+        taken=[one for one in there if one.model != name],
         generate_line=command_line(_generate(reference, folder)),
         verify_line=command_line(["score", "verify", folder]),
-        deploy_line=command_line(_deploy(_endpoint_name(name), reference, folder)),
+        deploy_line=command_line(_deploy(serving[0].name if serving else _endpoint_name(name), reference, folder)),
+        deploy_words=["endpoint", "deploy", ["endpoint"], *_deploy("", reference, folder)[3:], ["auth", "--auth"]],
     )
 
 
@@ -83,8 +87,10 @@ def _scoring(name: str, version: str) -> dict[str, Any] | None:
     except ForestayError:
         return None
     as_it_is = proofs.find(project.home(), name, version, found.hash())
+    proof = as_it_is or found.proof
     return {
-        "proof": as_it_is or found.proof,
+        "proof": proof,
+        "at": when(proof["at"]) if proof else "",
         "proven": as_it_is is not None,
         "changes": found.changes(),
         "files": sorted(found.files),
@@ -95,12 +101,6 @@ def _endpoint_name(model: str) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", model).lower()
     slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:32].strip("-")
     return slug if len(slug) >= 3 else "my-model"
-
-
-def _serving(name: str) -> list[Any]:
-    from studio.endpoints import records
-
-    return [one for one in records() if one.model == name]
 
 
 def _generate(reference: str, folder: str) -> list[str]:

@@ -16,22 +16,26 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import templates
 from forestay import LOCAL, __version__, project
-from forestay.errors import ForestayError, InputError
+from forestay.errors import ForestayError, InputError, OutsideError
+from studio import asking
+from studio.asking import Asking
 from studio.calls import Call, Calls, command_line
 from studio.guard import CSRF_HEADER, Pass
 
 FORM_BYTES = 2_000_000
 MEDIA = {"js": "text/javascript", "css": "text/css"}
 CODES = {2: 400, 3: 502}
+WAITING_MS, WAITING_HEADER = 500, "X-Studio-Waiting"
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What handlers need: the project's `.forestay`, the secrets, and the commands that were started."""
+    """What handlers need: the project's `.forestay`, the secrets, the commands started here, what is asked of Azure."""
 
     home: Path
     passed: Pass
     calls: Calls = field(init=False)
+    asking: Asking = field(init=False, default_factory=Asking)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", Calls(self.home))
@@ -63,9 +67,31 @@ def page(request: Request, template: str, *, command: str = "", status: int = 20
 
 def failed(request: Request, error: ForestayError) -> HTMLResponse:
     """An error as a page of its own."""
-    missing = isinstance(error, InputError) and "there is no" in error.problems[0].message
+    message = error.problems[0].message
+    missing = isinstance(error, InputError) and ("there is no" in message or message.startswith("no endpoint"))
     code = 404 if missing else CODES.get(error.exit_code, 500)
-    return page(request, "error", status=code, problems=error.problems, title="That did not work")
+    return problem_page(request, error, code, "That did not work")
+
+
+def problem_page(request: Request, error: ForestayError, code: int, title: str, **more: Any) -> HTMLResponse:
+    """An error with this status and title, and the ways on from there."""
+    env = request.query_params.get("env") or LOCAL
+    asked = env in project.environments()
+    return page(
+        request,
+        "error",
+        status=code,
+        problems=error.problems,
+        title=title,
+        doctor_line=command_line(["doctor", "--env", env]) if asked else "",
+        again=_asked(request) if asked and request.method == "GET" else "",
+        **more,
+    )
+
+
+def _asked(request: Request) -> str:
+    """The address of a request, with its query."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def shown(work: Callable[[Request], Response]) -> Callable[[Request], Any]:
@@ -73,22 +99,35 @@ def shown(work: Callable[[Request], Response]) -> Callable[[Request], Any]:
 
     @functools.wraps(work)
     async def handler(request: Request) -> Response:
+        env = request.query_params.get("env") or LOCAL
         try:
-            return await run_in_threadpool(work, request)
+            if env == LOCAL:
+                return await run_in_threadpool(work, request)
+            answer = await studio(request).asking.answer(_asked(request), lambda: work(request))
+            return answer or _waiting(request, env)
         except ForestayError as error:
             return failed(request, error)
 
     return handler
 
 
+def _waiting(request: Request, env: str) -> Response:
+    """The page for one that Azure has not answered yet."""
+    fix = "it is asked on; if nothing comes, see what is wrong with the command below"
+    error = OutsideError(f"has not answered for {asking.PATIENCE_SECONDS:g} seconds", where=env, fix=fix)
+    answer = problem_page(request, error, 504, f"Asking {env}", every_ms=WAITING_MS)
+    answer.headers[WAITING_HEADER] = "yes"
+    return answer
+
+
 class Form:
     """The fields of a form that was sent. The first value counts, but for `every`."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        self._pairs = pairs
+        self.pairs = pairs
 
     def every(self, name: str) -> list[str]:
-        return [value for key, value in self._pairs if key == name]
+        return [value for key, value in self.pairs if key == name]
 
     def get(self, name: str) -> str:
         return next(iter(self.every(name)), "")
@@ -109,7 +148,8 @@ def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any
         try:
             form = await _form(request)
             if not studio(request).passed.is_csrf(request.headers.get(CSRF_HEADER) or form.get("csrf")):
-                return page(request, "error", status=403, title="Refused", problems=EXPIRED.problems)
+                return problem_page(request, EXPIRED, 403, "Refused")
+            studio(request).asking.forget()
             return await run_in_threadpool(work, request, form)
         except ForestayError as error:
             return failed(request, error)
@@ -157,9 +197,10 @@ def with_env(words: list[str], env: str) -> list[str]:
 
 
 def address(*parts: str, **query: str) -> str:
-    """A path of the studio, with names as parts of it."""
+    """A path of the studio, with names as parts of it; without `env` it is of this machine."""
     path = "/" + "/".join(quote(part, safe="") for part in parts)
-    more = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
+    given = {name: value for name, value in query.items() if value and (name, value) != ("env", LOCAL)}
+    more = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
     return f"{path}?{more}" if more else path
 
 

@@ -15,7 +15,7 @@ from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import env_option
 from forestay.console import visible
-from forestay.errors import InputError, OutsideError, RunFailed
+from forestay.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from scoring.server import Answer
@@ -147,18 +147,11 @@ def list_endpoints(context: click.Context, target: str | None, env: str) -> None
     """
     from forestay import project
     from forestay.console import table
-    from scoring.targets import choose, targets_of
+    from scoring.targets import choose, listed, targets_of
 
     found, home = console(context), project.home()
     places = targets_of(env, home, found.note) if target is None else [choose(target, env, home, found.note)]
-    records: list[DeploymentRecord] = []
-    for place in places:
-        try:
-            records += [place.status(name) for name in place.names()]
-        except OutsideError as error:
-            if len(places) == 1:
-                raise
-            found.warn(f"{error}; its endpoints are not listed")
+    records = listed(places, found.warn)
     rows = [
         [one.name, one.target, one.model, one.version, one.status, one.scoring_uri, one.bills or "-",
          one.last_request or "-"]

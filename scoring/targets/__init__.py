@@ -9,7 +9,7 @@ smoke      golden rows over HTTP, the same for all
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ Say = Callable[[str], None]
 ACI, AKS, MANAGED = "aci", "aks", "managed"
 SERVICES = (ACI, AKS)
 TARGETS = (LOCAL, *SERVICES, MANAGED)
+STOPPED = (LOCAL, ACI)
+"""Where an endpoint can be stopped: on a cluster idle copies go by themselves, machines of managed ones stay."""
 _NAME = re.compile(r"[a-z0-9-]{3,32}")
 
 
@@ -244,20 +246,39 @@ def targets_of(env: str, home: Path, say: Say = lambda _: None) -> list[Target]:
     return [choose(name, env, home, say) for name in (*(SERVICES if served else ()), MANAGED)]
 
 
+def listed(places: Sequence[Target], warn: Say = lambda _: None) -> list[DeploymentRecord]:
+    """What the endpoints of these targets serve. `warn` is told of a target that can't be reached.
+
+    Raises OutsideError where that is the only one.
+    """
+    found: list[DeploymentRecord] = []
+    for place in places:
+        try:
+            found += [place.status(name) for name in place.names()]
+        except OutsideError as error:
+            if len(places) == 1:
+                raise
+            warn(f"{error}; its endpoints are not listed")
+    return found
+
+
 def having(
     name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None
 ) -> tuple[Target | None, list[str]]:
     """The target that is named, else the first of the environment's that has the endpoint, None where none has.
 
-    Also the names of the endpoints that were seen.
+    Also the names of the endpoints that were seen. Raises OutsideError where the only target can't be reached.
     """
     if target is not None or env == LOCAL:
         return choose(target or LOCAL, env, home, say), []
     there: list[str] = []
-    for one in targets_of(env, home, say):
+    places = targets_of(env, home, say)
+    for one in places:
         try:
             names = one.names()
         except OutsideError as error:  # what a file says of the others still holds
+            if len(places) == 1:
+                raise
             say(f"warning: managed endpoints were not asked: {error}")
             continue
         if name in names:
@@ -267,7 +288,7 @@ def having(
 
 
 def find(name: str, target: str | None, env: str, home: Path, say: Say = lambda _: None) -> Target:
-    """As having(). Raises InputError when no target of the environment has it."""
+    """As having(). Raises InputError when no target of the environment has it, OutsideError as having() does."""
     check_name(name)
     found, there = having(name, target, env, home, say)
     if found is not None:

@@ -117,8 +117,7 @@ class LocalTarget:
         state = self._known(name)
         wanted = state.wanted
         if not (state.supervised or state.runs):
-            fix = f"start it again: forestay endpoint deploy {name} --model {wanted.model}:{wanted.version}"
-            raise OutsideError(f"{name} is stopped", where=wanted.url, fix=fix)
+            raise OutsideError(f"{name} is stopped", where=wanted.url, fix=f"forestay endpoint start {name}")
         key = self._key(wanted)
         return server.ask(wanted.url, "POST", "/score", body, headers=server.json_headers(key))
 

@@ -75,7 +75,10 @@ def bills(machines: list[tuple[str, int]]) -> str | None:
         return None
     table = prices.load()
     months = [table.month(size) for size, _ in machines]
-    what = ", ".join(f"{count} x {size}" for size, count in machines)
+    counts: dict[str, int] = {}
+    for size, count in machines:
+        counts[size] = counts.get(size, 0) + count
+    what = ", ".join(f"{count} x {size}" for size, count in counts.items())
     if any(month is None for month in months):
         return f"{what}, day and night"
     total = sum((month or 0) * count for month, (_, count) in zip(months, machines, strict=True))

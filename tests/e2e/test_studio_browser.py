@@ -159,6 +159,7 @@ def test_from_a_dropped_csv_to_a_prediction(
         page.get_by_role("link", name="Commands").click()
         words = [text.split()[1:3] for text in page.locator("td.command").all_inner_texts()]
         assert list(reversed(words))[:2] == [["job", "new"], ["job", "submit"]]
+        look(page, "commands-example", 1280)
         expect(page.locator(".status", has_text="Failed")).to_have_count(0)
 
 
@@ -237,3 +238,7 @@ def _deploy_and_ask(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 900})
     look(page, "endpoint", 390)
     page.set_viewport_size({"width": 1280, "height": 900})
+    for name in ("Endpoints", "Models", "Experiments"):
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.get_by_role("heading", name=name, level=1).wait_for()
+        look(page, f"{name.lower()}-example", 1280)

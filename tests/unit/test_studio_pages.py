@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import click
 import pytest
 
 from forestay.cli import TREE, leaves, load
+from forestay.errors import InputError, OutsideError
+from scoring import targets
+from scoring.targets import DeploymentRecord
 from studio.calls import Call, Calls
 from tests.report_support import DOCUMENTS, HOSTILE, METRICS, job_documents
 from tests.runs_support import job_start, new_store, outputs_folder, trial
@@ -233,7 +237,12 @@ ACTIONS: list[tuple[str, dict[str, str]]] = [
     ("/models/Boxes/verify", {"version": "1"}),
     ("/models/Boxes/deploy", {"version": "1", "endpoint": "boxes-api", "auth": "keys"}),
     ("/endpoints/boxes-api/rollback", {}),
+    ("/endpoints/boxes-api/rollback?env=dev", {}),
+    ("/endpoints/boxes-api/stop", {}),
+    ("/endpoints/boxes-api/start?env=dev", {}),
+    ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": "90", "share:green": " 10", "share:red": ""}),
     ("/endpoints/boxes-api/delete", {"sure": "boxes-api"}),
+    ("/endpoints/boxes-api/delete?env=dev", {"sure": "boxes-api"}),
     ("/new/start", {"data": "boxes.csv", "use": "size", "target": "y"}),
 ]
 
@@ -264,6 +273,9 @@ def test_every_action_is_a_command_line_that_the_cli_takes(
         ("/models/Boxes/deploy", {"version": "1", "endpoint": "-x"}),
         ("/models/Boxes/verify", {"version": "--golden"}),
         ("/endpoints/boxes-api/delete", {"sure": "no"}),
+        ("/endpoints/boxes-api/traffic?env=dev", {"share:--mirror": "5"}),
+        ("/endpoints/boxes-api/traffic?env=dev", {"share:blue": ""}),
+        ("/endpoints/boxes-api/stop?env=prod", {}),
         ("/jobs/keen_sail_cccccc/cancel?env=prod", {}),
     ],
 )
@@ -272,6 +284,67 @@ def test_what_would_be_a_flag_starts_nothing(
 ) -> None:
     assert client.post(path, fields).status in (400, 404)
     assert started == []
+
+
+class Place:
+    """A target with one endpoint; one that nobody reaches where there is no record. See scoring.targets.Target."""
+
+    def __init__(self, record: DeploymentRecord | None) -> None:
+        self.record = record
+
+    def names(self) -> list[str]:
+        if self.record is None:
+            raise OutsideError("nobody answers", where="dev", fix="wait")
+        return [self.record.name]
+
+    def status(self, name: str) -> DeploymentRecord:
+        assert self.record is not None
+        return self.record
+
+    def assets(self, name: str) -> Path:
+        raise InputError(f"the folder of {HOSTILE} is gone", fix="deploy it again")
+
+    def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
+        yield "a line"
+        raise OutsideError("the log can't be read", fix="ask for the role")
+
+
+def test_an_endpoint_of_an_environment_shows_what_its_target_can(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic = {f"blue-{HOSTILE}": 100}
+    served = DeploymentRecord(
+        "boxes-api", "aci", "dev", HOSTILE, "3", "blue", "Healthy", "https://x/score", traffic, "green", "keys",
+        bills="1 core by the second", last_request="2026-02-03T04:05:06+00:00",
+    )  # fmt: skip
+    monkeypatch.setattr(targets, "targets_of", lambda *_: [Place(served), Place(None)])
+    listed = client.get("/endpoints?env=dev")
+    assert listed.status == 200
+    texts = Reader(listed.text).texts
+    for text in ("1 core by the second", "2026-02-03 04:05:06", "nobody answers; its endpoints are not listed"):
+        assert any(text in one for one in texts), text
+    assert HOSTILE not in listed.text
+    page = client.get("/endpoints/boxes-api?env=dev").text
+    assert HOSTILE not in page
+    for act in ("stop", "rollback", "delete"):
+        assert f"/endpoints/boxes-api/{act}?env=dev" in page
+        assert f"forestay endpoint {act} boxes-api" in page
+    assert "/traffic?env=dev" not in page
+    assert "ask for the role" in page
+    assert "is gone" in page
+    served = dataclasses.replace(served, status="Stopped", bills=None)
+    assert "/endpoints/boxes-api/start?env=dev" in client.get("/endpoints/boxes-api?env=dev").text
+
+    other = client.get("/endpoints/other-api?env=dev")
+    assert other.status == 404
+    assert "were not asked: nobody answers" in other.text
+
+    monkeypatch.setattr(targets, "targets_of", lambda *_: [Place(None)])
+    for path in ("/endpoints?env=dev", "/endpoints/boxes-api?env=dev"):
+        answer = client.get(path)
+        assert answer.status == 502
+        assert "nobody answers" in answer.text
+        assert "Ask again" in answer.text
 
 
 def test_a_report_and_a_model_can_be_saved(client: Client, place: Path) -> None:
