@@ -137,7 +137,7 @@ def _made(
         }
     else:
         rows = held_rows(problem)
-        judged = judge(problem, _cross_fitted(problem, plan.learner, rows, answers))
+        judged = judge(problem, cross_fitted(problem, plan.learner, rows, answers))
         learned = stack.fit(problem, plan.learner, answers, rows, problem.weights)
         numbered = stacked_blocks(layouts, pipelines)
         model = (
@@ -257,7 +257,7 @@ def _answering(
     return answer
 
 
-def _cross_fitted(
+def cross_fitted(
     problem: Problem, learner: stack.MetaLearner, rows: np.ndarray, answers: list[np.ndarray]
 ) -> np.ndarray:
     """What meta-learners say of held-out rows, each of a part of them that it was not fitted on."""
