@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 # The score that the job had and the one that its held-out predictions give today differ by less than this, or the data
 # is no longer the job's.
 SAME_SCORE = 1e-6
-REFUSED = {
-    "forecasting": "its forecasters are fitted by Forestay's own engine, which no published library has",
-}
-"""Tasks without a script, and why."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +70,14 @@ class Retold:
     learner: MetaLearner | None = None
 
 
-def gather(store: RunStore, job: str, rank: int | None, warn: Callable[[str], None]) -> Retold:
+def gather(store: RunStore, detail: JobDetail, found: TrialDetail, warn: Callable[[str], None]) -> Retold:
     """A trial of the run store, with the rows of its job read again.
 
     Parameters
     ----------
-    rank: None for the job's choice. warn: told when the data has changed since.
+    warn: told when the data has changed since.
 
-    Raises InputError for a trial that no script can tell, or whose data is not what it was.
+    Raises InputError for a trial whose files are gone, or whose data is not what it was.
     """
     from automl_jobs.engine import tasks
     from automl_jobs.engine.ensemble import STACK
@@ -89,26 +85,23 @@ def gather(store: RunStore, job: str, rank: int | None, warn: Callable[[str], No
     from automl_jobs.engine.run import shares
     from automl_jobs.explain import rebuilt_problem
 
-    detail = store.job(job)
-    found = store.trial(detail.job, rank)
-    _check(detail, found)
-    records = {one.plan.id: one for one in _records(store, detail)}
+    records = {one.plan.id: one for one in records_of(store, detail)}
     weights = _weights(records[found.row.id])
     # Rebuilding reads the data: only now.
     problem: Any = rebuilt_problem(detail, None, warn)
     pipelines = tuple(_pipeline(problem, records[trial], weight) for trial, weight in weights.items())
-    spec = _spec(store, detail)
+    spec = spec_of(store, detail)
     learner = tasks.of(detail.task).learner(problem, spec) if found.row.algorithm == STACK else None
-    answers = _held_out(records, weights)
+    answers = held_out(records, weights)
     rows = len(held_rows(problem))
     if len(answers[0]) != rows:
         raise changed(detail, found, f"{len(answers[0])} rows judged it, there are {rows} now")
     score, decision = _judged(problem, answers, list(weights.values()), learner, found, detail)
     threads = shares(spec, problem.rows)[1]
-    return Retold(detail, found, problem, pipelines, score, decision, threads, _packages(found), learner)
+    return Retold(detail, found, problem, pipelines, score, decision, threads, packages_of(found), learner)
 
 
-def _check(detail: JobDetail, found: TrialDetail) -> None:
+def check(detail: JobDetail, found: TrialDetail) -> None:
     """Raise InputError where there is nothing to tell."""
     from forestay import LOCAL
 
@@ -119,12 +112,6 @@ def _check(detail: JobDetail, found: TrialDetail) -> None:
             where="JOB",
             fix="train the same file here, and ask for the code of that: forestay job rerun JOB --env local",
         )
-    if detail.task in REFUSED:
-        raise InputError(
-            f"no script for {detail.task}: {REFUSED[detail.task]}",
-            where="JOB",
-            fix=f"take the model as it is: forestay job download {detail.job} --to model",
-        )
     if found.outputs is None:
         raise InputError(
             f"trial {found.row.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
@@ -133,7 +120,7 @@ def _check(detail: JobDetail, found: TrialDetail) -> None:
         )
 
 
-def _records(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
+def records_of(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
     from automl_jobs.engine.records import TrialRecord
     from automl_jobs.runs.reopen import earlier_trials
 
@@ -181,7 +168,7 @@ def _folder(record: TrialRecord) -> Path:
     return record.folder
 
 
-def _held_out(records: Mapping[str, TrialRecord], trials: Iterable[str]) -> list[np.ndarray]:
+def held_out(records: Mapping[str, TrialRecord], trials: Iterable[str]) -> list[np.ndarray]:
     """What each of these trials said of the validation rows."""
     import numpy as np
 
@@ -254,7 +241,7 @@ def changed(detail: JobDetail, found: TrialDetail, told: str) -> InputError:
     )
 
 
-def _spec(store: RunStore, detail: JobDetail) -> JobSpec:
+def spec_of(store: RunStore, detail: JobDetail) -> JobSpec:
     """The job file as it was trained, with what was given at submit."""
     from automl_jobs.spec.loader import read_job
     from automl_jobs.submit import SubmitOptions, submitted_options
@@ -263,7 +250,7 @@ def _spec(store: RunStore, detail: JobDetail) -> JobSpec:
     return read_job(store.job_file(detail.job), Path(detail.path), options.overrides).spec
 
 
-def _packages(found: TrialDetail) -> dict[str, str]:
+def packages_of(found: TrialDetail) -> dict[str, str]:
     from automl_jobs.engine import outputs
 
     assert found.outputs is not None

@@ -25,7 +25,7 @@ def text(retold: Retold, source: Source) -> str:
     if len(trials) > 1:
         source.use("forestay_transformers", "BlendedLabels")
     source.use("sklearn.pipeline", "Pipeline")
-    source.use("sklearn.metrics", "accuracy_score" if problem.metric == "accuracy" else "jaccard_score")
+    source.use("sklearn.metrics", "accuracy_score")  # the one primary metric of the task
     return templates.render(
         "code/labels.py.j2",
         job=retold.job.job,

@@ -79,20 +79,28 @@ def code(store: RunStore, job: str, rank: int | None, to: Path | None, warn: Cal
 
     Raises InputError for a trial that no script can tell, whose data is not what it was, and where `to` is taken.
     """
-    from automl_jobs.code.gather import gather
+    from automl_jobs.code import forecasts
+    from automl_jobs.code.gather import check, gather
     from automl_jobs.runs.files import listed
 
     if to is not None:
         project.require_free(to)
-    retold = gather(store, job, rank, warn)
-    row = retold.found.row
-    folder = to or Path(f"{retold.job.job}-rank-{row.rank}")
+    detail = store.job(job)
+    found = store.trial(detail.job, rank)
+    check(detail, found)
+    row = found.row
+    folder = to or Path(f"{detail.job}-rank-{row.rank}")
     project.require_free(folder)
+    retold: Retold | forecasts.Retold
     with project.new_folder(folder.absolute()) as scratch:
-        fill(retold, scratch)
+        if detail.task == "forecasting":
+            retold = forecasts.gather(store, detail, found, warn)
+            forecasts.fill(retold, scratch)
+        else:
+            retold = gather(store, detail, found, warn)
+            fill(retold, scratch)
     files = tuple(path for path, _ in listed(folder))
-    metric = retold.job.primary_metric
-    return Written(folder, files, retold.job.job, row.rank, row.id, row.algorithm, metric, retold.score)
+    return Written(folder, files, detail.job, row.rank, row.id, row.algorithm, detail.primary_metric, retold.score)
 
 
 def fill(retold: Retold, folder: Path) -> None:

@@ -20,10 +20,10 @@ from automl_jobs.engine.ensemble import (
     MOST_MEMBERS,
     Member,
     NoBetter,
-    cross_fitted,
     blocks,
     compare,
     cost,
+    cross_fitted,
     select,
     stacked_blocks,
 )

@@ -16,7 +16,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from automl_jobs.engine import ensemble, outputs
-from automl_jobs.engine.multilabel import metrics, refit, thresholds
+from automl_jobs.engine.multilabel import refit, thresholds
 from automl_jobs.engine.multilabel.ensemble import run as blend
 from automl_jobs.engine.multilabel.models import NAMES
 from automl_jobs.engine.multilabel.problem import build
