@@ -1,6 +1,6 @@
 """`python cli.py` is `forestay`."""
 
-from forestay.cli import main
+from forestay.start import main
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,6 @@
 """`python -m forestay` is `forestay`."""
 
-from forestay.cli import main
-from forestay.rooms import leave_current_folder
+from forestay.start import main
 
 if __name__ == "__main__":
-    leave_current_folder()
-    main()
+    main(module=True)

@@ -188,6 +188,17 @@ def _parameters(schema: ModelSchema) -> dict[str, Any]:
     return parameters
 
 
+def example(document: bytes) -> bytes | None:
+    """The first request that a served document shows of `POST /score`; None where it shows none."""
+    try:
+        asked = json.loads(document)["paths"]["/score"]["post"]["requestBody"]
+        content = asked["content"]["application/json"]
+        found = next(iter(content["examples"].values()))["value"] if "examples" in content else content["example"]
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return None
+    return json.dumps(found).encode()
+
+
 def _examples(schema: ModelSchema) -> dict[str, Any]:
     """Requests by name, one of each form and what else can be asked."""
     row = requests.sample_row(schema)

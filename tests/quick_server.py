@@ -31,7 +31,8 @@ keys = [os.environ.get(name) for name in ("FORESTAY_KEY_PRIMARY", "FORESTAY_KEY_
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.reply(200, b"Healthy")
+        described = folder / "openapi.json"
+        self.reply(200, described.read_bytes() if self.path == "/openapi.json" and described.exists() else b"Healthy")
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -93,6 +94,11 @@ GOLDEN: dict[str, Any] = {
     "rows": [{"a": 1}, {"a": 2}], "predictions": ["yes", "no"], "classes": ["no", "yes"],
     "probabilities": [[0.1, 0.9], [0.8, 0.2]],
 }  # fmt: skip
+INTERFACE = {
+    "paths": {"/score": {"post": {"requestBody": {"content": {"application/json": {
+        "examples": {"data": {"value": {"data": GOLDEN["rows"][:1]}}},
+    }}}}}},
+}  # fmt: skip
 LOCK = "".join(f"{name}==1.0\n" for name in ("azureml-inference-server-http", "inference-schema", "numpy", "pandas"))
 
 
@@ -105,6 +111,7 @@ def scoring_folder(path: Path, version: str, *more: str) -> Path:
         "golden.json": GOLDEN,
         "sample_request.json": {"data": GOLDEN["rows"][:1]},
         "service.json": {"model": "Quick", "version": version},
+        "openapi.json": INTERFACE,
         "forestay.json": {**record, "version": version},
     }
     for name, document in documents.items():

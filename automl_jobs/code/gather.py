@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,13 @@ if TYPE_CHECKING:
     from automl_jobs.engine.decide import Decision
     from automl_jobs.engine.problem import Problem
     from automl_jobs.engine.records import TrialRecord
+    from automl_jobs.engine.stack import MetaLearner
     from automl_jobs.runs import JobDetail, RunStore, TrialDetail
+    from automl_jobs.spec.jobs import JobSpec
 
 # The score that the job had and the one that its held-out predictions give today differ by less than this, or the data
 # is no longer the job's.
 SAME_SCORE = 1e-6
-REFUSED = {
-    "forecasting": "its forecasters are fitted by Forestay's own engine, which no published library has",
-    "text_classification_multilabel": "its thresholds, one a label, are chosen by Forestay's own engine",
-}
-"""Tasks without a script, and why."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,7 @@ class Retold:
     found: the trial. pipelines: its own, or an ensemble's members.
     score: the primary metric of its held-out predictions. decision: how these became labels; None for regression.
     threads: that it was trained with. packages: distribution to version, of its model.
+    learner: of a StackEnsemble, whose members the pipelines are then; else None.
     """
 
     job: JobDetail
@@ -69,37 +67,42 @@ class Retold:
     decision: Decision | None
     threads: int
     packages: Mapping[str, str]
+    learner: MetaLearner | None = None
 
 
-def gather(store: RunStore, job: str, rank: int | None, warn: Callable[[str], None]) -> Retold:
+def gather(store: RunStore, detail: JobDetail, found: TrialDetail, warn: Callable[[str], None]) -> Retold:
     """A trial of the run store, with the rows of its job read again.
 
     Parameters
     ----------
-    rank: None for the job's choice. warn: told when the data has changed since.
+    warn: told when the data has changed since.
 
-    Raises InputError for a trial that no script can tell, or whose data is not what it was.
+    Raises InputError for a trial whose files are gone, or whose data is not what it was.
     """
+    from automl_jobs.engine import tasks
+    from automl_jobs.engine.ensemble import STACK
+    from automl_jobs.engine.judging import held_rows
+    from automl_jobs.engine.run import shares
     from automl_jobs.explain import rebuilt_problem
 
-    detail = store.job(job)
-    found = store.trial(detail.job, rank)
-    _check(detail, found)
-    records = {one.plan.id: one for one in _records(store, detail)}
+    records = {one.plan.id: one for one in records_of(store, detail)}
     weights = _weights(records[found.row.id])
     # Rebuilding reads the data: only now.
     problem: Any = rebuilt_problem(detail, None, warn)
     pipelines = tuple(_pipeline(problem, records[trial], weight) for trial, weight in weights.items())
-    held = _held_out(records, weights)
-    score, decision = _judged(problem, held, found, detail)
-    return Retold(
-        detail, found, problem, pipelines, score, decision, _threads(store, detail, problem), _packages(found)
-    )
+    spec = spec_of(store, detail)
+    learner = tasks.of(detail.task).learner(problem, spec) if found.row.algorithm == STACK else None
+    answers = held_out(records, weights)
+    rows = len(held_rows(problem))
+    if len(answers[0]) != rows:
+        raise changed(detail, found, f"{len(answers[0])} rows judged it, there are {rows} now")
+    score, decision = _judged(problem, answers, list(weights.values()), learner, found, detail)
+    threads = shares(spec, problem.rows)[1]
+    return Retold(detail, found, problem, pipelines, score, decision, threads, packages_of(found), learner)
 
 
-def _check(detail: JobDetail, found: TrialDetail) -> None:
+def check(detail: JobDetail, found: TrialDetail) -> None:
     """Raise InputError where there is nothing to tell."""
-    from automl_jobs.engine.ensemble import STACK
     from forestay import LOCAL
 
     other = f"choose another trial: forestay job leaderboard {detail.job}"
@@ -109,28 +112,15 @@ def _check(detail: JobDetail, found: TrialDetail) -> None:
             where="JOB",
             fix="train the same file here, and ask for the code of that: forestay job rerun JOB --env local",
         )
-    if detail.task in REFUSED:
-        raise InputError(
-            f"no script for {detail.task}: {REFUSED[detail.task]}",
-            where="JOB",
-            fix=f"take the model as it is: forestay job download {detail.job} --to model",
-        )
     if found.outputs is None:
         raise InputError(
             f"trial {found.row.rank} of {detail.job} has no model: {found.row.error or 'none was kept'}",
             where="--rank",
             fix=other,
         )
-    if found.row.algorithm == STACK:
-        raise InputError(
-            f"trial {found.row.rank} is a {STACK}, whose learner was fitted in parts on what its members said of "
-            "held-out rows: no short script retells that",
-            where="--rank",
-            fix=f"choose one of its members, or a VotingEnsemble: forestay job leaderboard {detail.job}",
-        )
 
 
-def _records(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
+def records_of(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
     from automl_jobs.engine.records import TrialRecord
     from automl_jobs.runs.reopen import earlier_trials
 
@@ -139,9 +129,9 @@ def _records(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
 
 def _weights(record: TrialRecord) -> dict[str, float]:
     """The trials that a trial is made of, each with its weight."""
-    from automl_jobs.engine.ensemble import MEMBERS, VOTING
+    from automl_jobs.engine.ensemble import MEMBERS, STACK, VOTING
 
-    if record.plan.algorithm != VOTING:
+    if record.plan.algorithm not in (VOTING, STACK):
         return {record.plan.id: 1.0}
     return {str(trial): float(weight) for trial, weight in record.plan.parameters[MEMBERS].items()}
 
@@ -178,53 +168,89 @@ def _folder(record: TrialRecord) -> Path:
     return record.folder
 
 
-def _held_out(records: Mapping[str, TrialRecord], weights: Mapping[str, float]) -> np.ndarray:
-    """What the trial said of the validation rows."""
+def held_out(records: Mapping[str, TrialRecord], trials: Iterable[str]) -> list[np.ndarray]:
+    """What each of these trials said of the validation rows."""
     import numpy as np
 
     from automl_jobs.engine.trial import HELD_OUT
 
-    parts = []
-    for trial, weight in weights.items():
+    found = []
+    for trial in trials:
         path = _folder(records[trial]) / HELD_OUT
         if not path.is_file():
             raise InputError(
                 f"what trial {trial} said of its validation rows was not kept", where="--rank", fix="train again"
             )
-        parts.append(weight * np.load(path))
-    return np.asarray(sum(parts)) if len(parts) > 1 else parts[0]
+        found.append(np.load(path))
+    return found
 
 
-def _judged(problem: Problem, held: np.ndarray, found: TrialDetail, detail: JobDetail) -> tuple[float, Decision | None]:
+def _judged(
+    problem: Problem,
+    answers: list[np.ndarray],
+    weights: list[float],
+    learner: MetaLearner | None,
+    found: TrialDetail,
+    detail: JobDetail,
+) -> tuple[float, Decision | None]:
     """The score of held-out predictions on the rows as they are now. Raises InputError where it is another."""
+    from automl_jobs.engine.ensemble import blend, cross_fitted
     from automl_jobs.engine.judging import held_rows, judge
 
-    rows = len(held_rows(problem))
-    judged = judge(problem, held) if len(held) == rows else None
-    score = None if judged is None else judged.metrics.get(problem.metric)
+    rows = held_rows(problem)
+    if learner is None:
+        said = blend(answers, dict(enumerate(weights)))
+    else:
+        said = cross_fitted(problem, learner, rows, answers)
+    if problem.multilabel:
+        _check_labels(problem, said, found, detail)
+        assert found.row.score is not None
+        return found.row.score, None
+    judged = judge(problem, said)
+    score = judged.metrics.get(problem.metric)
     if score is None or found.row.score is None or abs(score - found.row.score) > SAME_SCORE:
-        told = f"{len(held)} rows judged it, there are {rows} now" if judged is None else f"it would score {score}"
-        raise InputError(
-            f"the data of {detail.job} is no longer what trial {found.row.rank} learned from: {told}",
-            where=detail.path,
-            fix="put the data back as it was, or train again: forestay job rerun " + detail.job,
-        )
-    assert judged is not None
+        raise changed(detail, found, f"it would score {score}")
     return score, judged.decision
 
 
-def _threads(store: RunStore, detail: JobDetail, problem: Problem) -> int:
-    """How many threads each of the job's trials was given, on a machine like this one."""
-    from automl_jobs.engine.run import shares
+def _check_labels(problem: Problem, said: np.ndarray, found: TrialDetail, detail: JobDetail) -> None:
+    """Raise InputError where probabilities of labels have another log loss than they had.
+
+    The thresholds of each part of the rows, which the score rests on, are not kept: a script chooses them again.
+    """
+    import numpy as np
+
+    from automl_jobs.engine.judging import held_rows
+    from automl_jobs.engine.multilabel import metrics
+
+    truth = problem.target[held_rows(problem)]
+    ends = np.cumsum([len(valid) for _, valid in problem.splits])[:-1]
+    parts = zip(np.split(truth, ends), np.split(said, ends), strict=True)
+    loss = float(np.mean([metrics.multilabel(own, told, told > 0.5)["log_loss"] for own, told in parts]))
+    then = found.row.metrics.get("log_loss")
+    if then is None or abs(loss - then) > SAME_SCORE:
+        raise changed(detail, found, f"its log loss would be {loss}, and was {then}")
+
+
+def changed(detail: JobDetail, found: TrialDetail, told: str) -> InputError:
+    """The error for data that is no longer the job's; `told` is what differs."""
+    return InputError(
+        f"the data of {detail.job} is no longer what trial {found.row.rank} learned from: {told}",
+        where=detail.path,
+        fix="put the data back as it was, or train again: forestay job rerun " + detail.job,
+    )
+
+
+def spec_of(store: RunStore, detail: JobDetail) -> JobSpec:
+    """The job file as it was trained, with what was given at submit."""
     from automl_jobs.spec.loader import read_job
     from automl_jobs.submit import SubmitOptions, submitted_options
 
     options = submitted_options(detail) or SubmitOptions()
-    spec = read_job(store.job_file(detail.job), Path(detail.path), options.overrides).spec
-    return shares(spec, problem.rows)[1]
+    return read_job(store.job_file(detail.job), Path(detail.path), options.overrides).spec
 
 
-def _packages(found: TrialDetail) -> dict[str, str]:
+def packages_of(found: TrialDetail) -> dict[str, str]:
     from automl_jobs.engine import outputs
 
     assert found.outputs is not None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.code.source import Source
@@ -78,40 +79,68 @@ def code(store: RunStore, job: str, rank: int | None, to: Path | None, warn: Cal
 
     Raises InputError for a trial that no script can tell, whose data is not what it was, and where `to` is taken.
     """
-    from automl_jobs.code.gather import gather
+    from automl_jobs.code import forecasts
+    from automl_jobs.code.gather import check, gather
     from automl_jobs.runs.files import listed
 
     if to is not None:
         project.require_free(to)
-    retold = gather(store, job, rank, warn)
-    row = retold.found.row
-    folder = to or Path(f"{retold.job.job}-rank-{row.rank}")
+    detail = store.job(job)
+    found = store.trial(detail.job, rank)
+    check(detail, found)
+    row = found.row
+    folder = to or Path(f"{detail.job}-rank-{row.rank}")
     project.require_free(folder)
+    retold: Retold | forecasts.Retold
     with project.new_folder(folder.absolute()) as scratch:
-        fill(retold, scratch)
+        if detail.task == "forecasting":
+            retold = forecasts.gather(store, detail, found, warn)
+            forecasts.fill(retold, scratch)
+        else:
+            retold = gather(store, detail, found, warn)
+            fill(retold, scratch)
     files = tuple(path for path, _ in listed(folder))
-    metric = retold.job.primary_metric
-    return Written(folder, files, retold.job.job, row.rank, row.id, row.algorithm, metric, retold.score)
+    return Written(folder, files, detail.job, row.rank, row.id, row.algorithm, detail.primary_metric, retold.score)
 
 
 def fill(retold: Retold, folder: Path) -> None:
     """Write the files of a script into an empty folder."""
     import templates
+    from automl_jobs.code import labels
     from automl_jobs.engine import outputs
 
     source = Source()
-    text = templates.render("code/train.py.j2", **_context(retold, source))
+    if retold.problem.multilabel:
+        text, modules = labels.text(retold, source), labels.modules()
+    else:
+        text, modules = templates.render("code/train.py.j2", **_context(retold, source)), {}
     project.write_atomic(folder / SCRIPT, text)
     project.write_json(folder / SETTINGS, _settings(retold, source))
     _write_rows(retold, folder)
+    surround(folder, retold.packages, outputs.MODULES, modules)
+
+
+def surround(
+    folder: Path, packages: Mapping[str, str], served: Sequence[ModuleType], fitting: Mapping[str, Path]
+) -> None:
+    """Write what a script imports.
+
+    Parameters
+    ----------
+    packages: distribution to version, of the model. served: the modules of ours that it is made of.
+    fitting: what fits it beside them: name there, and where it lies.
+    """
+    import templates
+
     # What reads Parquet is none of the packages that a model needs where it is served.
-    packages = {**retold.packages, "pyarrow": importlib.metadata.version("pyarrow")}
+    packages = {**packages, "pyarrow": importlib.metadata.version("pyarrow")}
     project.write_atomic(
         folder / REQUIREMENTS, templates.render("code/requirements.txt.j2", packages=sorted(packages.items()))
     )
-    for module in outputs.MODULES:
-        path = Path(str(module.__file__))
+    for path in (Path(str(module.__file__)) for module in served):
         shutil.copyfile(path, folder / path.name)
+    for name, path in fitting.items():
+        shutil.copyfile(path, folder / name)
 
 
 def _context(retold: Retold, source: Source) -> dict[str, Any]:
@@ -128,6 +157,7 @@ def _context(retold: Retold, source: Source) -> dict[str, Any]:
     many = (len(problem.frame) if problem.refit else problem.training_rows) > matrices.FITTED_ROWS
     early = boosted and folds > 1
     trials = [_trial(retold, one, source, early) for one in pipelines]
+    learner = _learner(retold, source)
     _use(retold, source, logarithm)
     if any(one["booster"] == "LightGBM" for one in trials) and early:
         source.use("lightgbm", "early_stopping")
@@ -157,6 +187,27 @@ def _context(retold: Retold, source: Source) -> dict[str, Any]:
         "parts": retold.decision is not None and bool(retold.decision.parts),
         "final_on_all": problem.refit or problem.hold_out,
         "bagged": problem.bagged and problem.refit,
+        "seed": problem.seed,
+        **learner,
+    }
+
+
+def _learner(retold: Retold, source: Source) -> dict[str, Any]:
+    """What a stack learns with; `learner` is None where there is none."""
+    from automl_jobs.engine import ensemble, judging, stack
+
+    learner, problem = retold.learner, retold.problem
+    if learner is None:
+        return {"learner": None}
+    made = stack.make(learner, problem.seed)
+    inner = made if problem.classification else made.regressor
+    most = stack.most_rows(problem, learner)
+    source.use("forestay_transformers", "stack_features")
+    return {
+        "learner": source.of(made),
+        "learner_rows": most if len(judging.held_rows(problem)) > most else None,
+        "learner_weights": f"{inner.steps[-1][0]}__sample_weight",
+        "learner_parts": ensemble.PARTS,
     }
 
 
@@ -168,11 +219,11 @@ def _use(retold: Retold, source: Source, logarithm: bool) -> None:
     if classification:
         source.use("forestay_transformers", "LabelledClassifier", "calibrated", "full_probabilities")
         if several:
-            source.use("forestay_transformers", "BlendedClassifier")
+            source.use("forestay_transformers", "StackedClassifier" if retold.learner else "BlendedClassifier")
         if retold.decision is not None and retold.decision.rule is not None:
             source.use("forestay_transformers", "decided")
     elif several:
-        source.use("forestay_transformers", "BlendedRegressor")
+        source.use("forestay_transformers", "StackedRegressor" if retold.learner else "BlendedRegressor")
     if logarithm:
         source.use("forestay_transformers", "LogTarget")
     if retold.job.primary_metric in _METRICS:

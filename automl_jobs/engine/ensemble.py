@@ -138,7 +138,7 @@ def _made(
         }
     else:
         rows = held_rows(problem)
-        judged = judge(problem, _cross_fitted(problem, plan.learner, rows, answers))
+        judged = judge(problem, cross_fitted(problem, plan.learner, rows, answers))
         learned = stack.fit(problem, plan.learner, answers, rows, problem.weights)
         numbered = stacked_blocks(layouts, pipelines)
         model = (
@@ -245,11 +245,9 @@ def blend(predictions: list[np.ndarray], weights: dict[int, float]) -> np.ndarra
     return np.asarray(sum(weight * predictions[position] for position, weight in weights.items()))
 
 
-def _parts(problem: Problem) -> np.ndarray:
-    """The part (of PARTS at most) that each held-out row is in: whole folds; at random where there is one split."""
-    folds = held_folds(problem)
-    mixed = folds if len(problem.splits) > 1 else np.random.default_rng(problem.seed).permutation(len(folds))
-    return np.asarray(mixed % PARTS)
+def _parts(problem: Problem, count: int) -> np.ndarray:
+    """The part (of PARTS) that each of `count` held-out rows is in."""
+    return np.random.default_rng(problem.seed).permutation(count) % PARTS
 
 
 def _answering(
@@ -275,13 +273,13 @@ def _answering(
     return answer
 
 
-def _cross_fitted(
+def cross_fitted(
     problem: Problem, learner: stack.MetaLearner, rows: np.ndarray, answers: list[np.ndarray]
 ) -> np.ndarray:
     """What meta-learners say of held-out rows, each of a part of them that it was not fitted on."""
-    part = _parts(problem)
+    part = _parts(problem, len(rows))
     said = np.empty(answers[0].shape)
-    for number in np.unique(part):
+    for number in range(PARTS):
         inside, outside = part == number, part != number
         learned = stack.fit(problem, learner, [answer[outside] for answer in answers], rows[outside], problem.weights)
         said[inside] = learned.predict([answer[inside] for answer in answers], len(problem.classes or ()))
@@ -301,7 +299,9 @@ def compare(
     ----------
     answer: what the ensemble says; without it, the mean of the members that the other parts choose.
     """
-    part, folds = _parts(problem), held_folds(problem)
+    folds = held_folds(problem)
+    # Whole folds, where there are several.
+    part = folds % PARTS if len(problem.splits) > 1 else _parts(problem, len(rows))
     truth = problem.target[rows]
     gained = []
     for number in np.unique(part):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from automl_jobs.engine import metrics
-from automl_jobs.engine.multilabel import metrics as label_metrics
+from automl_jobs.engine.multilabel import thresholds
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -56,7 +56,7 @@ def primary(
     labels: class numbers as they are decided; None for the most probable ones.
     """
     if problem.multilabel:
-        return label_metrics.primary(problem.metric, truth, predicted)
+        return thresholds.primary(problem.metric, truth, predicted)
     if not problem.classification:
         span = problem.span[1] - problem.span[0]
         if weights is None and span > 0 and problem.metric == "normalized_root_mean_squared_error":

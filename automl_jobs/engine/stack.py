@@ -122,6 +122,13 @@ def make(learner: MetaLearner, seed: int) -> Any:
     return TransformedTargetRegressor(scaled, transformer=StandardScaler())
 
 
+def most_rows(problem: Problem, learner: MetaLearner) -> int:
+    """On how many held-out rows the meta-learner is fitted at most."""
+    if len(problem.splits) > 1:
+        return MOST_ROWS
+    return min(MOST_ROWS, max(2, int(learner.share * len(problem.splits[0][0]))))
+
+
 def fit(
     problem: Problem, learner: MetaLearner, answers: list[np.ndarray], rows: np.ndarray, weights: np.ndarray | None
 ) -> Learned:
@@ -132,9 +139,7 @@ def fit(
     answers: of each member on `rows`, probabilities (n, k) or values (n,). rows: positions in the problem's rows.
     weights: of the problem's rows, or None.
     """
-    most = MOST_ROWS
-    if len(problem.splits) == 1:
-        most = min(most, max(2, int(learner.share * len(problem.splits[0][0]))))
+    most = most_rows(problem, learner)
     if len(rows) > most:
         kept = np.sort(np.random.default_rng(problem.seed).permutation(len(rows))[:most])
         answers, rows = [answer[kept] for answer in answers], rows[kept]

@@ -196,14 +196,13 @@ def invoke(context: click.Context, name: str, target: str | None, env: str, data
     if data is not None and body is not None:
         raise InputError("takes one of --data and --request", where="--data", fix="leave one of them out")
     place = find_target(context, name, target, env)
-    assets = place.assets(name)
     if body is not None:
         sent = body.encode("utf-8", "surrogatepass")
     elif data is not None:
         where = "stdin" if data == "-" else data
-        sent = json.dumps(read_body(_read(data), where, read_schema(assets / "model"))).encode()
+        sent = json.dumps(read_body(_read(data), where, read_schema(place.assets(name) / "model"))).encode()
     else:
-        sent = (assets / "sample_request.json").read_bytes()
+        sent = place.sample(name)
     answer = place.invoke(name, sent)
     sys.stdout.write(answer.body.decode("utf-8", "replace").rstrip("\n") + "\n")
     sys.stdout.flush()

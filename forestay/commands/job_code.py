@@ -22,9 +22,9 @@ def code(context: click.Context, job: str, rank: int | None, to: Path | None) ->
     """Write a trial's training script: readable, runnable without Forestay, with the data that the job learned from.
 
     train.py retrains the pipeline of the chosen trial, or of --rank, on the job's rows and folds, prints the score that
-    the leaderboard has, and writes model.pkl. A VotingEnsemble becomes a script of its members. Stack ensembles,
-    forecasts, several labels a row, and trials of Azure have no script. A booster that the job's clock stopped in a
-    fold trains to its end there, and scores otherwise. The rows are in the folder: treat it as data.
+    the leaderboard has, and writes model.pkl. Ensembles become a script of their members, a StackEnsemble with what
+    learns from them; a forecast one that rolls its origin. Trials of Azure have no script. A booster that the job's
+    clock stopped in a fold trains to its end there, and scores otherwise. The rows are in the folder: treat it as data.
 
     Example: forestay job code latest --rank 2 --to script
     """

@@ -14,10 +14,19 @@ from forestay.scaffold.answers import ENVIRONMENTS, NO_CI, Answers
 from templates import FOLDER, render
 
 EXAMPLE = FOLDER / "project" / "example"
-EXAMPLE_FILES = ("job.yml", "training-mltable-folder/MLTable", "training-mltable-folder/transactions.csv")
+TRAINING, TEST, TABLE, ROWS = "training-mltable-folder", "test-mltable-folder", "MLTable", "transactions.csv"
 PLACES = {"dev": "development", "test": "test", "prod": "production"}
 # With a cluster's name the example would train in one environment alone; without, on each one's own.
 EXAMPLE_COMPUTE = "# For Azure; here it trains on this machine.\ncompute: azureml:cpu-cluster\n"
+# A model is compared with what is served on rows that neither has seen: a project keeps some for all its trainings.
+EXAMPLE_TEST = (
+    "# A tenth of the rows is kept for one honest last score; the rest is cross-validated.\ntest_data_size: 0.1\n"
+)
+OWN_TEST = (
+    "# The latest tenth of the rows, which no training sees: for the job's last score, and to compare new models with\n"
+    f"# what is served. The rest is cross-validated.\ntest_data:\n  path: ./{TEST}\n  type: mltable\n"
+)
+HELD_OUT = 0.1
 NO_COMPUTE = "# There is no `compute`: with --env the stack's own cluster trains it, else this machine.\n"
 
 
@@ -34,10 +43,10 @@ def files(answers: Answers) -> dict[str, str]:
             train="dev",
             deploy=["test", "prod"],
             private="prod",
-            test_data=None,
+            test_data=f"{answers.job_folder}/{TEST}" if answers.example else None,
             metric=None,
             threshold=0.0,
-            compare=False,
+            compare=answers.example,
         )
     return found
 
@@ -86,9 +95,15 @@ def _always(answers: Answers) -> Iterator[tuple[str, str]]:
 
 
 def _example() -> Iterator[tuple[str, str]]:
-    for name in EXAMPLE_FILES:
-        text = (EXAMPLE / name).read_text(encoding="utf-8")
-        yield name, text.replace(EXAMPLE_COMPUTE, NO_COMPUTE) if name == "job.yml" else text
+    """The repository's example. Its rows are in the order of time: the last of them get a folder of their own."""
+    job = (EXAMPLE / "job.yml").read_text(encoding="utf-8")
+    yield "job.yml", job.replace(EXAMPLE_COMPUTE, NO_COMPUTE).replace(EXAMPLE_TEST, OWN_TEST)
+    table = (EXAMPLE / TRAINING / TABLE).read_text(encoding="utf-8")
+    header, *rows = (EXAMPLE / TRAINING / ROWS).read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = len(rows) - round(HELD_OUT * len(rows))
+    for folder, own in ((TRAINING, rows[:kept]), (TEST, rows[kept:])):
+        yield f"{folder}/{TABLE}", table
+        yield f"{folder}/{ROWS}", "".join([header, *own])
 
 
 def _render(name: str, answers: Answers, **more: object) -> str:

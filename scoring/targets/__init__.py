@@ -161,6 +161,10 @@ class Target(Protocol):
         """The scoring folder that is deployed."""
         ...
 
+    def sample(self, name: str) -> bytes:
+        """A request that the endpoint takes. Raises InputError where none is known."""
+        ...
+
     def invoke(self, name: str, body: bytes) -> Answer:
         """POST a request. Raises OutsideError when nothing answers."""
         ...

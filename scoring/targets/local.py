@@ -28,6 +28,7 @@ from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring import engines, environment, proofs, server
 from scoring.folder import ScoringFolder, open_folder
 from scoring.generate import safe_name
+from scoring.requests import SAMPLE
 from scoring.targets import (
     DeploymentRecord,
     DeployOptions,
@@ -112,6 +113,9 @@ class LocalTarget:
         if not (folder / "forestay.json").is_file():
             raise InputError("the deployed folder is gone", where=str(folder), fix=f"deploy {name} again")
         return folder
+
+    def sample(self, name: str) -> bytes:
+        return (self.assets(name) / SAMPLE).read_bytes()
 
     def invoke(self, name: str, body: bytes) -> server.Answer:
         state = self._known(name)

@@ -32,6 +32,7 @@ from forestay.console import visible
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring import checks, proofs
 from scoring.folder import ScoringFolder
+from scoring.requests import SAMPLE
 from scoring.server import Answer
 from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, Say, check_name, never_passed, smoke
 from scoring.targets import managed_machines as machinery
@@ -146,6 +147,9 @@ class ManagedTarget:
 
     def assets(self, name: str) -> Path:
         return self._folder(self._current(self._known(name)))
+
+    def sample(self, name: str) -> bytes:
+        return (self.assets(name) / SAMPLE).read_bytes()
 
     def invoke(self, name: str, body: bytes) -> Answer:
         return Caller(self.arm, self.online, self._known(name).endpoint).ask(body)

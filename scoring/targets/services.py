@@ -23,10 +23,11 @@ from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from infra import stackedit, stackgit, upkeep
 from infra.services import SERVED, Served, Service
 from infra.stackfile import Stack
-from scoring import proofs, server
+from scoring import openapi, proofs, server
 from scoring.folder import open_folder
 from scoring.images import publish
 from scoring.images.registry import Registry, place_of
+from scoring.requests import SAMPLE
 from scoring.targets import (
     ACI,
     AKS,
@@ -205,10 +206,24 @@ class ServicesTarget:
         found = self._kept(name, entries.served_of(service))
         return found or proofs.require_last(self.home, service.model, service.version)
 
+    def sample(self, name: str) -> bytes:
+        """That of the proven folder; where it was proven on another machine, what its own interface shows."""
+        self._known(name)
+        try:
+            return (self.assets(name) / SAMPLE).read_bytes()
+        except InputError:
+            answer = self._ask(name, "GET", "/openapi.json")
+            found = openapi.example(answer.body) if answer.status == 200 else None
+            if found is None:
+                raise
+            return found
+
     def invoke(self, name: str, body: bytes) -> server.Answer:
-        service = self._known(name)
-        headers = server.json_headers(self.keys(name)["primary"] if service.keys else "")
-        return server.ask(self._url(name), "POST", "/score", body, headers=headers)
+        return self._ask(name, "POST", "/score", body)
+
+    def _ask(self, name: str, method: str, path: str, body: bytes | None = None) -> server.Answer:
+        headers = server.json_headers(self.keys(name)["primary"] if self._known(name).keys else "")
+        return server.ask(self._url(name), method, path, body, headers=headers)
 
     def logs(self, name: str, tail: int, follow: bool) -> Iterator[str]:
         watcher = self._watcher(name, self._known(name))

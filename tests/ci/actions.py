@@ -21,12 +21,15 @@ _PYTHON = {"&&": "and", "||": "or"}
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
 
 
-def run(machine: Machine, workflow: str, *, only: Collection[str] = (), **context: Any) -> Run:
+def run(
+    machine: Machine, workflow: str, *, only: Collection[str] = (), before: Run | None = None, **context: Any
+) -> Run:
     """Run a workflow of the repository's main branch to its end.
 
     Parameters
     ----------
     workflow: its name, `main` for .github/workflows/forestay-main.yml. only: these jobs; all of them by default.
+    before: what jobs that are left out have come to.
     context: `inputs`, `vars`, `github`, `identity`: variables of jobs that may log in.
     """
     origin = machine.workspace()
@@ -34,19 +37,19 @@ def run(machine: Machine, workflow: str, *, only: Collection[str] = (), **contex
     path = origin / "read" / ".github" / "workflows" / f"forestay-{workflow}.yml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert document["permissions"] == {}
-    found = Run()
+    found = before.copied() if before else Run()
     if only:
         document["jobs"] = {name: document["jobs"][name] for name in only}
-    for name in _in_order(document["jobs"]):
+    for name in _in_order(document["jobs"], set(found.jobs)):
         for legs in _legs(document["jobs"][name]):
             _job(machine, found, document, name, {"inputs": {}, "vars": {}, **context, "matrix": legs})
     return found
 
 
-def _in_order(jobs: Mapping[str, Any]) -> list[str]:
+def _in_order(jobs: Mapping[str, Any], before: set[str]) -> list[str]:
     done: list[str] = []
     while len(done) < len(jobs):
-        ready = [name for name, job in jobs.items() if name not in done and set(_needs(job)) <= set(done)]
+        ready = [name for name, job in jobs.items() if name not in done and set(_needs(job)) <= {*done, *before}]
         assert ready, "needs go round in a circle"
         done += ready
     return done

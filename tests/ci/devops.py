@@ -28,6 +28,7 @@ def run(
     variables: Mapping[str, str] | None = None,
     ref: str = "",
     only: Collection[str] = (),
+    before: Run | None = None,
     **parameters: str,
 ) -> Run:
     """Run a pipeline of the repository's main branch to its end.
@@ -36,6 +37,7 @@ def run(
     ----------
     pipeline: its name, `main` for .azure-pipelines/forestay-main.yml. variables: predefined ones of this run.
     ref: what is checked out; the end of main by default. only: these stages; all of them by default.
+    before: what stages that are left out have come to.
     parameters: what somebody chose when it was started.
     """
     read = machine.workspace() / "read"
@@ -45,12 +47,12 @@ def run(
     text = re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda hit: str(given[hit[1]]), text)
     assert "${{" not in text
     document = yaml.safe_load(text)
-    found, before = Run(), ""
+    found, previous = (before.copied() if before else Run()), ""
     for stage in [one for one in document["stages"] if not only or one["stage"] in only]:
         name = stage["stage"]
-        needs = stage.get("dependsOn", [before] if before else [])
+        needs = stage.get("dependsOn", [previous] if previous else [])
         needs = [needs] if isinstance(needs, str) else needs
-        before = name
+        previous = name
         known = {**document.get("variables", {}), **(variables or {})}
         results = {one: {"result": found.jobs[one], "outputs": _by_job(found, one)} for one in needs}
         worked = all(found.jobs[one] == SUCCEEDED for one in needs)

@@ -48,6 +48,10 @@ class Run:
     def told(self, job: str) -> str:
         return "".join(step.out for step in self.steps if step.job == job)
 
+    def copied(self) -> Run:
+        """The same jobs and outputs, without steps."""
+        return Run(dict(self.jobs), [], dict(self.outputs))
+
     @property
     def whole(self) -> str:
         """Everything, for the message of a test that fails."""

@@ -19,8 +19,10 @@ HERE = "tried here"
 UNTIL_STOPPED = "tried here, until Ctrl-C"
 AZURE_ML = "tried against a stand-in for Azure ML"
 SERVICES = "tried against a stand-in for ACI and AKS"
+ESTATE = "tried with Pulumi's engine and a stand-in for Azure"
+IMAGES = "tried here, with buildah"
 CHECKED = "arguments checked"
-TITLES = (HERE, UNTIL_STOPPED, AZURE_ML, SERVICES, CHECKED)
+TITLES = (HERE, UNTIL_STOPPED, AZURE_ML, SERVICES, ESTATE, IMAGES, CHECKED)
 
 TUTORIAL, README = ROOT / "docs" / "tutorial.md", ROOT / "README.md"
 WALKED = (TUTORIAL, README)

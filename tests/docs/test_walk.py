@@ -16,21 +16,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests import image_support
 from tests.conftest import ROOT, command
-from tests.docs.blocks import HERE, TUTORIAL, UNTIL_STOPPED, WALKED, Block, is_plain, shell_blocks
+from tests.docs.blocks import HERE, IMAGES, TUTORIAL, UNTIL_STOPPED, WALKED, Block, is_plain, shell_blocks
 from tests.runs_support import give_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHORT = "--time-budget 5m --set limits.max_trials=2"
 EXAMPLE = ROOT / "examples" / "categorize_transactions"
-BLOCKS = [block for page in WALKED for block in shell_blocks(page, HERE, UNTIL_STOPPED)]
+TRIED = (HERE, UNTIL_STOPPED, IMAGES)
+BLOCKS = [block for page in WALKED for block in shell_blocks(page, *TRIED)]
 
 
 @dataclass
@@ -52,16 +54,25 @@ class Walk:
         return self.folder / ".forestay"
 
     def until(self, block: Block) -> str:
-        """What the block printed; those before it are run first. Raises AssertionError where one of them failed."""
+        """What the block printed; those before it are run first. Raises AssertionError where one of them failed.
+
+        Images are built where their block is what was asked for: nothing after it needs one.
+        """
         for one in shell_blocks(self.page, HERE, UNTIL_STOPPED):
+            if one.line > block.line:
+                break
             assert not self.failed, f"stopped at {self.failed}"
             if one.line not in self.said:
                 self.failed = f"{one}"
                 self.said[one.line] = self.run(one)
                 self.failed = ""
-            if one.line == block.line:
-                break
-        return self.said[block.line]
+        return self.said[block.line] if block.title != IMAGES else self.build(block)
+
+    def build(self, block: Block) -> str:
+        """Build an image in the tests' own store. Skips where that can't be done."""
+        image_support.require_tools()
+        image_support.ensure_base()
+        return self.shell("\n".join(block.commands), image_support.variables())
 
     def run(self, block: Block) -> str:
         commands = [self.shortened(line) for line in block.commands]
@@ -86,11 +97,11 @@ class Walk:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return {**os.environ, "FORESTAY_HOME": str(self.home), "PATH": path, "BROWSER": "/bin/true"}
 
-    def shell(self, script: str) -> str:
+    def shell(self, script: str, more: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder,
-            env=self.environment(),
+            env={**(more or {}), **self.environment()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.forecasting_support import JOB, daily, stores
+from tests.scripts_support import scores_of
 
 IDS = "  time_series_id_column_names: store\n"
 SERVE = """
@@ -66,6 +67,11 @@ def test_from_a_job_of_two_series_to_quantiles_out_of_its_files(forestay: Run, p
     assert all(set(trial) >= {"rank", "id", "preprocessor", "status", "metrics"} for trial in board["trials"])
     best = found["best_trial"]
     assert board["trials"][best["rank"] - 1]["score"] == best["score"]
+
+    [blend] = [trial for trial in board["trials"] if trial["algorithm"] == "VotingEnsemble"]
+    told = forestay("job", "code", "latest", "--rank", str(blend["rank"]), "--to", "script")
+    assert told.returncode == 0, told.stderr
+    assert scores_of([project / "script"], board["primary_metric"]) == pytest.approx([blend["score"]], abs=1e-6)
 
     explained = json.loads(forestay("job", "explain", "latest", "--rank", "2", "-o", "json").stdout)
     assert explained["rank"] == 2

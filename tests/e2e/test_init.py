@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pexpect
 import pytest
 import yaml
@@ -81,12 +82,33 @@ def test_a_project_is_made_and_says_what_comes_next(tmp_path: Path) -> None:
 def test_the_example_s_job_is_one(made: Path) -> None:
     done = command("job", "check", "jobs/categorize_transactions/job.yml", "-o", "json", cwd=made)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["rows"] == 4000
+    assert json.loads(done.stdout)["rows"] == 3600
+
+
+def test_the_example_s_test_rows_are_the_latest_and_no_training_sees_them(made: Path) -> None:
+    """With them a new model is compared with what is served, without a word of the user's."""
+    folder = made / "jobs" / "categorize_transactions"
+    train, test = (
+        pd.read_csv(folder / f"{side}-mltable-folder" / "transactions.csv").set_index("transaction_id")
+        for side in ("training", "test")
+    )
+    assert (len(train), len(test)) == (3600, 400)
+    assert not set(train.index) & set(test.index)
+    assert train["date"].max() <= test["date"].min()
+    assert set(test["category"]) == set(train["category"])
+    [model] = yaml.safe_load((made / "pipelines.yml").read_text(encoding="utf-8"))["models"]
+    assert model["test_data"] == "jobs/categorize_transactions/test-mltable-folder"
+    assert "compare" not in model
+    [deliver] = (made / ".github" / "workflows").glob("forestay-deliver-*.yml")
+    text = deliver.read_text(encoding="utf-8")
+    assert '--data "$TEST_DATA"' in text
+    assert f'TEST_DATA: "{model["test_data"]}"' in text
 
 
 def test_the_pipelines_are_those_of_its_settings(made: Path) -> None:
     done = command("pipeline", "render", "--check", cwd=made, process=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr
     assert sorted(path.name for path in (made / ".github" / "workflows").iterdir())
 
 

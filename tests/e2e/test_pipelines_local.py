@@ -58,7 +58,7 @@ def team(tmp_path_factory: pytest.TempPathFactory, share_environments: Callable[
     share_environments(home)
     give_store(home)
     words = ("--job", "jobs/sizes/job.yml", "--model", "Sizes", "--endpoint", "sizes-api", "--train", "local")
-    compared = ("--test-data", "jobs/sizes/test/data.csv", "--threshold", "0.05", "--metric", "accuracy")
+    compared = ("--test-data", "jobs/sizes/test", "--threshold", "0.05", "--metric", "accuracy")
     command("pipeline", "render", "--ci", "github", *words, *compared, cwd=project, process=True)
     settings = project / "pipelines.yml"
     settings.write_text(settings.read_text().replace("home: ~/.forestay", f"home: {home}"), encoding="utf-8")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pexpect
@@ -47,6 +49,31 @@ def test_it_works_without_the_extras(project: Path, words: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+# Stands where click would be imported from: the import waits until Ctrl-C comes.
+WAITING = "import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+
+
+@pytest.mark.parametrize("words", [("-m", "forestay"), (str(ROOT / "cli.py"),), ("-c", "{script}")], ids=str)
+def test_ctrl_c_while_modules_are_imported_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "click.py").write_text(WAITING, encoding="utf-8")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        module, _, function = tomllib.load(file)["project"]["scripts"]["forestay"].partition(":")
+    script = f"import sys; from {module} import {function}; sys.exit({function}())"
+    with subprocess.Popen(
+        [sys.executable, *(word.format(script=script) for word in words), "job", "list"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=30)
+    assert (process.returncode, said, error) == (130, "", "interrupted\n")
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Run
+from tests.scripts_support import scores_of
 from tests.tables import MLTABLE
 
 WORDS = {
@@ -60,6 +61,9 @@ def test_a_multilabel_job_from_the_file_to_lists_as_answers(clean: Run, project:
     best = next(trial for trial in board if trial["rank"] == found["best_trial"]["rank"])
     assert best["score"] > 0.6
     assert best["metrics"]["iou"] > 0.6
+    told = json.loads(clean("job", "code", found["job"], "--to", "script", "--output", "json").stdout)
+    assert (told["rank"], told["score"]) == (best["rank"], best["score"])
+    assert scores_of([project / "script"], "accuracy") == pytest.approx([best["score"]], abs=1e-6)
     shown = clean("job", "trial", found["job"], "--rank", "1")
     assert shown.returncode == 0, shown.stderr
     assert "rightly silent" in shown.stdout

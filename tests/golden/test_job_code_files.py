@@ -18,6 +18,7 @@ from automl_jobs.code.gather import Pipeline, Retold
 from automl_jobs.code.write import fill
 from automl_jobs.engine import problem
 from automl_jobs.engine.decide import Decision
+from automl_jobs.engine.stack import MetaLearner
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
 from tests.tables import write_job
@@ -35,7 +36,9 @@ def piece(trial: str, algorithm: str, layout: str, parameters: dict[str, Any], *
 def retold(folder: Path, case: str) -> Retold:
     """A trial as it would be gathered: the problem is a real one, no model was fitted."""
     folder.mkdir(exist_ok=True)
-    target, metric = ("amount", "normalized_root_mean_squared_error") if case == "voting" else ("label", "accuracy")
+    target, metric = ("label", "accuracy")
+    if case in ("voting", "stack"):
+        target, metric = ("amount", "normalized_root_mean_squared_error")
     job = write_job(folder, target, metric, rows=240)
     if case == "folds":
         text = job.read_text(encoding="utf-8").replace("validation_data: {path: ./valid, type: mltable}\n", "")
@@ -60,22 +63,23 @@ def retold(folder: Path, case: str) -> Retold:
         decision = Decision(rule, None, {}, (rule, {"weights": [1.0, 1.5, 0.5]}), np.arange(rows) % 2)
         calibration = {"slope": 1.5, "shifts": [0.0, 0.0, 0.0], "floor": 1e-9}
         pieces, algorithm = (piece("7", "LightGBM", "tree", LIGHTGBM, rounds=80, calibration=calibration),), "LightGBM"
-    elif case == "voting":
+    elif case in ("voting", "stack"):
         pieces = (
             piece("3", "ElasticNet", "linear", {"alpha": 0.001, "l1_ratio": 0.5, "log_target": True}, weight=0.4),
             piece("5", "XGBoostRegressor", "target", {"max_depth": 4}, weight=0.6, rounds=120, rows=100),
         )
-        algorithm = "VotingEnsemble"
+        algorithm = "VotingEnsemble" if case == "voting" else "StackEnsemble"
     else:
         pieces, algorithm = (piece("2", "RandomForest", "tree", {"min_samples_leaf": 4}),), "RandomForest"
         decision = Decision(None, None, {})
     job_row = SimpleNamespace(job="calm_bay_x8k2m1", primary_metric=metric, target=target)
     found = SimpleNamespace(row=SimpleNamespace(id=pieces[0].trial, rank=1, algorithm=algorithm))
     packages = {"scikit-learn": "1.9.0", "pandas": "3.1.0"}
-    return Retold(cast("Any", job_row), cast("Any", found), made, pieces, 0.75, decision, 2, packages)
+    learner = MetaLearner("elastic_net", {"alpha": 0.01}) if case == "stack" else None
+    return Retold(cast("Any", job_row), cast("Any", found), made, pieces, 0.75, decision, 2, packages, learner)
 
 
-@pytest.mark.parametrize("case", ["folds", "voting", "forest"])
+@pytest.mark.parametrize("case", ["folds", "voting", "stack", "forest"])
 def test_written_as_recorded(case: str, tmp_path: Path) -> None:
     """UPDATE_GOLDEN=1 writes the files anew; look at the difference before committing it."""
     folder = tmp_path / "script"

@@ -74,14 +74,19 @@ def test_every_stack_is_one(case: str, tmp_path: Path) -> None:
         assert stackfile.load(tmp_path, name).settings.stem == CASES[case].stem
 
 
-def test_the_example_is_the_repository_s_but_for_its_compute() -> None:
+def test_the_example_is_the_repository_s_but_for_its_compute_and_its_test_data() -> None:
     found = templates.files(CASES["example"])
     folder = "jobs/categorize_transactions"
-    for name in ("MLTable", "transactions.csv"):
-        path = f"training-mltable-folder/{name}"
-        assert found[f"{folder}/{path}"] == (EXAMPLE / path).read_bytes().decode()
+    sides = [f"{side}-mltable-folder" for side in ("training", "test")]
+    table = (EXAMPLE / sides[0] / "MLTable").read_bytes().decode()
+    assert [found[f"{folder}/{side}/MLTable"] for side in sides] == [table, table]
+    header, *rows = (EXAMPLE / sides[0] / "transactions.csv").read_bytes().decode().splitlines()
+    training, test = (found[f"{folder}/{side}/transactions.csv"].splitlines() for side in sides)
+    assert (training[0], test[0], training[1:] + test[1:]) == (header, header, rows)
     job, own = yaml.safe_load(found[f"{folder}/job.yml"]), yaml.safe_load((EXAMPLE / "job.yml").read_text())
     assert own.pop("compute")
+    assert own.pop("test_data_size") == pytest.approx(len(test) / len(rows), abs=1e-3)
+    assert job.pop("test_data") == {"path": f"./{sides[1]}", "type": "mltable"}
     assert job == own
 
 

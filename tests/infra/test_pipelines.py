@@ -7,16 +7,22 @@ providers of tests, logged in as the systems log in.
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from infra import arm
 from tests.ci import actions, devops
 from tests.ci.platform import TOKEN, Platform, platform
 from tests.ci.shell import Machine, commit, git, machine
 from tests.conftest import ROOT, command
+from tests.docs.blocks import ESTATE, WALKED, is_plain, shell_blocks
+from tests.infra.arm_standin import serve
 from tests.infra.engine import Lab, binary, lab
 from tests.tables import write_job
 
@@ -175,3 +181,24 @@ def test_the_branch_brings_the_estate_up_and_drift_is_found(estate: Estate) -> N
     run = devops.run(estate.machine, "main", estate.devops, only=["estate_dev"])
     assert run.jobs == {"estate_dev": "Succeeded"}, run.whole
     assert "TLS1_0" not in json.dumps(estate.lab.cloud.resources)
+
+
+@pytest.mark.engine
+def test_what_the_tutorial_says_of_the_estate(estate: Estate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The last of the file: in the end the estate is gone. What a reader is asked for is answered by --yes."""
+    lines = [line for page in WALKED for block in shell_blocks(page, ESTATE) for line in block.commands]
+    assert [line.split()[2] for line in lines] == ["bootstrap", "preview", "up", "destroy"]
+    # The state of the others lies here: where the first one would put it, an engine of tests can't go.
+    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
+    shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
+    with serve() as azure:
+        monkeypatch.setattr(arm, "connect", lambda env: azure.connect(env))
+        done = command(*shlex.split(lines[0])[1:], "--yes", cwd=tmp_path, process=False)
+    assert done.returncode == 0, done.stderr
+    assert "azurekeyvault://" in (tmp_path / "stacks" / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    for line in lines[1:]:
+        assert is_plain(line), line
+        answer = [] if "preview" in line else ["--yes"]
+        ended = estate.lab.run(sys.executable, "-m", *shlex.split(line), *answer)
+        assert ended.code == 0, f"{line}\n{ended.err}"
+        assert bool(estate.lab.cloud.resources) == ("destroy" not in line)

@@ -485,6 +485,10 @@ def test_the_commands(
     assert listed[0]["bills"].startswith("at least 1 copy of 1 cores")
     assert run("show", NAME)["scoring_uri"] == made["scoring_uri"]
     assert run("invoke", NAME) == {"Results": ["yes"]}
+    shutil.move(here.home / "proofs", here.folder / "proofs")  # as on a runner that has not proven it
+    shutil.rmtree(here.home / "endpoints", ignore_errors=True)
+    assert run("invoke", NAME) == {"Results": ["yes"]}
+    shutil.move(here.folder / "proofs", here.home / "proofs")
     assert "POST /score" in run("logs", NAME)["lines"]
     assert run("keys", "rotate", NAME)["primary"] == run("keys", "show", NAME)["primary"]
     assert "no earlier deployment" in run("rollback", NAME, code=2)

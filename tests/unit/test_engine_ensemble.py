@@ -20,11 +20,11 @@ from automl_jobs.engine.ensemble import (
     MOST_MEMBERS,
     Member,
     NoBetter,
-    _cross_fitted,
     blocks,
     by_fold,
     compare,
     cost,
+    cross_fitted,
     held_folds,
     select,
     stacked_blocks,
@@ -205,9 +205,9 @@ def test_every_meta_learner_beats_its_members_on_rows_it_was_not_fitted_on(class
 
     for kind in stack.CLASSIFIERS if classes else stack.REGRESSORS:
         learner = stack.MetaLearner(kind)
-        said = _cross_fitted(made, learner, rows, predictions)
+        said = cross_fitted(made, learner, rows, predictions)
         assert loss(said) < min(loss(one) for one in predictions), kind
-        again = _cross_fitted(made, learner, rows, predictions)
+        again = cross_fitted(made, learner, rows, predictions)
         np.testing.assert_array_equal(said, again)
 
 
@@ -216,7 +216,7 @@ def test_a_meta_learner_is_never_scored_on_rows_that_it_was_fitted_on() -> None:
     rows = held_rows(made)
     noise = np.random.default_rng(4).random(300)
     grown = stack.MetaLearner("light_gbm_classifier", {"n_estimators": 300, "num_leaves": 63, "min_child_samples": 1})
-    said = _cross_fitted(made, grown, rows, [np.column_stack([1 - noise, noise])] * 2)
+    said = cross_fitted(made, grown, rows, [np.column_stack([1 - noise, noise])] * 2)
     truth = made.target[rows]
     learned = stack.fit(made, grown, [np.column_stack([1 - noise, noise])] * 2, rows, None)
     fitted = learned.predict([np.column_stack([1 - noise, noise])] * 2, 2)

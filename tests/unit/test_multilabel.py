@@ -16,7 +16,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from automl_jobs.engine import ensemble, outputs
-from automl_jobs.engine.multilabel import metrics, refit, thresholds
+from automl_jobs.engine.multilabel import refit, thresholds
 from automl_jobs.engine.multilabel.ensemble import run as blend
 from automl_jobs.engine.multilabel.models import NAMES
 from automl_jobs.engine.multilabel.problem import build
@@ -134,7 +134,7 @@ def test_a_score_is_what_the_model_itself_reaches_on_the_validation_rows(
         said = model.predict(frame)
         assert all(isinstance(labels, list) for labels in said)
         found = np.array([[label in labels for label in model.classes_] for labels in said])
-        assert metrics.primary("accuracy", truth, found) == pytest.approx(trial.score, abs=0.08)
+        assert thresholds.primary("accuracy", truth, found) == pytest.approx(trial.score, abs=0.08)
         probabilities = model.predict_proba(frame)
         assert probabilities.shape == truth.shape
         assert np.array_equal(found, probabilities > model.steps[-1][1].thresholds)
@@ -168,7 +168,7 @@ def test_a_blend_is_served_as_it_was_scored(tmp_path: Path) -> None:
     probabilities = model.predict_proba(frame)
     assert probabilities == pytest.approx(sum(parts), abs=0.01)
     said = probabilities > np.array(model.steps[-1][1].thresholds)
-    assert metrics.primary("accuracy", truth, said) == pytest.approx(found.score, abs=0.08)
+    assert thresholds.primary("accuracy", truth, said) == pytest.approx(found.score, abs=0.08)
     assert model.predict(frame).tolist() == [
         [label for label, there in zip(model.classes_, row, strict=True) if there] for row in said
     ]
@@ -202,12 +202,12 @@ def test_thresholds_are_those_that_serve_the_metric_best() -> None:
     truth = (draw.random((30, 2)) < 0.3).astype(int)
     probabilities = np.clip(truth * 0.2 + draw.random((30, 2)) * 0.5, 0, 1)
     for metric in ("accuracy", "iou"):
-        found = metrics.primary(metric, truth, probabilities > thresholds.choose(probabilities, truth, metric))
+        found = thresholds.primary(metric, truth, probabilities > thresholds.choose(probabilities, truth, metric))
         grid = np.linspace(0, 1, 60)
         best = max(
-            metrics.primary(metric, truth, probabilities > np.array([one, other])) for one in grid for other in grid
+            thresholds.primary(metric, truth, probabilities > np.array([one, other])) for one in grid for other in grid
         )
-        assert found >= metrics.primary(metric, truth, probabilities > 0.5)
+        assert found >= thresholds.primary(metric, truth, probabilities > 0.5)
         assert found >= best - 0.04
 
 
@@ -217,11 +217,11 @@ def test_a_rule_is_judged_on_rows_that_did_not_choose_it() -> None:
     truth = (draw.random((200, 3)) < 0.5).astype(int)
     scores = draw.normal(size=truth.shape)
     judged = thresholds.judge(scores, truth, "accuracy", seed=0)
-    fitted = metrics.primary(
+    fitted = thresholds.primary(
         "accuracy", truth, judged.probabilities > thresholds.choose(judged.probabilities, truth, "accuracy")
     )
-    assert metrics.primary("accuracy", truth, judged.said) < 0.22
-    assert fitted >= metrics.primary("accuracy", truth, judged.said)
+    assert thresholds.primary("accuracy", truth, judged.said) < 0.22
+    assert fitted >= thresholds.primary("accuracy", truth, judged.said)
 
 
 def test_scores_of_any_scale_become_probabilities() -> None:

@@ -22,6 +22,9 @@ Parameters = dict[str, Any]
 # How a regressor on lags looks at the series; the other parameters are the regressor's own.
 VIEW = ("steps", "offset", "log")
 RECURSIVE, DIRECT = "recursive", "direct"
+# Shorter series get no model of their own.
+FEWEST_VALUES = 4
+SIMPLE = ("SeasonalNaive", "Average", "SeasonalAverage", "Naive")
 LINEAR_NAMES = ("ElasticNet", "LassoLars", "SGD", "KNN")
 ONLY_IN_AZURE = ("TCNForecaster",)
 
@@ -76,7 +79,7 @@ def _local(module: str) -> Callable[..., Any]:
         models = {
             one.key: fitting.fit(log.there(one.values) if log else one.values, problem.season)
             for one in series
-            if len(one) >= 4
+            if len(one) >= FEWEST_VALUES
         }
         return LocalForecaster(models, problem.season, log)
 
@@ -89,7 +92,7 @@ def _linear(prophet: bool) -> Callable[..., Any]:
 
         settings = {name: value for name, value in parameters.items() if name != "log"}
         return linear.fit(
-            [one for one in series if len(one) >= 4],
+            [one for one in series if len(one) >= FEWEST_VALUES],
             problem.frequency,
             problem.season,
             problem.known,
@@ -110,7 +113,7 @@ def _on_lags(name: str) -> Callable[..., Any]:
         return lagged.fit(
             series,
             problem.lag_settings,
-            _regressor(name, own, threads, problem.seed),
+            regressor(name, own, threads, problem.seed),
             base=1 if parameters.get("steps", RECURSIVE) == RECURSIVE else problem.horizon,
             offset=parameters.get("offset", "season"),
             cycles=name in LINEAR_NAMES,
@@ -120,7 +123,7 @@ def _on_lags(name: str) -> Callable[..., Any]:
     return fit
 
 
-def _regressor(name: str, parameters: Parameters, threads: int, seed: int) -> Any:
+def regressor(name: str, parameters: Parameters, threads: int, seed: int) -> Any:
     """The unfitted regressor; linear ones behind an imputer and a scaler."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import Ridge

@@ -11,7 +11,7 @@ import pandas as pd
 
 from automl_jobs.engine.forecasting import frequency as frequencies
 from automl_jobs.engine.forecasting.arima import strength
-from automl_jobs.engine.forecasting.linear import LEAST_YEARS
+from automl_jobs.engine.forecasting.linear import LEAST_YEARS, days
 from automl_jobs.engine.forecasting.panel import Series
 from forestay_forecasters import Encoder, LagForecaster, Logarithm
 from forestay_forecasting import Key
@@ -19,6 +19,10 @@ from forestay_forecasting import Key
 MOST_ROWS = 200_000
 # A lag further back than this share of a series costs more rows than it brings.
 LONGEST_LAG_SHARE = 0.34
+# A seasonal component that explains less of the variance is none.
+WEAK_SEASON = 0.05
+# A linear model gets no column of its own for each of more series.
+MANY_SERIES = 50
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,20 @@ def windows_for(settings: LagSettings, base: int, typical: int) -> tuple[int, ..
     return tuple(width for width in wanted if base + width <= LONGEST_LAG_SHARE * typical)
 
 
+def reach(series: Sequence[Series], settings: LagSettings, base: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Lags and windows of a fit on these series."""
+    typical = int(np.median([len(one) for one in series]))
+    windows = windows_for(settings, base, typical)
+    if settings.stl == "seasontrend" and settings.season > 1:
+        windows = tuple(sorted({*windows, settings.season}))
+    return lags_for(settings, base, typical), windows
+
+
+def yearly(series: Sequence[Series]) -> bool:
+    """Whether waves of a year can be told from a trend."""
+    return days(series) > LEAST_YEARS * 365.25
+
+
 def fit(
     series: Sequence[Series], settings: LagSettings, estimator: Any, *, base: int, offset: str, cycles: bool,
     log: Logarithm | None,
@@ -82,29 +100,26 @@ def fit(
     estimator: unfitted scikit-learn regressor; for linear ones (`cycles`) it must take missing values.
     base, offset: see LagForecaster.
     """
-    typical = int(np.median([len(one) for one in series]))
     features = pd.concat([one.features for one in series], ignore_index=True)
-    origin = min(one.times[0] for one in series)
-    days = (max(one.times[-1] for one in series) - origin) / frequencies.DAY
-    windows = windows_for(settings, base, typical)
+    lags, windows = reach(series, settings, base)
     profile = None
     if settings.stl != "none" and settings.season > 1:
         profile = {one.key: _profile(log.there(one.values) if log else one.values, settings.season) for one in series}
-        if settings.stl == "seasontrend":
-            windows = tuple(sorted({*windows, settings.season}))
     model = LagForecaster(
         estimator=estimator,
         base=base,
-        lags=lags_for(settings, base, typical),
+        lags=lags,
         windows=windows,
         offset=offset,
         season=settings.season,
         cycles=cycles,
-        yearly=days > LEAST_YEARS * 365.25,
+        yearly=yearly(series),
         encoder=Encoder(settings.known, one_hot=cycles).fit(features),
         past_encoder=Encoder(settings.past, one_hot=cycles).fit(features) if settings.past else None,
-        series_codes={one.key: code for code, one in enumerate(series)} if not cycles or len(series) <= 50 else {},
-        trend=(origin, days) if offset == "none" else None,
+        series_codes={one.key: code for code, one in enumerate(series)}
+        if not cycles or len(series) <= MANY_SERIES
+        else {},
+        trend=(min(one.times[0] for one in series), days(series)) if offset == "none" else None,
         holidays=settings.holidays,
         period=frequencies.period(settings.frequency),
         log=log,
@@ -146,7 +161,7 @@ def _rows(model: LagForecaster, series: Sequence[Series]) -> tuple[np.ndarray, n
 
 def _profile(values: np.ndarray, season: int) -> np.ndarray:
     """The seasonal component: means by phase around a moving average, phase 0 after the last value; zeros if weak."""
-    if len(values) < 2 * season or strength(values, season) < 0.05:
+    if len(values) < 2 * season or strength(values, season) < WEAK_SEASON:
         return np.zeros(season)
     kernel = np.full(season, 1 / season)
     trend = np.convolve(values, kernel, "valid")

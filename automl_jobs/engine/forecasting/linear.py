@@ -19,15 +19,23 @@ LEAST_YEARS = 1.5
 KEPT_ERRORS = 400
 
 
-def waves(frequency: str, days: float) -> tuple[tuple[float, int], ...]:
-    """Seasonal waves that data of this frequency and length can show: (days, harmonics)."""
+def days(series: Sequence[Series]) -> float:
+    """From the first time of any series to the last."""
+    return (max(one.times[-1] for one in series) - min(one.times[0] for one in series)) / frequencies.DAY
+
+
+def waves(frequency: str, days: float, prophet: bool) -> tuple[tuple[float, int], ...]:
+    """Seasonal waves that data of this frequency and length can show: (days, harmonics).
+
+    Without `prophet` those of a year alone: the errors' model knows shorter seasons.
+    """
     step = frequencies.length(frequency) / frequencies.DAY
     found = []
     for length, order in ((1.0, 4), (7.0, 3), (365.25, 6)):
         possible = min(order, int(length / step / 2))
         if possible >= 1 and days > LEAST_YEARS * length:
             found.append((length, possible))
-    return tuple(found)
+    return tuple(found if prophet else [(length, min(order, 3)) for length, order in found if length > 300])
 
 
 def fit(
@@ -52,15 +60,14 @@ def fit(
     ridge: penalty on all other columns, at unit scale.
     """
     origin = min(one.times[0] for one in series)
-    days = (max(one.times[-1] for one in series) - origin) / frequencies.DAY
-    every = waves(frequency, days)
+    length = days(series)
     encoder = Encoder(columns, one_hot=True).fit(_stacked(series))
     design = Design(
         encoder=encoder,
         origin=origin,
-        days=days,
+        days=length,
         changes=tuple(np.linspace(0, 0.8, CHANGES + 1)[1:].tolist()) if prophet else None,
-        waves=every if prophet else tuple((length, min(order, 3)) for length, order in every if length > 300),
+        waves=waves(frequency, length, prophet),
         holidays=holidays,
         period=frequencies.period(frequency),
     )

@@ -146,7 +146,11 @@ def outcome(
 
 def held_out(problem: ForecastProblem, folder: Path) -> list[Forecasts]:
     """The backtest of each fold of the trial in this folder."""
-    predicted = np.load(folder / HELD_OUT)
+    return split(problem, np.load(folder / HELD_OUT))
+
+
+def split(problem: ForecastProblem, predicted: np.ndarray) -> list[Forecasts]:
+    """The backtest of each fold by the forecasts of all, one after the other."""
     empty = [backtest.periods(problem.series, windows, problem) for windows in problem.splits]
     ends = np.cumsum([len(part.truth) for part in empty])[:-1]
     return [replace(part, predicted=own) for part, own in zip(empty, np.split(predicted, ends), strict=True)]
@@ -154,9 +158,7 @@ def held_out(problem: ForecastProblem, folder: Path) -> list[Forecasts]:
 
 def served(problem: ForecastProblem, forecaster: Any, found: Forecasts) -> ForecastModel:
     """The served model; `found` is the whole backtest, which its quantiles are made of."""
-    reach = max([KEPT_VALUES, KEPT_SEASONS * problem.season, 2 * problem.horizon, *_lags(forecaster)])
-    # Features of the last season, which those of the first periods ahead are compared with.
-    rows = 2 * max(problem.horizon, problem.season) + problem.season + 3
+    reach, rows = kept_values(problem, _lags(forecaster)), kept_rows(problem)
     return ForecastModel(
         forecaster=forecaster,
         series={one.key: _end(one, reach, rows) for one in problem.series},
@@ -168,6 +170,16 @@ def served(problem: ForecastProblem, forecaster: Any, found: Forecasts) -> Forec
         spread=backtest.spread(found, problem),
         floor=backtest.floor(problem),
     )
+
+
+def kept_values(problem: ForecastProblem, lags: Sequence[int]) -> int:
+    """How many values of each series are served with a model of such lags."""
+    return max([KEPT_VALUES, KEPT_SEASONS * problem.season, 2 * problem.horizon, *lags])
+
+
+def kept_rows(problem: ForecastProblem) -> int:
+    """Of how many rows features are: of the last season, which those of the first periods ahead are compared with."""
+    return 2 * max(problem.horizon, problem.season) + problem.season + 3
 
 
 def _end(one: Series, values: int, rows: int) -> SeriesEnd:

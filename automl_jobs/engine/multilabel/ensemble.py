@@ -9,7 +9,7 @@ import numpy as np
 
 from automl_jobs.engine import ensemble, outputs
 from automl_jobs.engine.judging import held_rows
-from automl_jobs.engine.multilabel import metrics, thresholds
+from automl_jobs.engine.multilabel import thresholds
 from automl_jobs.engine.multilabel.trial import score, told
 from automl_jobs.engine.problem import Problem
 from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
@@ -31,7 +31,7 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
 
     def value(truth: np.ndarray, predicted: np.ndarray) -> float:
         loss = np.log(np.clip(np.where(truth == 1, predicted, 1 - predicted), 1e-12, None)).mean()
-        return metrics.primary(problem.metric, truth, predicted > thresholds.AZURE) + TIE * float(loss)
+        return thresholds.primary(problem.metric, truth, predicted > thresholds.AZURE) + TIE * float(loss)
 
     ensemble.compare(problem, rows, predictions, value)
     weights = ensemble.select(predictions, truth, ensemble.by_fold(value, ensemble.held_folds(problem)))

@@ -55,17 +55,6 @@ def multilabel(truth: np.ndarray, probabilities: np.ndarray, said: np.ndarray) -
     return defined(result)
 
 
-def primary(metric: str, truth: np.ndarray, said: np.ndarray) -> float:
-    """The accuracy or the iou alone, quick enough to be asked a thousand times."""
-    if metric == "accuracy":
-        return float((truth == said).all(axis=1).mean())
-    if metric == "iou":
-        both = np.logical_and(truth, said).sum(axis=1)
-        either = np.logical_or(truth, said).sum(axis=1)
-        return float(np.divide(both, either, out=np.zeros(len(truth)), where=either > 0).mean())
-    raise ValueError(f"{metric} is no primary metric of a multi-label job")
-
-
 def _log_loss(truth: np.ndarray, probabilities: np.ndarray) -> float:
     """The sum over a row's labels of -log(probability), its mean over rows."""
     tiny = np.finfo(np.float64).eps

@@ -82,7 +82,7 @@ class LabelsTrainer(Trainer):
         scored = score(problem, judged)
         seen = spread.train_rows(problem)
         learned = judged.rule.probabilities(model.decision_function(used.matrix[seen])) > judged.rule.thresholds
-        values = scored.metrics | {"train_score": metrics.primary(problem.metric, problem.target[seen], learned)}
+        values = scored.metrics | {"train_score": thresholds.primary(problem.metric, problem.target[seen], learned)}
         if problem.refit:
             model = self.learn(plan, used.matrix, problem.target)
         model.calibrate(judged.rule.slopes, judged.rule.offsets)
@@ -122,7 +122,7 @@ class LabelsTrainer(Trainer):
         """
         problem = self.problem
         judged = thresholds.judge(held, truth, problem.metric, problem.seed, calibrated=plain)
-        return metrics.primary(problem.metric, truth, judged.said)
+        return thresholds.primary(problem.metric, truth, judged.said)
 
     def learn(self, plan: TrialPlan, matrix: Any, target: np.ndarray) -> LinearLabels:
         """A plan's model of these rows, with neither calibration nor thresholds."""
