@@ -84,7 +84,7 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
     screen = console(context)
     if folder is None:
         if not screen.asks:
-            raise _missing(context, "folder")
+            raise _missing(context, ["folder"])
         folder = until(screen, "folder of the project", ".", Path)
     place.take_back(folder)
     fixed = "`forestay init --update` brings a project up to date" if (folder / record.FILE).exists() else ""
@@ -106,16 +106,21 @@ def _make(context: click.Context, folder: Path | None, given: dict[str, Any]) ->
 
 
 def _answers(context: click.Context, screen: Console, folder: Path, given: dict[str, Any]) -> Answers:
-    """What is given, asked for or taken for granted, in this order. Raises click.MissingParameter off a terminal."""
+    """What is given, asked for or taken for granted, in this order.
+
+    Raises click.MissingParameter off a terminal, for all at once that only the user can know.
+    """
     from forestay.scaffold import answers as known
+
+    lacking: list[str] = []
 
     def answer(name: str, kind: str, question: str, proposed: str | None, *, must: bool = False) -> Any:
         """`must`: nobody but the user can know it; what is proposed counts only when somebody could say no."""
         if screen.asks:
             title = question.partition(",")[0]
             return until(screen, question, proposed or "", lambda text: known.checked(kind, text, title))
-        if must or proposed is None:
-            raise _missing(context, name)
+        if (must or proposed is None) and name not in lacking:
+            lacking.append(name)
         return proposed
 
     def simple(key: str, question: str, proposed: str | None, *, must: bool = False) -> Any:
@@ -130,22 +135,26 @@ def _answers(context: click.Context, screen: Console, folder: Path, given: dict[
     stem = known.stem_of(folder)
     if stem == known.FALLBACK and "stem" not in given and not screen.asks:
         screen.note(f"the folder's name makes no stem: names in Azure begin with {stem}; --stem chooses another")
-    return known.Answers(
-        subscriptions=found,
-        location=simple("location", "location, Azure's short name of the region", known.REGION, must=True),
-        stem=simple("stem", "stem, what all names in Azure begin with", stem),
-        mail=simple("mail", "mail, of who owns the resources and hears of failures", None),
-        ci=simple("ci", f"pipelines, run by one of {', '.join(known.SYSTEMS)}", known.SYSTEMS[0]),
-        target=simple("target", f"target, what serves models in Azure: {', '.join(known.TARGETS)}", known.TARGETS[0]),
-        example=given.get("example", False)
+    told = {
+        "location": simple("location", "location, Azure's short name of the region", known.REGION, must=True),
+        "stem": simple("stem", "stem, what all names in Azure begin with", stem),
+        "mail": simple("mail", "mail, of who owns the resources and hears of failures", None),
+        "ci": simple("ci", f"pipelines, run by one of {', '.join(known.SYSTEMS)}", known.SYSTEMS[0]),
+        "target": simple(
+            "target", f"target, what serves models in Azure: {', '.join(known.TARGETS)}", known.TARGETS[0]
+        ),
+        "example": given.get("example", False)
         or (screen.asks and until(screen, "bring the example's job? (yes, no)", "no", yes_or_no)),
-        since=known.this_month(),
-    )
+    }
+    if lacking:
+        raise _missing(context, lacking)
+    return known.Answers(subscriptions=found, since=known.this_month(), **told)
 
 
-def _missing(context: click.Context, name: str) -> click.MissingParameter:
-    parameter = next(one for one in context.command.params if one.name == name)
-    return click.MissingParameter(ctx=context, param=parameter)
+def _missing(context: click.Context, names: list[str]) -> click.MissingParameter:
+    lacking = [one for one in context.command.params if one.name in names]
+    hint = " ".join(one.get_error_hint(context) for one in lacking)
+    return click.MissingParameter(ctx=context, param_hint=hint, param_type=lacking[0].param_type_name)
 
 
 def _following(folder: Path, answers: Answers) -> list[str]:

@@ -178,7 +178,7 @@ def test_killed_it_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
     ("words", "told"),
     [
         ((), "Missing argument 'DIR'"),
-        (("new",), "Missing option '--subscription'"),
+        (("new",), "Missing option '--subscription' '--location' '--mail'"),
         (("new", "--subscription", f"dev={GUID}"), "Missing option '--subscription'"),
         (("new", *WORDS[:2]), "Missing option '--location'"),
         (("new", *WORDS[:4]), "Missing option '--mail'"),
