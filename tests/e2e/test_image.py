@@ -75,16 +75,16 @@ def in_store() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def image(cli: Cli, registry: Registry, folder: Path) -> dict[str, Any]:
-    """The document of `image build`."""
+def image(cli: Cli, registry: Registry, folder: Path) -> Iterator[dict[str, Any]]:
+    """The document of `image build`. What an earlier run left goes at the end, with the layers that nothing needs."""
     image_support.ensure_base()
     before = in_store()
     tag = f"127.0.0.1:{registry.port}/bank:1"
     done = cli("image", "build", folder, "--tag", tag, "--builder", "buildah", "-o", "json")
     assert done.returncode == 0, done.stderr[-3000:]
-    if before:  # not before: what both stand on would go with the last that does
+    yield {**json.loads(done.stdout), "log": done.stderr}
+    if before:
         image_support.run("buildah", "rmi", "--force", *before)
-    return {**json.loads(done.stdout), "log": done.stderr}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ training:
 def job(project: Path) -> Path:
     """A job of nine trials: a baseline, a portfolio, draws of Optuna, an ensemble."""
     (project / "data").mkdir()
-    mixed(240, 1).drop(columns="amount").to_csv(project / "data" / "data.csv", index=False)
+    mixed(240, 4).drop(columns="amount").to_csv(project / "data" / "data.csv", index=False)
     (project / "data" / "MLTable").write_text(MLTABLE, encoding="utf-8")
     path = project / "job.yml"
     path.write_text(JOB, encoding="utf-8")

@@ -470,7 +470,7 @@ def test_an_endpoint_from_deploy_to_delete(home: Path, proven: Path, cli: CLI) -
     assert json.loads(shown.stdout)["status"] == "Stopped"
     unreachable = cli("endpoint", "invoke", "bank-api")
     assert unreachable.returncode == 3
-    assert "forestay endpoint deploy bank-api --model Bank:1" in unreachable.stderr
+    assert "forestay endpoint start bank-api" in unreachable.stderr
     restarted = json.loads(cli("endpoint", "deploy", "bank-api", "--model", "Bank", "-o", "json").stdout)
     assert {**restarted, "changed": True} == record
 
