@@ -13,6 +13,7 @@ from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.table import MOST_PERIODS, MOST_SERIES, forecast_table
 from automl_jobs.prepare.profile import profile
 from automl_jobs.runs.report import charts
+from automl_jobs.runs.report.views import importance_note
 from forestay_forecasting import Spread
 from tests.forecasting_support import daily, prepared
 
@@ -74,3 +75,9 @@ def test_the_profile_says_what_each_column_holds(tmp_path: Path) -> None:
     assert columns["sales"]["used"] is False
     assert columns["sales"]["reason"] == "the target"
     assert len(columns["day"]["examples"]) == 3
+
+
+def test_importances_of_one_shuffle_have_no_spread_to_tell() -> None:
+    document = {"metric": "accuracy", "data": "validation", "rows": 1200, "importances": [], "repeats": 1}
+    assert importance_note(document) == "What accuracy loses when a column is shuffled, once, on 1,200 validation rows."
+    assert "± one standard deviation over 3 repeats, on" in importance_note({**document, "repeats": 3})

@@ -234,10 +234,10 @@ def importance_note(document: dict[str, Any]) -> str:
     rested = "rows that the model has seen" if document["data"] == "training" else f"{document['data']} rows"
     more = len(document["importances"]) - MOST_BARS
     others = f" The {MOST_BARS} largest of {len(document['importances'])}." if more > 0 else ""
-    return (
-        f"What {document['metric']} loses when a column is shuffled, ± one standard deviation over "
-        f"{document['repeats']} repeats, on {document['rows']:,} {rested}.{others}"
-    )
+    repeats = document["repeats"]
+    how = f"± one standard deviation over {repeats} repeats" if repeats > 1 else "once"
+    on = f"on {document['rows']:,} {rested}"
+    return f"What {document['metric']} loses when a column is shuffled, {how}, {on}.{others}"
 
 
 def metrics(values: Any) -> list[Row]:
