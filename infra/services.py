@@ -207,9 +207,14 @@ def check_name(name: str) -> str:
     return name
 
 
-def state_of(settings: Service) -> str:
+def part_of(name: str, service: Service) -> str:
+    """What the container group, or the pods, of a service are called: by their state, where two may stand together."""
+    return f"{name}-{state_of(service)}" if service.beside else name
+
+
+def state_of(service: Service) -> str:
     """Eight letters that change with everything that the container is made of, and with nothing else."""
-    made_of = settings.model_dump(
+    made_of = service.model_dump(
         include={"image", "cpu", "memory_gb", "port", "public", "auth", "environment", "model", "version"}
     )
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]

@@ -17,7 +17,7 @@ from infra.addresses import Address, Addresses, names_of
 from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.base import Common
 from infra.components.identities import IdentityFacts
-from infra.services import Service, state_of
+from infra.services import Service, part_of
 from infra.settings import StackSettings
 from infra.stackfile import PROJECT
 
@@ -98,7 +98,7 @@ def _group(stack: _Stack, name: str, service: Service) -> ContainerGroup:
     inside = stack.settings.network.private or service.front == "application_gateway"
     subnet = stack.addresses.subnet("aci") if inside else None
     return ContainerGroup(
-        name if service.front == "none" else f"{name}-{state_of(service)}",
+        part_of(name, service),
         ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=_keys(name, service)),
     )
 

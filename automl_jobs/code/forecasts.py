@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from automl_jobs.engine.records import TrialRecord
     from automl_jobs.runs import JobDetail, RunStore, TrialDetail
 
-# How the name of a member's trial begins among the parameters of an ensemble.
-MEMBER = "trial "
 LOCAL, LINEAR = {"ExponentialSmoothing": "ets", "AutoArima": "arima"}, ("Arimax", "Prophet")
 
 
@@ -53,7 +51,7 @@ def gather(store: RunStore, detail: JobDetail, found: TrialDetail, warn: Callabl
     from automl_jobs.engine.run import shares
     from automl_jobs.explain import rebuilt_problem
 
-    records = {one.plan.id: one for one in shared.records_of(store, detail)}
+    records = shared.records_of(store, detail)
     members = _members(records[found.row.id])
     problem: Any = rebuilt_problem(detail, None, warn)
     score = _score(problem, records, members, found, detail)
@@ -64,6 +62,7 @@ def gather(store: RunStore, detail: JobDetail, found: TrialDetail, warn: Callabl
 
 def _members(record: TrialRecord) -> list[str]:
     from automl_jobs.engine.ensemble import VOTING
+    from automl_jobs.engine.forecasting.ensemble import MEMBER
 
     if record.plan.algorithm != VOTING:
         return [record.plan.id]
@@ -93,10 +92,7 @@ def _score(
     if len(said) != now:
         raise shared.changed(detail, found, f"{len(said)} periods judged it, there are {now} now")
     each = [backtest.scores(part, problem.series, problem) for part in trainer.split(problem, said)]
-    score = metrics.average(each).get(problem.metric)
-    if score is None or found.row.score is None or abs(score - found.row.score) > shared.SAME_SCORE:
-        raise shared.changed(detail, found, f"it would score {score}")
-    return score
+    return shared.same_score(metrics.average(each).get(problem.metric), found, detail)
 
 
 def fill(retold: Retold, folder: Path) -> None:
@@ -105,11 +101,13 @@ def fill(retold: Retold, folder: Path) -> None:
     from automl_jobs.code.write import FOLDS, ROWS, SCRIPT, SETTINGS, surround
     from automl_jobs.engine.forecasting import trainer
 
-    source = Source()
-    project.write_atomic(folder / SCRIPT, templates.render("code/forecast.py.j2", **_context(retold, source)))
+    modules = _modules(retold)
+    project.write_atomic(
+        folder / SCRIPT, templates.render("code/forecast.py.j2", **_context(retold, Source(), modules))
+    )
     project.write_json(folder / SETTINGS, _settings(retold))
     _write_series(retold, folder / ROWS, folder / FOLDS)
-    surround(folder, retold.packages, trainer.MODULES, _modules(retold))
+    surround(folder, retold.packages, trainer.MODULES, modules)
 
 
 def _modules(retold: Retold) -> dict[str, Path]:
@@ -148,8 +146,9 @@ def _fits(problem: ForecastProblem) -> list[list[Series]]:
     return [*folds, list(problem.series)]
 
 
-def _context(retold: Retold, source: Source) -> dict[str, Any]:
+def _context(retold: Retold, source: Source, modules: Mapping[str, Path]) -> dict[str, Any]:
     """What the template needs."""
+    from automl_jobs.code.write import METRICS
     from automl_jobs.engine.forecasting import backtest, catalogue, frequency, lagged, linear, trainer
 
     problem = retold.problem
@@ -169,24 +168,18 @@ def _context(retold: Retold, source: Source) -> dict[str, Any]:
     source.use("forestay_forecasting", "ForecastModel", "SeriesEnd", "Spread", "Task")
     source.use("sklearn.isotonic", "IsotonicRegression")
     metric = problem.metric
-    functions = {
-        "normalized_root_mean_squared_error": ("sklearn.metrics", "root_mean_squared_error"),
-        "normalized_mean_absolute_error": ("sklearn.metrics", "mean_absolute_error"),
-        "r2_score": ("sklearn.metrics", "r2_score"),
-        "spearman_correlation": ("scipy.stats", "spearmanr"),
-    }
-    source.use(*functions[metric])
+    source.use(*METRICS[metric])
     logarithm = problem.logarithm
     return {
         "job": retold.job.job,
         "trial": retold.found.row.id,
         "algorithm": retold.found.row.algorithm,
         "metric": metric,
-        "function": functions[metric][1],
+        "function": METRICS[metric][1],
         "pieces": pieces,
         "kinds": kinds,
         "imports": source.import_lines(),
-        "modules": sorted(name.removesuffix(".py") for name in _modules(retold)),
+        "modules": sorted(name.removesuffix(".py") for name in modules),
         "horizon": problem.horizon,
         "season": problem.season,
         "period": frequency.period(problem.frequency),
@@ -220,9 +213,9 @@ def _kept_values(retold: Retold) -> int:
 
 def _most_rows(problem: ForecastProblem) -> int | None:
     """How many rows of each series a regressor on lags sees at most; None where that is all."""
-    from automl_jobs.engine.forecasting.lagged import MOST_ROWS
+    from automl_jobs.engine.forecasting.lagged import most_rows
 
-    most = MOST_ROWS // len(problem.series) + 1
+    most = most_rows(problem.series)
     return most if max(len(one) for one in problem.series) > most else None
 
 
@@ -244,7 +237,7 @@ def _told(retold: Retold, one: Piece, source: Source) -> dict[str, Any]:
         own = {name: value for name, value in parameters.items() if name not in catalogue.VIEW}
         estimator = catalogue.regressor(one.algorithm, own, retold.threads, retold.problem.seed)
         told["estimator"] = source.of(estimator)
-        told["direct"] = parameters.get("steps", catalogue.RECURSIVE) != catalogue.RECURSIVE
+        told["direct"] = not catalogue.recursive(parameters)
         told["offset"] = parameters.get("offset", "season")
         told["cycles"] = one.algorithm in catalogue.LINEAR_NAMES
     elif kind == "linear":
@@ -299,8 +292,7 @@ def _chosen(one: Piece, series: Sequence[Series], problem: ForecastProblem) -> d
         series = [each for each in series if len(each) >= catalogue.FEWEST_VALUES]
         return {"waves": linear.waves(problem.frequency, linear.days(series), one.algorithm == "Prophet")}
     settings = problem.lag_settings
-    base = 1 if one.parameters.get("steps", catalogue.RECURSIVE) == catalogue.RECURSIVE else problem.horizon
-    lags, windows = lagged.reach(series, settings, base)
+    lags, windows = lagged.reach(series, settings, catalogue.base(problem, one.parameters))
     return {"lags": list(lags), "windows": list(windows), "yearly": lagged.yearly(series)}
 
 

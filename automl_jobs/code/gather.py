@@ -85,7 +85,7 @@ def gather(store: RunStore, detail: JobDetail, found: TrialDetail, warn: Callabl
     from automl_jobs.engine.run import shares
     from automl_jobs.explain import rebuilt_problem
 
-    records = {one.plan.id: one for one in records_of(store, detail)}
+    records = records_of(store, detail)
     weights = _weights(records[found.row.id])
     # Rebuilding reads the data: only now.
     problem: Any = rebuilt_problem(detail, None, warn)
@@ -120,11 +120,13 @@ def check(detail: JobDetail, found: TrialDetail) -> None:
         )
 
 
-def records_of(store: RunStore, detail: JobDetail) -> list[TrialRecord]:
+def records_of(store: RunStore, detail: JobDetail) -> dict[str, TrialRecord]:
+    """The trials of a job by their ids."""
     from automl_jobs.engine.records import TrialRecord
     from automl_jobs.runs.reopen import earlier_trials
 
-    return [TrialRecord.of(one) for one in earlier_trials(store, detail.job)]
+    records = (TrialRecord.of(one) for one in earlier_trials(store, detail.job))
+    return {one.plan.id: one for one in records}
 
 
 def _weights(record: TrialRecord) -> dict[str, float]:
@@ -207,10 +209,14 @@ def _judged(
         assert found.row.score is not None
         return found.row.score, None
     judged = judge(problem, said)
-    score = judged.metrics.get(problem.metric)
+    return same_score(judged.metrics.get(problem.metric), found, detail), judged.decision
+
+
+def same_score(score: float | None, found: TrialDetail, detail: JobDetail) -> float:
+    """What a trial's predictions score today. Raises InputError where it had another score."""
     if score is None or found.row.score is None or abs(score - found.row.score) > SAME_SCORE:
         raise changed(detail, found, f"it would score {score}")
-    return score, judged.decision
+    return score
 
 
 def _check_labels(problem: Problem, said: np.ndarray, found: TrialDetail, detail: JobDetail) -> None:
@@ -218,15 +224,12 @@ def _check_labels(problem: Problem, said: np.ndarray, found: TrialDetail, detail
 
     The thresholds of each part of the rows, which the score rests on, are not kept: a script chooses them again.
     """
-    import numpy as np
-
+    from automl_jobs.engine.ensemble import by_fold, held_folds
     from automl_jobs.engine.judging import held_rows
     from automl_jobs.engine.multilabel import metrics
 
-    truth = problem.target[held_rows(problem)]
-    ends = np.cumsum([len(valid) for _, valid in problem.splits])[:-1]
-    parts = zip(np.split(truth, ends), np.split(said, ends), strict=True)
-    loss = float(np.mean([metrics.multilabel(own, told, told > 0.5)["log_loss"] for own, told in parts]))
+    each = by_fold(lambda truth, told: metrics.multilabel(truth, told, told > 0.5)["log_loss"], held_folds(problem))
+    loss = each(problem.target[held_rows(problem)], said)
     then = found.row.metrics.get("log_loss")
     if then is None or abs(loss - then) > SAME_SCORE:
         raise changed(detail, found, f"its log loss would be {loss}, and was {then}")

@@ -24,7 +24,7 @@ SCRIPT, SETTINGS, ROWS, FOLDS, REQUIREMENTS = (
     "folds.npz",
     "requirements.txt",
 )
-_METRICS = {
+METRICS = {
     "AUC_weighted": ("sklearn.metrics", "roc_auc_score"),
     "average_precision_score_weighted": ("sklearn.metrics", "average_precision_score"),
     "precision_score_weighted": ("sklearn.metrics", "precision_score"),
@@ -226,8 +226,8 @@ def _use(retold: Retold, source: Source, logarithm: bool) -> None:
         source.use("forestay_transformers", "StackedRegressor" if retold.learner else "BlendedRegressor")
     if logarithm:
         source.use("forestay_transformers", "LogTarget")
-    if retold.job.primary_metric in _METRICS:
-        module, name = _METRICS[retold.job.primary_metric]
+    if retold.job.primary_metric in METRICS:
+        module, name = METRICS[retold.job.primary_metric]
         source.use(module, name)
 
 

@@ -100,8 +100,7 @@ def _delete_here(screen: Console, model: str, yes: bool, force: bool) -> dict[st
     found = registry.named(store, model)
     if not force:
         _refuse(found, uses.endpoints(home(), found.name, found.version))
-    label = f"{found.name}:{found.version}"
-    require_yes(screen, yes, f"Delete {label} for good?", f"{label} was not deleted: nobody said yes", "say --yes")
+    _agree(screen, found, yes)
     registry.delete(store, found.name, found.version)
     removed = proofs.forget(home(), found.name, found.version)
     return {**_told(found), "removed": [str(path) for path in removed]}
@@ -114,8 +113,7 @@ def _delete_there(screen: Console, env: str, model: str, yes: bool, force: bool)
     found = models.find(arm, model)
     if not force:
         _refuse(found, _served(screen, env, found))
-    label = f"{found.name}:{found.version}"
-    require_yes(screen, yes, f"Delete {label} for good?", f"{label} was not deleted: nobody said yes", "say --yes")
+    _agree(screen, found, yes)
     models.delete(arm, found)
     return {**_told(found), "removed": []}
 
@@ -153,3 +151,8 @@ def _refuse(found: ModelVersion | AzureModel, endpoints: list[str]) -> None:
             fix=f"give the alias to another version: forestay model alias {found.name}:VERSION {found.aliases[0]}; "
             "or say --force",
         )
+
+
+def _agree(screen: Console, found: ModelVersion | AzureModel, yes: bool) -> None:
+    label = f"{found.name}:{found.version}"
+    require_yes(screen, yes, f"Delete {label} for good?", f"{label} was not deleted: nobody said yes", "say --yes")

@@ -15,7 +15,7 @@ import pulumi
 from pulumi_azure_native import containerinstance as aci
 
 from infra.components.base import Common, Component, Text
-from infra.services import KEY_VARIABLES, Service, state_of
+from infra.services import KEY_VARIABLES, Service, part_of
 
 # Azure changes none of these in a group that exists. Its address it changes by itself, when the group restarts.
 FIXED = (
@@ -82,8 +82,7 @@ class ContainerGroup(Component):
     def __init__(self, name: str, args: ContainerGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("ContainerGroup", name, opts)
         common, settings = args.common, args.settings
-        fronted = settings.front != "none"
-        part = f"{args.service}-{state_of(settings)}" if fronted else args.service
+        part = part_of(args.service, settings)
         port = aci.PortArgs(port=settings.port, protocol=aci.ContainerGroupNetworkProtocol.TCP)
         group = aci.ContainerGroup(
             name,
@@ -110,7 +109,7 @@ class ContainerGroup(Component):
             ),
             subnet_ids=[aci.ContainerGroupSubnetIdArgs(id=args.subnet)] if args.subnet else None,
             tags={**common.tags, "forestay-service": args.service, "forestay-model": settings.model},
-            opts=self.options(replace_on=FIXED, delete_first=not fronted),
+            opts=self.options(replace_on=FIXED, delete_first=not settings.beside),
         )
         self.address = group.ip_address.apply(lambda found: (found and found.ip) or "")
         self.host = group.ip_address.apply(lambda found: (found and (found.fqdn or found.ip)) or "")

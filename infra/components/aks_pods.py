@@ -16,16 +16,11 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from infra.components.aks import ACCOUNT, NAMESPACE
 from infra.components.aks_home import Home
 from infra.components.base import Component, Text
-from infra.services import KEY_VARIABLES, SERVICE_LABEL, STATE_LABEL, Service, state_of
+from infra.services import KEY_VARIABLES, SERVICE_LABEL, STATE_LABEL, Service, part_of, state_of
 
 KEYS_FOLDER = "/mnt/forestay-keys"
 USER = 1001  # of the image
 CSI_DRIVER = "secrets-store.csi.k8s.io"
-
-
-def part_of(service: str, settings: Service) -> str:
-    """What the objects of a state are called."""
-    return f"{service}-{state_of(settings)}"
 
 
 def own_labels(service: str, settings: Service) -> dict[str, str]:

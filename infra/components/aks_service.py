@@ -20,10 +20,10 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.addresses import Address
 from infra.components.aks_home import Home
-from infra.components.aks_pods import Pods, PodsArgs, meta, own_labels, part_of
+from infra.components.aks_pods import Pods, PodsArgs, meta, own_labels
 from infra.components.base import Component, Text
 from infra.components.identities import IdentityFacts
-from infra.services import SERVICE_LABEL, Service
+from infra.services import SERVICE_LABEL, Service, part_of
 
 TRIAL_PATH = "/forestay-trial"  # of a gateway's host, before a candidate's name
 

@@ -108,7 +108,8 @@ def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progre
     environment = storehouse.ensure(work.folder, work.folder_hash, None).environment
     with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
         rows = _readable(asked, Path(scratch), say)
-        prefix = f"forestay/batch/rows/{project.sha256(rows)[:32]}"
+        mark = asked.mark if rows is asked.source else project.sha256(rows)
+        prefix = f"forestay/batch/rows/{mark[:32]}"
         say(f"uploading {asked.source.name}, {rows.stat().st_size / 1e6:,.1f} MB")
         store.upload(rows.parent.absolute(), [rows.name], prefix, lambda done, total: progress(0, 0.0))
     job = names.new_job_name()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from forestay import project
 from forestay.errors import InputError
 from infra.addresses import Addresses, names_of
-from infra.services import Service, state_of
+from infra.services import Service, part_of, state_of
 from infra.settings import SERVICES, StackSettings
 from scoring.images.registry import place_of
 from scoring.targets import ACI, watchers
@@ -79,8 +79,7 @@ def watcher(env: str, settings: StackSettings, name: str, service: Service) -> w
     if service.target == ACI:
         from scoring.targets.container_group import ContainerGroup
 
-        part = name if service.front == "none" else f"{name}-{state_of(service)}"
-        own = names_of(settings).of("containerGroup", part)
+        own = names_of(settings).of("containerGroup", part_of(name, service))
         path = f"{addresses.group.id}/providers/Microsoft.ContainerInstance/containerGroups/{own}"
         return ContainerGroup(azure, path, name)
     from scoring.targets import cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,9 @@ def bills(machines: list[tuple[str, int]]) -> str | None:
         return None
     table = prices.load()
     months = [table.month(size) for size, _ in machines]
-    counts: dict[str, int] = {}
+    counts = Counter[str]()
     for size, count in machines:
-        counts[size] = counts.get(size, 0) + count
+        counts[size] += count
     what = ", ".join(f"{count} x {size}" for size, count in counts.items())
     if any(month is None for month in months):
         return f"{what}, day and night"

@@ -21,11 +21,11 @@ import pytest
 
 from forestay.errors import RunFailed
 from infra import operate, stackedit, upkeep
-from infra.components.aks_pods import own_labels, part_of
+from infra.components.aks_pods import own_labels
 from infra.engine_errors import Locked
 from infra.operate import Outcome
 from infra.plan.run import Declare, record
-from infra.services import AUTH_VARIABLE, KEY_VARIABLES, NO_AUTH, Service, state_of
+from infra.services import AUTH_VARIABLE, KEY_VARIABLES, NO_AUTH, Service, part_of, state_of
 from infra.stackfile import Stack
 from scoring.folder import open_folder
 from scoring.targets import inspect

@@ -15,8 +15,7 @@ import pytest
 from forestay.errors import RunFailed
 from infra import stackfile, stackgit, upkeep
 from infra.addresses import Addresses, names_of
-from infra.components.aks_pods import part_of
-from infra.services import Service, state_of
+from infra.services import Service, part_of, state_of
 from infra.settings import StackSettings
 from scoring import server
 from scoring.targets import DeployOptions, inspect, smoke, trial

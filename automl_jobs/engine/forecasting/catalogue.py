@@ -6,7 +6,7 @@ quarterly, monthly, weekly and daily series: first what is best alone and unlike
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,16 @@ class Algorithm:
 
 def _logarithm(problem: ForecastProblem, parameters: Parameters) -> Any:
     return problem.logarithm if parameters.get("log") else None
+
+
+def recursive(parameters: Mapping[str, Any]) -> bool:
+    """Whether a regressor on lags forecasts period by period, from its own forecasts."""
+    return bool(parameters.get("steps", RECURSIVE) == RECURSIVE)
+
+
+def base(problem: ForecastProblem, parameters: Mapping[str, Any]) -> int:
+    """How many periods back the nearest lag of a regressor lies."""
+    return 1 if recursive(parameters) else problem.horizon
 
 
 def _simple(kind: str) -> Callable[..., Any]:
@@ -114,7 +124,7 @@ def _on_lags(name: str) -> Callable[..., Any]:
             series,
             problem.lag_settings,
             regressor(name, own, threads, problem.seed),
-            base=1 if parameters.get("steps", RECURSIVE) == RECURSIVE else problem.horizon,
+            base=base(problem, parameters),
             offset=parameters.get("offset", "season"),
             cycles=name in LINEAR_NAMES,
             log=_logarithm(problem, parameters),

@@ -23,6 +23,8 @@ from automl_jobs.engine.trial import TrialOutcome, TrialPlan
 from forestay_forecasters import Mean
 
 MOST_MEMBERS = 7
+# How the name of a parameter begins that tells of a member; its trial follows.
+MEMBER = "trial "
 # A model whose error is this many times that of the best has nothing to add.
 FAR_BEHIND = 1.5
 
@@ -47,7 +49,7 @@ def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutc
         Mean(forecasters),
         folder,
         described=f"{len(members)} models",
-        parameters={f"trial {member.id}": text for member, text in zip(members, names, strict=True)},
+        parameters={f"{MEMBER}{member.id}": text for member, text in zip(members, names, strict=True)},
         packages=tuple(packages),
         started=started,
     )

@@ -137,9 +137,14 @@ def fit(
     return model
 
 
+def most_rows(series: Sequence[Series]) -> int:
+    """How many rows of each series are learned from at most."""
+    return MOST_ROWS // len(series) + 1
+
+
 def _rows(model: LagForecaster, series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray]:
     """The training rows: observed values whose offset is known; the latest where there are too many."""
-    most = MOST_ROWS // len(series) + 1
+    most = most_rows(series)
     matrices, targets = [], []
     for one in series:
         positions = np.flatnonzero(one.observed)
