@@ -20,7 +20,7 @@ from tests.azure.conftest import Azure
 from tests.azure.standin.endpoints import Endpoints
 from tests.azure.standin.wire import Fault
 from tests.azure.test_studio import NAME
-from tests.e2e.test_studio_browser import look, visit
+from tests.e2e.test_studio_browser import follow, look, visit
 
 online, target, deployed = asked.online, asked.target, asked.deployed
 
@@ -51,14 +51,14 @@ def test_an_endpoint_of_an_environment_is_used_from_its_page(
 
     one, two = deployed["1"], deployed["2"]
     with serving(project / ".forestay") as link, visit(browser, link) as page:
-        page.get_by_role("link", name="Endpoints").click()
+        follow(page, page.get_by_role("link", name="Endpoints"), "**/endpoints")
         page.get_by_label("Environment").select_option("dev")
         page.wait_for_url("**/endpoints?env=dev")
         row = page.locator("tbody tr")
         expect(row).to_contain_text(f"90 % {one}")
         expect(row).to_contain_text("2 x Standard_DS3_v2")
         look(page, "endpoints-azure", 1280)
-        page.get_by_role("link", name=NAME).click()
+        follow(page, page.get_by_role("link", name=NAME), f"**/endpoints/{NAME}?env=dev")
         expect(page.locator("h1")).to_contain_text("Healthy")
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#status")).to_contain_text("200")
@@ -74,7 +74,7 @@ def test_an_endpoint_of_an_environment_is_used_from_its_page(
         page.get_by_label(one).fill("60")
         page.get_by_role("button", name="Set traffic").click()
         expect(page.locator("[role=log]")).to_contain_text("make 70, not 100")
-        page.get_by_role("link", name="Back").click()
+        follow(page, page.get_by_role("link", name="Back"), f"**/endpoints/{NAME}?env=dev")
         page.get_by_label(one).fill("30")
         page.get_by_label(two).fill("70")
         shown = page.locator("[data-words] .cli code")

@@ -131,6 +131,12 @@ def test_a_hostile_column_is_text_everywhere(browser: Any, link: str) -> None:
         assert page.locator("img").count() == 0
 
 
+def follow(page: Any, link: Any, address: str) -> None:
+    """Click a link and wait for the whole page: before its scripts have run it sees nothing that is dropped or typed."""
+    link.click()
+    page.wait_for_url(address)
+
+
 def expect_text(locator: Any, text: str) -> None:
     from playwright.sync_api import expect
 
@@ -156,7 +162,7 @@ def test_from_a_dropped_csv_to_a_prediction(
             env = {**os.environ, "FORESTAY_HOME": str(tmp_path / ".forestay")}
             delete = [sys.executable, "-m", "forestay", "endpoint", "delete", "categorize-transactions", "--yes"]
             subprocess.run(delete, cwd=tmp_path, env=env, capture_output=True, check=False)
-        page.get_by_role("link", name="Commands").click()
+        follow(page, page.get_by_role("link", name="Commands"), "**/calls")
         words = [text.split()[1:3] for text in page.locator("td.command").all_inner_texts()]
         assert list(reversed(words))[:2] == [["job", "new"], ["job", "submit"]]
         look(page, "commands-example", 1280)
@@ -165,7 +171,7 @@ def test_from_a_dropped_csv_to_a_prediction(
 
 def _create(page: Any) -> None:
     """Drop the file, leave the identifier out, take what is guessed, start."""
-    page.get_by_role("link", name="New experiment").first.click()
+    follow(page, page.get_by_role("link", name="New experiment").first, "**/new")
     transfer = page.evaluate_handle(
         "([name, text]) => { const all = new DataTransfer(); all.items.add(new File([text], name)); return all; }",
         [EXAMPLE.name, EXAMPLE.read_text(encoding="utf-8")],
