@@ -99,7 +99,6 @@ def tables(records: Iterable[Record], budget: float) -> list[str]:
     if not data:
         return []
     higher = {name: sets.SETS[name].task == "classification" for name in data}
-    seeds = sorted({record.cell.seed for systems in data.values() for record in systems["forestay"]})
     ranked = all_ranks(data, TABLE_SYSTEMS, higher)
     rows = [
         [name, "AUC" if higher[name] else "RMSE", *scores(systems, TABLE_SYSTEMS, higher[name]), rank_of(ranked, name)]
@@ -108,7 +107,7 @@ def tables(records: Iterable[Record], budget: float) -> list[str]:
     head = ["set", "score", *(TITLES[system] for system in TABLE_SYSTEMS), "rank of Forestay"]
     return [
         f"## Tables, {budget:g} s",
-        f"Test scores, {seed_text(seeds)}; AUC: more is better, RMSE: less.",
+        f"Test scores, {seed_text(data)}; AUC: more is better, RMSE: less.",
         table(head, rows, right=range(2, len(head))),
         "Of all these sets:",
         summary(data, ranked, TABLE_SYSTEMS),
@@ -357,10 +356,18 @@ def failures(data: ByData) -> list[str]:
     return ["Failed:\n\n" + "\n".join(lines)] if lines else []
 
 
-def seed_text(seeds: Sequence[int]) -> str:
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    return f"means over seeds {', '.join(map(str, seeds))}"
+def seed_text(data: ByData) -> str:
+    """Of which seeds the scores are: what most sets have, and which sets have others."""
+    sets_of: dict[tuple[int, ...], list[str]] = {}
+    for name, systems in data.items():
+        sets_of.setdefault(tuple(sorted(record.cell.seed for record in systems["forestay"])), []).append(name)
+    most, *others = sorted(sets_of, key=lambda seeds: len(sets_of[seeds]), reverse=True)
+    told = [f"{', '.join(sets_of[seeds])}: {_seeds(seeds)}" for seeds in others]
+    return _seeds(most) + (f" ({'; '.join(told)})" if told else "")
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"means over seeds {', '.join(map(str, seeds))}"
 
 
 def number(value: float | None) -> str:

@@ -184,6 +184,12 @@ def test_the_page_tells_ranks_failures_and_bounds() -> None:
     assert "![seconds and memory over rows, columns and trials](growth.svg)" in lines
 
 
+def test_sets_of_several_seeds_are_named() -> None:
+    again = [dataclasses.replace(one, cell=dataclasses.replace(one.cell, seed=1)) for one in write_records()]
+    page = report.pages([*write_records(), *(one for one in again if one.cell.data == "ames")], "", None)
+    assert "Test scores, seed 0 (ames: means over seeds 0, 1); AUC: more" in page["TABLES-60s.md"]
+
+
 def test_a_bound_that_is_missed_says_so() -> None:
     slow = [dataclasses.replace(one, row_ms=25.0) if one.cell.system == "forestay" else one for one in write_records()]
     page = report.pages(slow, "", None)["TABLES-60s.md"]
