@@ -25,6 +25,11 @@ TITLES = {
     "autoets": "AutoETS",
     "autoarima": "AutoARIMA",
 }
+HEADS = {
+    TABLE: "Forestay against other AutoML systems",
+    FORECAST: "Forecasts beside those of statsforecast",
+    GROWTH: "How jobs grow",
+}
 ROW_MS, MODEL_MB, SHARE_OF_FLAML = 20.0, 50.0, 0.75
 # Of a set, the records of each system.
 ByData = Mapping[str, Mapping[str, Sequence[Record]]]
@@ -44,7 +49,7 @@ def pages(records: Sequence[Record], machine: str, growth_plot: str | None) -> d
     for budget in budgets(records, GROWTH):
         found.append(("GROWTH.md", GROWTH, budget, growth(records, growth_plot)))
     return {
-        name: page([one for one in records if _belongs(one, kind, budget)], machine, parts)
+        name: page(HEADS[kind], [one for one in records if _belongs(one, kind, budget)], machine, parts)
         for name, kind, budget, parts in found
         if parts
     }
@@ -54,12 +59,12 @@ def _belongs(record: Record, kind: str, budget: float) -> bool:
     return record.cell.kind == kind and (record.cell.budget == budget or record.cell.system in UNBUDGETED)
 
 
-def page(records: Sequence[Record], machine: str, parts: Sequence[str]) -> str:
+def page(title: str, records: Sequence[Record], machine: str, parts: Sequence[str]) -> str:
     """A page: its records' days and versions above what is told of them."""
     days = sorted({record.day for record in records if record.day})
     when = f" {' to '.join(sorted({days[0], days[-1]}))}." if days else ""
     head = [
-        "# Forestay against other AutoML systems",
+        f"# {title}",
         "Written by `make bench-automl`; how it is measured stands in `benchmarks/automl/__init__.py`.",
         f"{machine}{when} {versions(records)}",
     ]
@@ -176,7 +181,7 @@ def growth(records: Sequence[Record], plot: str | None) -> list[str]:
     head = ["what grows", "to", "s", "peak MB", "table MB", "trials"]
     text = table(head, rows, right=range(1, len(head)))
     failed = [f"- {record.cell.data}: {plain(record.error)}" for record in records if record.error]
-    parts = ["## Growth", "A fixed number of trials on made tables of numbers and categories.", text]
+    parts = ["## Rows, columns, trials", "A fixed number of trials on made tables of numbers and categories.", text]
     if plot:
         parts.insert(1, f"![seconds and memory over rows, columns and trials]({plot})")
     return [*parts, *(["\n".join(failed)] if failed else [])]
