@@ -17,7 +17,7 @@ def of_modules(names: Iterable[str], ours: Iterable[Path] = ()) -> dict[str, str
     ours: folders whose modules belong to no distribution.
     """
     owners, places = importlib.metadata.packages_distributions(), tuple(ours)
-    found: dict[str, str] = {}
+    found: set[str] = set()
     for name in names:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file is None or any(Path(file).is_relative_to(place) for place in places):
@@ -25,8 +25,8 @@ def of_modules(names: Iterable[str], ours: Iterable[Path] = ()) -> dict[str, str
         candidates = set(owners.get(name.partition(".")[0], ()))
         if len(candidates) > 1:  # a namespace that several share, or one package under two names: whose file is it?
             candidates = {one for one in candidates if _owns(one, Path(file))}
-        found.update({one: importlib.metadata.version(one) for one in candidates})
-    return found
+        found |= candidates
+    return {one: importlib.metadata.version(one) for one in found}
 
 
 def _owns(distribution: str, file: Path) -> bool:

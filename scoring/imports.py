@@ -27,6 +27,7 @@ from forestay.errors import RunFailed
 from scoring import requests, server
 from scoring.safe import SKOPS_MODEL
 from scoring.schema import Golden, ModelSchema
+from scoring.serving_packages import PARSER
 
 Say = Callable[[str], None]
 
@@ -74,7 +75,8 @@ def traced(
         return found
     say("tracing what serving imports")
     everything, answer = _first(model, code, golden)
-    everything = _without_optional(everything, answer, set(schema.packages), model, code, golden)
+    needed = {*schema.packages, PARSER}  # the model's, and what score.py reads requests with
+    everything = _without_optional(everything, answer, needed, model, code, golden)
     everything = dict(sorted(everything.items()))  # as it is read again: the same model gives the same folder
     project.write_json(kept, everything)
     return everything
@@ -83,13 +85,12 @@ def traced(
 def _without_optional(
     everything: dict[str, str],
     answer: str,
-    recorded: set[str],
+    needed: set[str],
     model: Mapping[str, Path],
     code: Mapping[str, str],
     golden: Golden,
 ) -> dict[str, str]:
     """What is still imported when all that nothing requires is hidden, and the answer is the same."""
-    needed = set(recorded)
     while optional := everything.keys() - _required(needed):
         try:
             less, same = _run(model, code, golden, optional)
@@ -99,7 +100,7 @@ def _without_optional(
             found = {canonicalize_name(owner) for owner in owners} & optional
             if not found:
                 return everything  # it fails in a way that does not tell what it needs
-            needed |= found
+            needed = needed | found
             continue
         return less if same == answer else everything
     return everything

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from forestay import project
 from scoring import process, server
 from tests import served
 from tests.conftest import ROOT
@@ -93,29 +94,41 @@ def ensure_base() -> None:
 
 
 def base(version: str, prefix: Path) -> None:
-    """The base image of a Python of that version, which lies at `prefix`."""
+    """The base image of a Python of that version, which lies at `prefix`; of tests side by side, one makes it."""
     name = f"docker.io/library/python:{version}-slim-bookworm"
-    if run("buildah", "images", "--quiet", "--filter", f"reference={name}").strip():
-        return
-    root = TOOLS / "root"
-    shutil.rmtree(root, ignore_errors=True)
+    with project.lock(TOOLS / "base.lock", "the base image", wait_seconds=600):
+        if run("buildah", "images", "--quiet", "--filter", f"reference={name}").strip():
+            return
+        root = TOOLS / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        run("cp", "--archive", system(), root)
+        copy_python(prefix, version, root / "usr" / "local")
+        run("chroot", root, "ldconfig")
+        run("chroot", root, "/usr/local/bin/python", "-m", "ensurepip")
+        container = run("buildah", "from", "--pull-never", "scratch").strip()
+        run("buildah", "add", "--quiet", container, root, "/")
+        run("buildah", "config", "--env", "PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", container)
+        run("buildah", "commit", "--quiet", "--rm", container, name)
+        shutil.rmtree(root)
+
+
+def system() -> Path:
+    """The folder of Debian's smallest system, which every base image begins with; made when it is not there."""
+    found = TOOLS / "system"
+    if found.is_dir():
+        return found
+    scratch = TOOLS / "system.new"
+    shutil.rmtree(scratch, ignore_errors=True)
     done = subprocess.run(
-        [str(find("debootstrap")), "--variant=minbase", f"--include={LIBRARIES}", "bookworm", str(root)],
+        [str(find("debootstrap")), "--variant=minbase", f"--include={LIBRARIES}", "bookworm", str(scratch)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         pytest.skip(f"images are not built: debootstrap failed: {(done.stderr or done.stdout)[-300:]}")
-    copy_python(prefix, version, root / "usr" / "local")
-    shutil.copyfile("/etc/resolv.conf", root / "etc" / "resolv.conf")
-    run("chroot", root, "ldconfig")
-    run("chroot", root, "/usr/local/bin/python", "-m", "ensurepip")
-    shutil.rmtree(root / "var" / "cache" / "apt", ignore_errors=True)
-    container = run("buildah", "from", "--pull-never", "scratch").strip()
-    run("buildah", "add", "--quiet", container, root, "/")
-    run("buildah", "config", "--env", "PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", container)
-    run("buildah", "commit", "--quiet", "--rm", container, name)
-    shutil.rmtree(root)
+    shutil.copyfile("/etc/resolv.conf", scratch / "etc" / "resolv.conf")
+    shutil.rmtree(scratch / "var" / "cache" / "apt", ignore_errors=True)
+    return scratch.rename(found)
 
 
 def copy_python(source: Path, version: str, target: Path) -> None:

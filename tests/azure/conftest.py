@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.azure.standin.run import LOGIN, Azure, serving
+from tests.runs_support import give_store
 
 __all__ = ["Azure"]
 
@@ -41,6 +42,7 @@ def azure(standin: tuple[Azure, dict[str, str]], project: Path, monkeypatch: pyt
     # urllib keeps the proxies of its first request for all later ones of the process.
     monkeypatch.setattr(urllib.request, "_opener", None)
     Azure.write_project(project)
+    give_store(project / ".forestay")
     azure.service.reset()
     azure.proxy.log.clear()
     azure.proxy.faults.clear()

@@ -82,8 +82,16 @@ def model(older: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def folder(azure: Azure, cli: Cli, project: Path, older: tuple[str, Path], model: bytes) -> Path:
+def folder(
+    azure: Azure,
+    cli: Cli,
+    project: Path,
+    older: tuple[str, Path],
+    model: bytes,
+    share_environments: Callable[[Path], None],
+) -> Path:
     """The scoring folder of a trial of Azure's with that model."""
+    share_environments(project / ".forestay")
     azure.service.script = Script(trials=1, conda=CONDA.format(python=older[0], pins=PINS), model=model)
     name = cli("job", "submit", write_job(project / "jobs", rows=160), "--set", "compute=azureml:cpu-cluster").json
     cli("job", "watch", name["job"])

@@ -21,6 +21,7 @@ from scoring.generate import generate
 from scoring.schema import read_schema
 from tests import scoring_fuzz, scoring_models
 from tests.conftest import command
+from tests.runs_support import give_store
 from tests.scoring_fuzz import Oracle, Progress
 
 EXAMPLES = int(os.environ.get("FORESTAY_FUZZ_EXAMPLES", "50"))
@@ -35,6 +36,7 @@ CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformanc
 def home(tmp_path_factory: pytest.TempPathFactory, share_environments: Callable[[Path], None]) -> Path:
     folder = tmp_path_factory.mktemp("home")
     share_environments(folder)
+    give_store(folder)
     return folder
 
 

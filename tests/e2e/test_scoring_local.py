@@ -34,6 +34,7 @@ from scoring.targets.local import LocalTarget
 from scoring.verify import verify
 from tests import scoring_models
 from tests.conftest import command
+from tests.runs_support import give_store
 from tests.scoring_models import Model
 
 CLI = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -78,6 +79,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture(scope="module")
 def proven(home: Path, cli: CLI, bank: Model) -> Path:
     """The scoring folder of Bank 1, registered, generated and proven by the CLI; the first build is killed."""
+    give_store(home)
     store = RunStore.open(home)
     job = JobStart(None, "bank", "classification", "AUC_weighted", "", "y")
     writer = store.start_job(job)

@@ -132,7 +132,7 @@ def test_a_hostile_column_is_text_everywhere(browser: Any, link: str) -> None:
 
 
 def follow(page: Any, link: Any, address: str) -> None:
-    """Click a link and wait for the whole page: before its scripts have run it sees nothing that is dropped or typed."""
+    """Click a link and wait for the whole page: before its scripts have run, what is dropped or typed is not seen."""
     link.click()
     page.wait_for_url(address)
 

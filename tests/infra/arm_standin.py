@@ -111,6 +111,8 @@ def serve() -> Iterator[StandIn]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = 1 << 16  # as in tests/azure/standin/wire.py
 
         def _do(self) -> None:
             url = urlsplit(self.path)

@@ -43,11 +43,17 @@ BODY = json.dumps({"data": [{"a": 1}]}).encode()
 
 @dataclass
 class World:
-    """A project, its registry and what runs. `said` holds what the target told."""
+    """A project, its registry and what runs.
+
+    Attributes
+    ----------
+    images: a repository that worlds share: what one has published the next one finds. said: what the target told.
+    """
 
     folder: Path
     registry: Registry
     machines: Machines
+    images: str = ""
     said: list[str] = field(default_factory=list)
 
     @property
@@ -65,8 +71,10 @@ class World:
 
     @property
     def repository(self) -> str:
-        """Where images go; one of this world's own in a registry that others use, too."""
-        return f"127.0.0.1:{self.registry.port}/{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+        """Where images go: in a registry that others use, too, one of this world's own unless one is shared."""
+        return (
+            f"127.0.0.1:{self.registry.port}/{self.images or hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+        )
 
     @property
     def file(self) -> Path:

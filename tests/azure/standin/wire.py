@@ -140,6 +140,7 @@ class Proxy(socketserver.ThreadingTCPServer):
 class _Connection(socketserver.StreamRequestHandler):
     server: Proxy
     timeout = 120
+    disable_nagle_algorithm = True
 
     def handle(self) -> None:
         first = self.rfile.readline(65536).decode("latin-1").strip()
@@ -195,6 +196,8 @@ class _Http(http.server.BaseHTTPRequestHandler):
     """HTTP on the decrypted connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16  # an answer goes out as one: its body would wait until the client has acknowledged its head
 
     def __init__(self, connection: Any, address: Any, server: Any, host: str) -> None:
         self.host = host

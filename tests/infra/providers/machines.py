@@ -119,14 +119,14 @@ class Machines:
         folder = self.pulled(image)
         if rolling:
             tried, at = self._start(f"{key}-tried", folder, variables, port)
-            healthy = _healthy(at, port)
+            healthy = _healthy(at, port, tried)
             _end(tried)
             if not healthy:
                 raise RuntimeError("Deployment was rolled out but did not become ready: 0 out of 1 replicas available")
         self.stop(key)
         pid, address = self._start(key, folder, variables, port)
         if rolling:  # an orchestrator says that it is rolled out when the new ones answer, not before
-            _healthy(address, port)
+            _healthy(address, port, pid)
         self._note(key, pid, address, image=image, labels=dict(labels or {}))
         return address
 
@@ -210,9 +210,9 @@ def _bound(address: str, port: int) -> socket.socket:
     return bound
 
 
-def _healthy(address: str, port: int) -> bool:
+def _healthy(address: str, port: int, pid: int) -> bool:
     until = time.monotonic() + 10
-    while time.monotonic() < until:
+    while time.monotonic() < until and _alive(pid):
         with contextlib.suppress(OSError):
             connection = http.client.HTTPConnection(address, port, timeout=5)
             connection.request("GET", "/")
