@@ -7,6 +7,7 @@ reading of stack files ignores `stackConfigDir`, so it is never asked: the CLI r
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -262,8 +263,8 @@ def _run(stack: Stack, command: str, declare: Declare, say: Callable[[str], None
         given: dict[str, Any] = {"on_event": progress, "color": "never"}
         if command in ("up", "refresh", "destroy"):
             given |= {"show_secrets": False, "suppress_progress": True}
-        method(**given)
-        return opened.outputs() if command == "up" else {}
+        done = method(**given)
+        return done.outputs if command == "up" else {}
 
     with _stoppable(say) as stopped:
         try:
@@ -307,10 +308,22 @@ def open_stack(stack: Stack, program: Callable[[], None] | None, *, create: bool
 
     root = str(stack.path.parent.parent)
     workspace = automation.LocalWorkspace(
-        work_dir=root, program=program, env_vars=_environment(), secrets_provider=stack.secrets_provider
+        work_dir=root,
+        program=program,
+        env_vars=_environment(),
+        secrets_provider=stack.secrets_provider,
+        pulumi_command=_command(shutil.which("pulumi")),
     )
     choose = automation.Stack.create_or_select if create else automation.Stack.select
     return choose(stack.name, workspace)
+
+
+@functools.cache
+def _command(program: str | None) -> automation.PulumiCommand:
+    """Pulumi's command line; each that is found is asked for its version once."""
+    from pulumi import automation
+
+    return automation.PulumiCommand()
 
 
 def _environment() -> dict[str, str]:

@@ -44,7 +44,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def share_environments(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[Path], None]:
-    """Lets a `.forestay` folder have its environments, locks and traces in one place with others: each is made once a run.
+    """Lets a `.forestay` folder have environments, locks and traces in one place with others: each is made once a run.
 
     The processes that run tests side by side share the place: their folders lie in one, and Forestay's own locks are
     made for commands that need the same environment at once.
