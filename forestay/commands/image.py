@@ -68,7 +68,7 @@ def push(context: click.Context, tag: str) -> None:
     from scoring.images import build as room
 
     found = console(context)
-    pushed = room.push(tag, say=found.note)
+    pushed = room.push(room.find(tag), say=found.note)
     found.emit({**asdict(pushed), "own_tag": pushed.own_tag}, lambda: _lines(pushed))
 
 

@@ -48,7 +48,7 @@ class AcrTasks:
     arm: Arm
     name: str = NAME
     pushes: bool = True
-    _known: dict[str, str] = field(default_factory=dict)
+    _known: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -56,15 +56,16 @@ class AcrTasks:
         return f"{self.arm.place.registry.rsplit('/', 1)[1].lower()}.azurecr.io"
 
     def find(self, label: str, value: str) -> str | None:
-        """The digest of an image with this content that fetch() has found; a registry can't be asked for labels."""
-        return next((digest for tag, digest in self._known.items() if value.startswith(tag.rpartition("-")[2])), None)
+        """The digest of an image with this label that fetch() has found; a registry can't be asked for labels."""
+        return next((digest for digest, labels in self._known.items() if labels.get(label) == value), None)
 
     def fetch(self, tag: str) -> bool:
         """Whether the registry has an image of this name, which stays there."""
         self._require_ours(tag)
-        digest = Registry(*place_of(tag)).digest(tag.rpartition(":")[2])
-        if digest:
-            self._known[tag.rpartition(":")[2]] = digest
+        registry = Registry(*place_of(tag))
+        digest = registry.digest(tag.rpartition(":")[2])
+        if digest is not None:
+            self._known[digest] = registry.labels(digest)
         return digest is not None
 
     def tag(self, image: str, tag: str) -> None:

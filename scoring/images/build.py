@@ -33,12 +33,14 @@ class Image:
     ----------
     image: the name to use: the tag, or REPOSITORY@DIGEST once it is pushed.
     digest: the image's id, or what the registry knows it by once it is pushed.
+    id: the image's id in the store; a name may be another image's by now.
     content: the SHA-256 of what it was built from.
     sbom: the file that says what is in it.
     """
 
     image: str
     digest: str
+    id: str
     tag: str
     builder: str
     base: str
@@ -99,32 +101,30 @@ def build(
         parts = place / f"{given.content}.cdx.json"
         project.write_atomic(parts, sbom.document(proven, tag, digest))
         made = Image(
-            image=_by_digest(tag, digest) if builder.pushes else tag, digest=digest, tag=tag, builder=builder.name,
-            base=base, content=given.content, model=proven.model, version=proven.version, labels=given.labels,
-            sbom=str(parts), pushed=builder.pushes,
+            image=_by_digest(tag, digest) if builder.pushes else tag, digest=digest, id=digest, tag=tag,
+            builder=builder.name, base=base, content=given.content, model=proven.model, version=proven.version,
+            labels=given.labels, sbom=str(parts), pushed=builder.pushes,
         )  # fmt: skip
         _keep(made, home)
     return made, built
 
 
-def push(tag: str, *, home: Path | None = None, say: Say = lambda _: None) -> Image:
-    """Push an image that build() made, under its tag and under one of its content's own.
+def push(made: Image, *, home: Path | None = None, say: Say = lambda _: None) -> Image:
+    """Push an image that build() made, under its tag and under one of its content's own, by which it is known then.
 
-    Raises InputError when none was built with this tag, OutsideError when the registry can't be reached or refuses.
+    Raises OutsideError when the registry can't be reached or refuses.
     """
-    home = home or project.home()
-    builders.check_tag(tag)
-    made = find(tag, home)
     if made.pushed and made.builder not in builders.NAMES:
-        say(f"{tag} was pushed when it was built")
+        say(f"{made.tag} was pushed when it was built")
         return made
     builder = builders.choose(made.builder)
-    say(f"pushing {tag} with {builder.name}")
-    builder.tag(made.tag, made.own_tag)
-    builder.push(made.own_tag, say)
-    digest = builder.push(tag, say)
-    pushed = replace(made, image=_by_digest(tag, digest), digest=digest, pushed=True)
-    _keep(pushed, home)
+    say(f"pushing {made.tag} with {builder.name}")
+    builder.tag(made.id, made.own_tag)
+    digest = builder.push(made.own_tag, say)
+    builder.tag(made.id, made.tag)
+    builder.push(made.tag, say)
+    pushed = replace(made, image=_by_digest(made.tag, digest), digest=digest, pushed=True)
+    _keep(pushed, home or project.home())
     return pushed
 
 
@@ -132,14 +132,16 @@ def _by_digest(tag: str, digest: str) -> str:
     return f"{tag.rpartition(':')[0]}@{digest}"
 
 
-def find(tag: str, home: Path) -> Image:
+def find(tag: str, home: Path | None = None) -> Image:
     """What was last built with this tag. Raises InputError when nothing was."""
-    records = sorted((home / "images").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    builders.check_tag(tag)
+    place = (home or project.home()) / "images"
+    records = sorted(place.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in records:
         if path.name.endswith(".cdx.json"):
             continue
         known: dict[str, Any] = json.loads(path.read_bytes())
-        if known.get("tag") == tag:
+        if known.get("tag") == tag and "id" in known:
             return Image(**known)
     raise InputError(
         f"no image {tag} was built here", where="TAG", fix=f"build it: forestay image build DIR --tag {tag}"

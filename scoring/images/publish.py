@@ -14,7 +14,7 @@ from forestay import LOCAL
 from scoring import proofs
 from scoring.folder import open_folder
 from scoring.images import build, builders, choice
-from scoring.images.context import SLIM, context
+from scoring.images.context import CONTENT_LABEL, SLIM, context
 from scoring.images.registry import ANYBODY, AZURES, Registry, place_of, refresh_token, stored_login
 
 Say = Callable[[str], None]
@@ -29,7 +29,8 @@ def find(path: Path, repository: str, *, home: Path, say: Say = lambda _: None) 
     with context(proven, folder_hash, SLIM, home, say) as given:
         content = given.content
     host, name = place_of(repository)
-    digest = Registry(host, name).digest(build.own_tag(f"{repository}:0", content).rpartition(":")[2])
+    tag = build.own_tag(f"{repository}:0", content).rpartition(":")[2]
+    digest = Registry(host, name).labelled(tag, CONTENT_LABEL, content)
     return f"{repository}@{digest}" if digest else None
 
 
@@ -47,8 +48,8 @@ def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: S
     if image is None:
         tag = builders.check_tag(f"{repository}:{open_folder(path).version}")
         with logged_in(host):
-            build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
-            image = build.push(tag, home=home, say=say).image
+            made, _ = build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
+            image = build.push(made, home=home, say=say).image
     else:
         say("the registry has an image of this content; nothing is built")
     Registry(host, name).keep(image.partition("@")[2])

@@ -61,6 +61,21 @@ class Registry:
         status, headers, _ = self._ask("HEAD", f"/v2/{self.path}/manifests/{reference}", {"Accept": KINDS})
         return None if status == 404 else headers.get("docker-content-digest") or None
 
+    def labels(self, digest: str) -> dict[str, str]:
+        """The labels of an image; none where it has none, or is not there. Raises OutsideError."""
+        found = self._document(f"manifests/{digest}")
+        parts = [one for one in found.get("manifests") or () if one.get("platform", {}).get("os") != "unknown"]
+        if parts:  # of an index, which has what proves a build's origin beside the image
+            found = self._document(f"manifests/{parts[0]['digest']}")
+        described = found.get("config", {}).get("digest")
+        settings = self._document(f"blobs/{described}") if described else {}
+        return dict((settings.get("config") or {}).get("Labels") or {})
+
+    def labelled(self, tag: str, label: str, value: str) -> str | None:
+        """The digest that a tag has, where that is an image with this label; a tag alone can be moved to any other."""
+        digest = self.digest(tag)
+        return digest if digest is not None and self.labels(digest).get(label) == value else None
+
     def keep(self, digest: str) -> str:
         """Give a digest its own tag and lock that where the registry can; gives the tag. Again changes nothing.
 
@@ -86,6 +101,10 @@ class Registry:
             )
         kind = {"Content-Type": headers.get("content-type", KINDS.partition(",")[0])}
         self._ask("PUT", where + tag, kind, manifest)
+
+    def _document(self, what: str) -> dict[str, Any]:
+        status, _, text = self._ask("GET", f"/v2/{self.path}/{what}", {"Accept": KINDS})
+        return {} if status == 404 else _document(text)
 
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, again: bool = True
@@ -164,7 +183,10 @@ def _form(url: str, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _send(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, dict[str, str], bytes]:
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - http(s)
+    request = urllib.request.Request(url, data=body, method=method)  # noqa: S310 - http(s)
+    for name, value in headers.items():
+        # Azure's registry leads on to a storage account, which is not to see the login and refuses it.
+        request.add_unredirected_header(name, value) if name == "Authorization" else request.add_header(name, value)
     here = _LOOPBACK.fullmatch(urllib.parse.urlsplit(url).netloc)
     opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
     try:

@@ -77,11 +77,12 @@ def test_built_then_found_then_pushed(fake: Fake, bank: tuple[Path, Path]) -> No
     assert ["tag", again.digest, "reg.example/bank:2"] in fake.calls
 
     fake.answer(image=[0, json.dumps(["other/bank@sha256:x", "reg.example/bank@sha256:" + "b" * 64])], info=[0, ""])
-    pushed = build.push("reg.example/bank:2", home=home)
+    pushed = build.push(again, home=home)
+    assert build.find("reg.example/bank:2", home) == pushed
     assert pushed.image == "reg.example/bank@sha256:" + "b" * 64
     assert [call[-1] for call in fake.calls if call[0] == "push"] == [pushed.own_tag, "reg.example/bank:2"]
     with pytest.raises(InputError, match=r"no image reg\.example/bank:1 was built here"):
-        build.push("reg.example/bank:1", home=home)
+        build.find("reg.example/bank:1", home)
 
 
 @pytest.mark.parametrize(

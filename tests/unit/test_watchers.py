@@ -160,3 +160,36 @@ def test_a_digest_gets_its_own_tag_and_azures_registry_locks_it(monkeypatch: pyt
     assert put[3] == b"{manifest}"
     assert lock[:2] == ("PATCH", "https://contoso.azurecr.io/acr/v1/churn/_tags/deployed-" + "a" * 24)
     assert json.loads(lock[3] or b"") == {"deleteEnabled": False, "writeEnabled": False}
+
+
+def test_labels_are_read_where_the_registry_leads_to_without_the_login() -> None:
+    """As Azure's does for blobs; and a manifest may be an index, with what tells of a build beside the image."""
+    manifests: dict[str, Any] = {
+        "sha256:both": {"manifests": [
+            {"digest": "sha256:told", "platform": {"os": "unknown", "architecture": "unknown"}},
+            {"digest": "sha256:one", "platform": {"os": "linux", "architecture": "amd64"}},
+        ]},
+        "sha256:one": {"config": {"digest": "sha256:config"}},
+        "sha256:old": {"schemaVersion": 1},
+        "storage": {"config": {"Labels": {"a": "1"}}},
+    }  # fmt: skip
+    shown: dict[str, str | None] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shown[self.path] = self.headers["Authorization"]
+            found = manifests.get(self.path.rsplit("/", 1)[1])
+            self.send_response(307 if "/blobs/" in self.path else 200 if found else 404)
+            self.send_header("Location", "/storage")
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        asked = registry.Registry(f"127.0.0.1:{served.server_port}", "churn", _token="Bearer short")
+        assert asked.labels("sha256:both") == asked.labels("sha256:one") == {"a": "1"}
+        assert asked.labels("sha256:old") == asked.labels("sha256:gone") == {}
+        served.shutdown()
+    assert (shown["/v2/churn/blobs/sha256:config"], shown["/storage"]) == ("Bearer short", None)

@@ -76,7 +76,7 @@ class Registry:
             "status": "Failed" if problem else "Succeeded",
             "lines": ["Step 1/2 : FROM scratch", problem or "Successfully built", "the end"],
             "image": (repository, tag),
-            "digest": f"sha256:{hashlib.sha256(context).hexdigest()}",
+            "labels": _labels(context),
         }
         self.write_log(name, 1)
         return Response(202, {"name": name, "properties": {"runId": name, "status": "Queued"}})
@@ -90,10 +90,20 @@ class Registry:
         properties: dict[str, Any] = {"runId": name, "status": found["status"]}
         if found["status"] == "Succeeded":
             repository, tag = found["image"]
-            self.tags[repository, tag] = found["digest"]
-            self.manifests[found["digest"]] = json.dumps({"mediaType": KIND}).encode()
-            properties["outputImages"] = [{"repository": repository, "tag": tag, "digest": found["digest"]}]
+            digest = self.put(repository, tag, found["labels"])
+            properties["outputImages"] = [{"repository": repository, "tag": tag, "digest": digest}]
         return Response(200, {"name": name, "properties": properties})
+
+    def put(self, repository: str, tag: str, labels: dict[str, str]) -> str:
+        """An image with these labels; its digest."""
+        config = json.dumps({"config": {"Labels": labels}}).encode()
+        described = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        manifest = json.dumps({"mediaType": KIND, "config": {"digest": described}}).encode()
+        digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+        self.service.blobs().put(CONTAINER, f"blob/{described}", config)
+        self.manifests[digest] = manifest
+        self.tags[repository, tag] = digest
+        return digest
 
     def write_log(self, name: str, lines: int) -> None:
         text = "\n".join(self.runs[name]["lines"][:lines])
@@ -116,6 +126,9 @@ class Registry:
                 f'Bearer realm="https://{request.host}/oauth2/token",service="{request.host}",scope="repository:x:*"'
             )
             return Response(401, {}, {"www-authenticate": asked})
+        blob = re.fullmatch(r"/v2/.+/blobs/(?P<digest>[^/]+)", request.path)
+        if blob is not None:  # which lies in a storage account of the registry's
+            return Response(307, None, {"location": self.address(f"blob/{blob['digest']}")})
         match = re.fullmatch(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)", request.path)
         if match is None:
             self.locked.add(request.path.rsplit("/", 1)[1])
@@ -131,13 +144,23 @@ class Registry:
         return Response(200, self.manifests[found], {"docker-content-digest": found, "Content-Type": KIND})
 
 
-def _missing(context: bytes) -> str:
-    """What the Dockerfile copies and the context lacks, as a builder would say it."""
+def _opened(context: bytes) -> tuple[str, set[str]]:
+    """The Dockerfile of a context, and the names of its files."""
     with tarfile.open(fileobj=io.BytesIO(context)) as archive:
         names = {name.removeprefix("./") for name in archive.getnames()}
         dockerfile = archive.extractfile("./Dockerfile")
         assert dockerfile is not None
-        text = dockerfile.read().decode()
+        return dockerfile.read().decode(), names
+
+
+def _labels(context: bytes) -> dict[str, str]:
+    found = re.findall(r'^LABEL "([^"]+)"="(.*)"$', _opened(context)[0], re.MULTILINE)
+    return {name: re.sub(r"\\(.)", r"\1", value) for name, value in found}
+
+
+def _missing(context: bytes) -> str:
+    """What the Dockerfile copies and the context lacks, as a builder would say it."""
+    text, names = _opened(context)
     assert 'LABEL "forestay.content"="' in text
     for line in text.splitlines():
         if line.startswith("COPY ") and "--from" not in line:
