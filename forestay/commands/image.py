@@ -59,7 +59,9 @@ def build(context: click.Context, folder: Path, tag: str, base: str, builder: st
 @click.argument("tag", metavar="NAME:TAG")
 @click.pass_context
 def push(context: click.Context, tag: str) -> None:
-    """Push an image that was built here to the registry in its name, with the login that its builder has.
+    """Push an image that was built here to the registry in its name.
+
+    The builder's own login is shown (docker login), or in Azure, where it has none, yours (az login).
 
     It also gets a tag of its content's own, content-..., which later builds leave alone: what runs by digest stays.
 

@@ -1,7 +1,8 @@
 """The programs that build images, docker, podman and buildah, behind one interface.
 
 They take nearly the same words. Each keeps images in a store of its own, finds those there by their labels, and pushes
-with the login that it has (`docker login`, `az acr login`). What it writes is passed on line by line.
+with the login that it has (`docker login`, `az acr login`), else with the one to Azure. What it writes is passed on
+line by line.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Protocol
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring import process
 from scoring.engines import ask, first_running, telling_line
+from scoring.images.registry import AZURES, logged_in, place_of
 
 Say = Callable[[str], None]
 
@@ -98,7 +100,8 @@ class Builder:
         """Get an image from the registry in its name, where that is one and has it; False where not."""
         if not _REGISTRY.match(tag):
             return False
-        code, _ = ask(self.program, "pull", "--quiet", *self._plain(tag), tag, seconds=FETCH_SECONDS)
+        with logged_in(place_of(tag)[0]):
+            code, _ = ask(self.program, "pull", "--quiet", *self._plain(tag), tag, seconds=FETCH_SECONDS)
         return code == 0
 
     def tag(self, image: str, tag: str) -> None:
@@ -114,11 +117,14 @@ class Builder:
             own: Sequence[str] = ()
             if self.name != "docker":
                 own = ("--digestfile", str(written), *self._plain(tag))
-            code, last = self._stream(["push", *own, tag], say)
+            host = place_of(tag)[0]
+            with logged_in(host, say):
+                code, last = self._stream(["push", *own, tag], say)
             if code != 0:
+                log_in = f"{'az login, or ' if AZURES.fullmatch(host) else ''}{self.name} login {host}"
                 raise OutsideError(
                     f"{self.name} can't push {tag}: {telling_line(last)}",
-                    fix=f"is the registry up, and did you log in? {self.name} login {tag.split('/')[0]}",
+                    fix=f"is the registry up, and did you log in? {log_in}",
                 )
             return self._pushed(tag) if self.name == "docker" else written.read_text(encoding="utf-8").strip()
 

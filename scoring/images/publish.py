@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from forestay import LOCAL
@@ -15,7 +10,7 @@ from scoring import proofs
 from scoring.folder import open_folder
 from scoring.images import build, builders, choice
 from scoring.images.context import CONTENT_LABEL, SLIM, context
-from scoring.images.registry import ANYBODY, AZURES, Registry, place_of, refresh_token, stored_login
+from scoring.images.registry import Registry, place_of
 
 Say = Callable[[str], None]
 
@@ -47,36 +42,9 @@ def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: S
     image = find(path, repository, home=home, say=say)
     if image is None:
         tag = builders.check_tag(f"{repository}:{open_folder(path).version}")
-        with logged_in(host):
-            made, _ = build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
-            image = build.push(made, home=home, say=say).image
+        made, _ = build.build(path, tag, builder=choice.choose(None, env, say), home=home, say=say)
+        image = build.push(made, home=home, say=say).image
     else:
         say("the registry has an image of this content; nothing is built")
     Registry(host, name).keep(image.partition("@")[2])
     return image
-
-
-@contextlib.contextmanager
-def logged_in(host: str) -> Iterator[None]:
-    """Let builders show a registry of Azure's the login to Azure, where `docker login` left none for it.
-
-    It lies in a file of ours, which they are led to; no command line and no file of the user's has it.
-    """
-    if not AZURES.fullmatch(host) or any(stored_login(host)):
-        yield
-        return
-    names = ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
-    before = {name: os.environ.get(name) for name in names}
-    with tempfile.TemporaryDirectory() as scratch:
-        shown = base64.b64encode(f"{ANYBODY}:{refresh_token(host)}".encode()).decode()
-        file = Path(scratch) / "config.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps({"auths": {host: {"auth": shown}}}), encoding="utf-8")
-        os.environ.update({"DOCKER_CONFIG": scratch, "REGISTRY_AUTH_FILE": str(file)})
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value

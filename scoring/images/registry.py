@@ -8,19 +8,23 @@ asked with the login that docker or podman keeps, or without one.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
 import ssl
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from forestay.errors import OutsideError
+
+Say = Callable[[str], None]
 
 AZURES = re.compile(r"[a-z0-9]+\.azurecr\.(io|us|cn)")
 KINDS = ", ".join(
@@ -34,6 +38,7 @@ KINDS = ", ".join(
 SECONDS = 30
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?")
 _FIELD = re.compile(r'(\w+)="([^"]*)"')
+_CONFIG = "config.json"  # of docker, in its folder
 ANYBODY = "00000000-0000-0000-0000-000000000000"  # as who a refresh token of Azure's is shown
 
 
@@ -155,25 +160,86 @@ def refresh_token(host: str) -> str:
     return str(found)
 
 
+@contextlib.contextmanager
+def logged_in(host: str, say: Say = lambda _: None) -> Iterator[None]:
+    """Let builders show a registry of Azure's the login to Azure, where they keep none of their own for it.
+
+    It lies in a file of ours, which they are led to with what else docker's settings hold; no command line and no file
+    of the user's has it. Where nobody is logged in to Azure, `say` is told and they do what they can.
+    """
+    token = "" if _builders_own(host) else _identity(host, say)
+    if not token:
+        yield
+        return
+    names = ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+    before = {name: os.environ.get(name) for name in names}
+    theirs = _docker_folder()
+    kept = {key: value for key, value in _read(theirs / _CONFIG).items() if key not in ("credsStore", "credHelpers")}
+    shown = base64.b64encode(f"{ANYBODY}:{token}".encode()).decode()
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in theirs.glob("*"):
+            Path(scratch, path.name).symlink_to(path.absolute())
+        file = Path(scratch, _CONFIG)
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({**kept, "auths": {host: {"auth": shown}}}), encoding="utf-8")
+        os.environ.update({"DOCKER_CONFIG": scratch, "REGISTRY_AUTH_FILE": str(file)})
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+
+def _identity(host: str, say: Say) -> str:
+    """What to show to a registry of Azure's; empty for any other, and where there is no login to Azure."""
+    try:
+        return refresh_token(host) if AZURES.fullmatch(host) else ""
+    except ModuleNotFoundError:  # Azure's packages are an extra, and docker login does without
+        return ""
+    except OutsideError as error:
+        say(f"without a login to Azure: {error}")
+        return ""
+
+
+def _builders_own(host: str) -> bool:
+    """Whether docker or podman has a login for a host, be it kept by a program that shows it to nobody else."""
+    return any(host in (found.get(key) or {}) for found in _logins() for key in ("auths", "credHelpers"))
+
+
 def stored_login(host: str) -> tuple[str, str]:
     """User and password that `docker login` or `podman login` keeps for a host; empty where there are none."""
-    settings = os.environ.get("DOCKER_CONFIG")
-    run = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
-    files = [
-        Path(os.environ.get("REGISTRY_AUTH_FILE", "")),
-        Path(run, "containers", "auth.json"),
-        Path(settings).joinpath("config.json") if settings else Path.home() / ".docker" / "config.json",
-    ]
-    for path in files:
+    for found in _logins():
         try:
-            entry = json.loads(path.read_bytes()).get("auths", {}).get(host, {})
+            entry = found.get("auths", {}).get(host, {})
             user, _, word = base64.b64decode(entry.get("auth", "")).decode().partition(":")
-        except (OSError, ValueError, AttributeError):
+        except (ValueError, AttributeError):
             continue
         token = entry.get("identitytoken")
         if token or word:
             return (ANYBODY, str(token)) if token else (user, word)
     return "", ""
+
+
+def _logins() -> list[dict[str, Any]]:
+    """What the files hold in which podman and docker keep logins."""
+    run = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
+    named = os.environ.get("REGISTRY_AUTH_FILE", "")
+    return [_read(path) for path in (Path(named), Path(run, "containers", "auth.json"), _docker_folder() / _CONFIG)]
+
+
+def _docker_folder() -> Path:
+    named = os.environ.get("DOCKER_CONFIG")
+    return Path(named) if named else Path.home() / ".docker"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _document(path.read_bytes())
+    except OSError:
+        return {}
 
 
 def _form(url: str, form: Mapping[str, str]) -> dict[str, Any]:
