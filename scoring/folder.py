@@ -154,22 +154,29 @@ def open_folder(path: Path) -> ScoringFolder:
 
 
 @contextlib.contextmanager
-def snapshot(original: ScoringFolder, home: Path, say: Callable[[str], None]) -> Iterator[ScoringFolder]:
-    """A copy of the folder under `.forestay/copies`; gone at the end, or after a kill when the next copy is made."""
+def scratch_folder(home: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """An empty folder in `.forestay/copies`; gone at the end, or after a kill when the next one is made."""
     place = project.ensure_folder(home / "copies")
     for left in place.iterdir():
         owner = left.name.split("-")[0]
         if not (owner.isdigit() and psutil.pid_exists(int(owner))):
-            say("removing what an interrupted verify or serve left")
+            say("removing what an interrupted command left")
             shutil.rmtree(left, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=place, prefix=f"{os.getpid()}-"))
     try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def snapshot(original: ScoringFolder, home: Path, say: Callable[[str], None]) -> Iterator[ScoringFolder]:
+    """A copy of the folder in a scratch folder."""
+    with scratch_folder(home, say) as scratch:
         copy = scratch / "folder"
         copy.mkdir()
         original.copy_to(copy)
         yield open_folder(copy)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def is_ours(path: Path) -> bool:

@@ -32,6 +32,7 @@ from scoring.batch import azure_entry
 from scoring.batch.pool import Scored
 from scoring.batch.run import Done, Progress, Say, Work, look, write
 from scoring.batch.tables import Block, CsvTable
+from scoring.folder import scratch_folder
 from scoring.targets.managed_assets import ASSETS, Storehouse, folder_address
 
 LOOK_SECONDS, PATIENCE_SECONDS = 5.0, 900.0
@@ -88,13 +89,13 @@ def score_file(
     except KeyboardInterrupt as error:
         arm.post(f"{arm.place.path}/jobs/{job}/cancel", CANCEL, f"the job {job}")
         raise Interrupted(f"{job} was asked to end; nothing was written", fix="run the same command again") from error
-    with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
+    with scratch_folder(home, say) as scratch:
         say("fetching what was scored")
-        store.download(_outputs(job), Path(scratch), lambda *_: None)
+        store.download(_outputs(job), scratch, lambda *_: None)
         if project.sha256(source) != asked.mark:
             fix = "let it be as it is, and run the same command again"
             raise RunFailed("was changed while it was scored; nothing was written", where=str(source), fix=fix)
-        return write(work, source, output, _answers(asked, Path(scratch)), progress, started)
+        return write(work, source, output, _answers(asked, scratch), progress, started)
 
 
 def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progress: Progress) -> str:
@@ -106,8 +107,8 @@ def _send(arm: Arm, store: Datastore, asked: Asked, home: Path, say: Say, progre
         raise InputError(f"there is no cluster {place.cluster} in {place.workspace}", where=place.stack_file, fix=fix)
     storehouse = Storehouse(arm, store, home, say)
     environment = storehouse.ensure(work.folder, work.folder_hash, None).environment
-    with tempfile.TemporaryDirectory(dir=project.ensure_folder(home / "copies"), prefix="batch-") as scratch:
-        rows = _readable(asked, Path(scratch), say)
+    with scratch_folder(home, say) as scratch:
+        rows = _readable(asked, scratch, say)
         mark = asked.mark if rows is asked.source else project.sha256(rows)
         prefix = f"forestay/batch/rows/{mark[:32]}"
         say(f"uploading {asked.source.name}, {rows.stat().st_size / 1e6:,.1f} MB")

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from automl_jobs.azure.storage import Datastore
 from forestay.errors import RunFailed
 from scoring import environment
 from scoring.batch import azure as job
 from scoring.batch import run, tables
 from scoring.batch.azure_entry import PACKED, pack
 from scoring.batch.tables import open_table
-from scoring.folder import open_folder
+from scoring.folder import open_folder, snapshot
 from tests import quick_server, served
 from tests.azure.conftest import Azure, Cli
 
@@ -106,6 +107,25 @@ def test_parts_of_nodes_make_the_whole(
         found = pq.read_table(there)
         assert found.schema.names[-3:] == ["prediction", "probability_no", "probability_yes"]
         assert found.select(range(5)).equals(pq.read_table(source).slice(0, found.num_rows))
+
+
+def test_a_copy_that_another_command_makes_meanwhile_takes_nothing_away(
+    azure: Azure, cli: Cli, folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, taken = parquet(project / "rows.parquet", 10), []
+
+    def beside(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acted(*given: Any, **more: Any) -> Any:
+            with snapshot(open_folder(folder), project / ".forestay", taken.append):
+                return act(*given, **more)
+
+        return acted
+
+    for name in ("upload", "download"):
+        monkeypatch.setattr(Datastore, name, beside(getattr(Datastore, name)))
+    words = ("score", "batch", "Quick:1", "--from", folder, "--input", source, "-o", project / "out.parquet")
+    assert cli(*words, "--workers", "1").json["scored"] == 10
+    assert taken == []
 
 
 def test_what_runs_there_needs_nothing_but_python(tmp_path: Path) -> None:

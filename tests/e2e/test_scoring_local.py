@@ -267,7 +267,7 @@ def test_verify_killed_midway_leaves_no_server(home: Path, copy: Path, cli: CLI)
     assert (copy / "forestay.json").read_bytes() == before
     done = cli("score", "verify", copy)
     assert done.returncode == 0, done.stderr
-    assert "removing what an interrupted verify or serve left" in done.stderr
+    assert "removing what an interrupted command left" in done.stderr
 
 
 def test_serve_until_interrupted(home: Path, proven: Path) -> None:

@@ -215,7 +215,7 @@ def test_a_copy_leaves_bytecode_behind_and_goes_when_done(folder: ScoringFolder,
     with snapshot(folder, home, said.append) as copy:
         assert copy.hash() == folder.hash()
         assert not (copy.path / "__pycache__").exists()
-    assert said == ["removing what an interrupted verify or serve left"]
+    assert said == ["removing what an interrupted command left"]
     assert list((home / "copies").iterdir()) == []
 
 
