@@ -141,6 +141,8 @@ def write(
     ----------
     answers: to all blocks of the file, in their order. started: when the work began, as time.monotonic() has it.
 
+    Rejects of an earlier run do not stay beside rows that they are not of.
+
     Raises RunFailed when not one row could be scored; then, and when `answers` raises, nothing is written.
     """
     with whole(output) as written, whole(work.rejects) as failed:
@@ -155,9 +157,11 @@ def write(
                 where=str(source),
                 fix="are these the model's columns? forestay score generate writes a README.md that lists them",
             )
-        written.replace(output)
         if sink.rejected:
             failed.replace(work.rejects)
+        else:
+            work.rejects.unlink(missing_ok=True)
+        written.replace(output)
     return Done(
         work.folder.model, work.folder.version, str(source), str(output), sink.rows, sink.scored, sink.rejected,
         str(work.rejects) if sink.rejected else None, round(time.monotonic() - started, 2),

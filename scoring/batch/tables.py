@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 2000
 LONGEST_RECORD = 4 * 2**20  # characters; a quote that is opened and not closed would take the whole file
+csv.field_size_limit(2**31 - 1)  # of a cell; by itself it is less than what a server takes
 Results = Sequence[Sequence[Any]]  # a value for each result column, a row each
 
 
@@ -84,6 +85,13 @@ def open_table(path: Path) -> Table:
         ) from error
 
 
+def _require_once(columns: Sequence[str], where: str) -> None:
+    twice = {name for name in columns if columns.count(name) > 1}
+    if twice:
+        name = json.dumps(min(twice), ensure_ascii=False)
+        raise InputError(f"the column {name} stands twice", where=where, fix="keep one of them")
+
+
 # ---- CSV ----
 
 
@@ -101,10 +109,7 @@ class CsvTable:
             [self.columns] = csv.reader([self.header], strict=True)
         except (csv.Error, ValueError) as error:
             raise InputError(f"the header is no CSV: {error}", where=f"{path}:1", fix="check the quotes") from error
-        twice = {name for name in self.columns if self.columns.count(name) > 1}
-        if twice:
-            name = json.dumps(min(twice), ensure_ascii=False)
-            raise InputError(f"the column {name} stands twice in the header", where=f"{path}:1", fix="keep one of them")
+        _require_once(self.columns, f"{path}:1")
 
     def blocks(self) -> Iterator[Block]:
         with self.path.open("rb") as stream:
@@ -243,17 +248,27 @@ class ParquetTable:
             told = str(error).splitlines()[0]
             raise InputError(f"not Parquet: {told}", where=str(self.path), fix="give a Parquet file") from error
         self.columns = list(self.schema.names)
+        _require_once(self.columns, str(self.path))
 
     def blocks(self) -> Iterator[Block]:
+        number = 1
+        for batch in self._batches():
+            rows = [{name: _json_value(value) for name, value in row.items()} for row in batch.to_pylist()]
+            count = len(rows)
+            yield Block(number, {"rows": rows}, batch, {}, list(range(count)), (number + count - 1) / self.rows)
+            number += count
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """Rows as many as a block has. Raises InputError where the file is damaged inside."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path, pre_buffer=False) as found:
-            number = 1
-            for batch in found.iter_batches(batch_size=BLOCK_ROWS):
-                rows = [{name: _json_value(value) for name, value in row.items()} for row in batch.to_pylist()]
-                count = len(rows)
-                yield Block(number, {"rows": rows}, batch, {}, list(range(count)), (number + count - 1) / self.rows)
-                number += count
+        try:
+            with pq.ParquetFile(self.path, pre_buffer=False) as found:
+                yield from found.iter_batches(batch_size=BLOCK_ROWS)
+        except (OSError, pa.ArrowException) as error:
+            told = (str(error).splitlines() or ["it does not say how"])[0]
+            raise InputError(f"is damaged: {told}", where=str(self.path), fix="write the file again") from error
 
     def text(self, rows: pa.RecordBatch, place: int) -> str:
         [row] = rows.slice(place, 1).to_pylist()

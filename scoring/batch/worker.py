@@ -27,6 +27,7 @@ LENGTH = struct.Struct(">Q")
 
 
 def main() -> None:
+    csv.field_size_limit(2**31 - 1)  # whoever sends the records bounds them
     with open(sys.argv[1], encoding="utf-8") as stream:
         settings = json.load(stream)
     answers = os.fdopen(os.dup(1), "wb")

@@ -109,6 +109,19 @@ def test_parts_of_nodes_make_the_whole(
         assert found.select(range(5)).equals(pq.read_table(source).slice(0, found.num_rows))
 
 
+def test_rejects_are_there_before_the_rows_and_old_ones_go(folder: Path, project: Path) -> None:
+    """Who finds the output finds beside it what is missing in it, and nothing else."""
+    source, output, rejects = project / "rows.csv", project / "out.csv", project / "out.rejects.csv"
+    output.mkdir()  # so that the rows can't be put in their place
+    with pytest.raises(OSError, match="directory"):
+        run.score_file(folder, table(source, 10), output, workers=1, home=project / ".forestay")
+    assert len(rejects.read_text().splitlines()) == 2
+    output.rmdir()
+    source.write_text("note,a\nx,1\n")
+    done = run.score_file(folder, source, output, workers=1, home=project / ".forestay")
+    assert (done.rejects, output.exists(), rejects.exists()) == (None, True, False)
+
+
 def test_a_copy_that_another_command_makes_meanwhile_takes_nothing_away(
     azure: Azure, cli: Cli, folder: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

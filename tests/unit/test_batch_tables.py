@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from forestay.errors import InputError
 from scoring.batch import tables
+from scoring.batch.pool import Pool
 from scoring.batch.tables import Records, open_table
 
 CELLS = st.lists(st.lists(st.text(alphabet='a",\r\n é', max_size=6), min_size=2, max_size=2), min_size=1, max_size=8)
@@ -61,12 +63,15 @@ def test_a_quote_that_never_ends_takes_no_more_than_it_may() -> None:
         ("x.csv", b'a,"b\n1,2\n', "no header|the header"),
         ("x.csv", b"a,a\n1,2\n", "stands twice"),
         ("x.parquet", b"no", "not Parquet"),
+        ("x.parquet", b"twice", "stands twice"),
         ("x.txt", b"a\n", "neither CSV nor Parquet"),
         ("gone.csv", None, "cannot read: No such file"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, name: str, raw: bytes | None, says: str) -> None:
-    if raw is not None:
+    if raw == b"twice":
+        pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / name)
+    elif raw is not None:
         (tmp_path / name).write_bytes(raw)
     with pytest.raises(InputError, match=says):
         open_table(tmp_path / name)
@@ -99,3 +104,41 @@ def test_parquet_keeps_types_and_gains_columns(tmp_path: Path) -> None:
     assert found.select(["a", "t"]).equals(given.take([0, 2]))
     assert found["p"].to_pylist() == ["x", '["l"]']
     assert found["b"].to_pylist() == [True, None]
+
+
+def test_a_parquet_file_that_is_damaged_inside_is_the_users(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": [number + 0.1 for number in range(50_000)]}), path, row_group_size=10_000)
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2
+    raw[middle : middle + 3000] = b"\xff" * 3000
+    path.write_bytes(raw)
+    blocks = open_table(path).blocks()
+    assert len(next(blocks).places) == tables.BLOCK_ROWS
+    with pytest.raises(InputError, match="damaged") as caught:
+        list(blocks)
+    assert caught.value.problems[0].where == str(path)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_long_text_is_a_cell_as_any_other(tmp_path: Path, quote: str) -> None:
+    """A worker of its own reads it, too: what it imports is its own."""
+    text = f"{quote}{'x' * 200_000}{quote}"
+    (tmp_path / "x.csv").write_text(f"t,n\n{text},1\nshort,2\n")
+    [block] = open_table(tmp_path / "x.csv").blocks()
+    assert (block.rejects, block.places) == ({}, [0, 1])
+    (tmp_path / "score.py").write_text(
+        "import json\n"
+        "def init(): pass\n"
+        "class Answer:\n"
+        "    status_code = 200\n"
+        "    def __init__(self, data): self.data = data\n"
+        "    def get_data(self): return json.dumps({'Results': [len(row['t']) for row in self.data]})\n"
+        "def run(data): return Answer(data)\n"
+    )
+    columns = [{"name": "t", "type": "text"}]
+    settings = {"folder": str(tmp_path), "form": "data", "probabilities": [], "columns": columns}
+    with Pool(Path(sys.executable), settings, tmp_path, 1) as pool:
+        pool.wait_ready()
+        [(_, scored)] = pool.score([(block, block.message)])
+    assert (scored.results, scored.rejects) == ([[200_000], [5]], {})
