@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from forestay import LOCAL
+from forestay.errors import InputError
 from scoring import proofs
-from scoring.folder import open_folder
+from scoring.folder import ScoringFolder, open_folder
 from scoring.images import build, builders, choice
-from scoring.images.context import CONTENT_LABEL, SLIM, context
+from scoring.images.context import BASES, CONTENT_LABEL, SLIM, context
 from scoring.images.registry import Registry, place_of
 
 Say = Callable[[str], None]
@@ -38,7 +39,6 @@ def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: S
 
     Raises InputError when the folder is not proven, and what build, push and the registry raise.
     """
-    host, name = place_of(repository)
     image = find(path, repository, home=home, say=say)
     if image is None:
         tag = builders.check_tag(f"{repository}:{open_folder(path).version}")
@@ -46,5 +46,27 @@ def publish(path: Path, repository: str, *, home: Path, env: str = LOCAL, say: S
         image = build.push(made, home=home, say=say).image
     else:
         say("the registry has an image of this content; nothing is built")
-    Registry(host, name).keep(image.partition("@")[2])
+    keep(image)
     return image
+
+
+def keep(image: str) -> None:
+    """Give an image, REPOSITORY@DIGEST, its own tag that is never moved: no retention takes away what is deployed."""
+    Registry(*place_of(image)).keep(image.partition("@")[2])
+
+
+def require_of(image: str, proven: ScoringFolder, folder_hash: str, *, home: Path, say: Say = lambda _: None) -> None:
+    """Raise InputError unless an image, REPOSITORY@DIGEST, was built of this proven folder, on whichever base."""
+    registry, digest = Registry(*place_of(image)), image.partition("@")[2]
+    if registry.digest(digest) is None:
+        raise InputError(f"the registry has no {image}", where="--image", fix="push it: forestay image push TAG")
+    content = registry.labels(digest).get(CONTENT_LABEL)
+    for base in BASES:
+        with context(proven, folder_hash, base, home, say) as given:
+            if given.content == content:
+                return
+    raise InputError(
+        f"{image} was not built of {proven.path}, which is what was proven",
+        where="--image",
+        fix=f"build and push that: forestay image build {proven.path} --tag {place_of(image)[0]}/NAME:TAG",
+    )

@@ -32,6 +32,7 @@ from forestay.console import visible
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring import checks, proofs
 from scoring.folder import ScoringFolder
+from scoring.images import publish
 from scoring.requests import SAMPLE
 from scoring.server import Answer
 from scoring.targets import MANAGED, DeploymentRecord, DeployOptions, DeployPlan, Say, check_name, never_passed, smoke
@@ -272,7 +273,10 @@ class ManagedTarget:
         if options.image is not None and not _DIGEST.fullmatch(options.image):
             fix = "write it as forestay image push prints it: REGISTRY/NAME@sha256:..."
             raise InputError(f"{options.image!r} is no image by digest", where="--image", fix=fix)
-        return proofs.require(self.home, folder)
+        proven, folder_hash = proofs.require(self.home, folder)
+        if options.image is not None:
+            publish.require_of(options.image, proven, folder_hash, home=self.home, say=self.say)
+        return proven, folder_hash
 
     def _wanted(
         self, name: str, seen: Seen | None, folder: ScoringFolder, folder_hash: str, options: DeployOptions
@@ -335,6 +339,8 @@ class ManagedTarget:
 
     def _carry_out(self, seen: Seen | None, wanted: Wanted) -> DeploymentRecord:
         name, deployment = wanted.name, wanted.deployment
+        if wanted.image is not None:
+            publish.keep(wanted.image)
         assets = self.storehouse.ensure(wanted.folder, wanted.folder_hash, wanted.image)
         if seen is None:
             self.say(f"making the endpoint {name}")

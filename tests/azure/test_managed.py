@@ -18,6 +18,8 @@ import pytest
 from automl_jobs.azure import network
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring.folder import open_folder
+from scoring.images.context import BASES, SLIM, context
+from scoring.images.registry import kept_tag
 from scoring.targets import DeployOptions, managed, managed_call, managed_requests
 from scoring.targets.managed import ManagedTarget
 from tests import quick_server, served
@@ -356,15 +358,43 @@ def test_instances_follow_the_load(target: ManagedTarget, make: Make, online: En
     assert larger.previous == record.deployment
 
 
-def test_an_image_runs_instead_of_code(target: ManagedTarget, make: Make, online: Endpoints) -> None:
-    image = f"crcategorize.azurecr.io/quick@sha256:{'0' * 64}"
+def pushed(azure: Azure, target: ManagedTarget, folder: Path, base: str) -> str:
+    """The image of a folder, in the registry."""
+    proven = open_folder(folder)
+    with context(proven, proven.hash(), base, target.home, target.say) as given:
+        digest = azure.service.registry.put("quick", f"{proven.version}-{base}", given.labels)
+    return f"crcategorize.azurecr.io/quick@{digest}"
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_an_image_runs_instead_of_code(
+    azure: Azure, target: ManagedTarget, make: Make, online: Endpoints, base: str
+) -> None:
+    image = pushed(azure, target, make("1"), base)
     online.images[image] = make("1")
     record = target.deploy(NAME, make("1"), DeployOptions(image=image))
     assert (record.status, target.invoke(NAME, BODY).status) == ("Healthy", 200)
+    kept = kept_tag(image.partition("@")[2])
+    assert azure.service.registry.tags["quick", kept] == image.partition("@")[2]
+    assert azure.service.registry.locked == {kept}
     properties = online.all[NAME].deployments[record.deployment].document["properties"]
     assert "codeConfiguration" not in properties
     with pytest.raises(InputError, match="no image by digest"):
         target.deploy(NAME, make("1"), DeployOptions(image="quick:1"))
+
+
+def test_an_image_of_another_folder_or_of_none_is_refused(
+    azure: Azure, target: ManagedTarget, make: Make, online: Endpoints
+) -> None:
+    other = pushed(azure, target, make("2"), SLIM)
+    foreign = f"crcategorize.azurecr.io/quick@{azure.service.registry.put('quick', 'latest', {})}"
+    gone = f"crcategorize.azurecr.io/quick@sha256:{'0' * 64}"
+    for image, told in ((other, "was not built of"), (foreign, "was not built of"), (gone, "the registry has no")):
+        for act in (target.plan, target.deploy):
+            with pytest.raises(InputError, match=told) as caught:
+                act(NAME, make("1"), DeployOptions(image=image))
+            assert caught.value.problems[0].where == "--image"
+    assert (online.all, azure.service.registry.locked) == ({}, set())
 
 
 def test_another_machine_finds_the_folder_in_the_storage_account(
