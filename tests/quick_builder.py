@@ -51,7 +51,7 @@ class Store:
             sys.exit(f"Error: {name}: image not known")
         return found
 
-    def build(self, context: Path, name: str, labels: list[str]) -> str:
+    def build(self, context: Path, name: str, labels: list[str], platform: str) -> str:
         held = io.BytesIO()
         with tarfile.open(fileobj=held, mode="w") as archive:
             for path in sorted(one for one in context.rglob("*") if one.is_file()):
@@ -60,7 +60,11 @@ class Store:
                 with path.open("rb") as stream:
                     archive.addfile(info, stream)
         layer = held.getvalue()
-        told = {"config": {"Labels": dict(one.split("=", 1) for one in labels)}, "rootfs": {"diff_ids": [_sha(layer)]}}
+        system, _, architecture = platform.partition("/")
+        told = {
+            "os": system, "architecture": architecture, "rootfs": {"diff_ids": [_sha(layer)]},
+            "config": {"Labels": dict(one.split("=", 1) for one in labels)},
+        }  # fmt: skip
         config = json.dumps(told, sort_keys=True).encode()
         id_ = _sha(config)
         (self.folder / id_[7:]).write_bytes(layer)
@@ -123,7 +127,17 @@ def main() -> None:
     store = Store(Path(os.environ["QUICK_STORE"]))
     command, *words = sys.argv[1:]
     parser = argparse.ArgumentParser()
-    for flag in ("--filter", "--iidfile", "--tag", "--file", "--format", "--digestfile", "--tls-verify", "--secret"):
+    for flag in (
+        "--filter",
+        "--iidfile",
+        "--tag",
+        "--file",
+        "--format",
+        "--digestfile",
+        "--tls-verify",
+        "--secret",
+        "--platform",
+    ):
         parser.add_argument(flag)
     parser.add_argument("--label", action="append", default=[])
     for flag in ("--no-trunc", "--quiet", "--layers"):
@@ -134,7 +148,7 @@ def main() -> None:
         wanted = given.filter.removeprefix("label=")
         print("\n".join(id_ for id_, one in store.images.items() if wanted in one["labels"]))
     elif command == "build":
-        Path(given.iidfile).write_text(store.build(Path(given.rest[0]), given.tag, given.label))
+        Path(given.iidfile).write_text(store.build(Path(given.rest[0]), given.tag, given.label, given.platform))
     elif command == "tag":
         store.tag(store.find(given.rest[0]), given.rest[1])
     elif command == "push":

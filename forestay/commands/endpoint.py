@@ -89,7 +89,9 @@ def _copies(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--no-apply", is_flag=True, help="aci, aks: edit the stack's file alone; a pipeline applies it.")
 @click.option("--commit", is_flag=True, help="aci, aks: commit the stack's file to git.")
 @click.option("--instance-type", metavar="SIZE", help="managed: of its machines; at first Standard_DS3_v2.")
-@click.option("--image", metavar="NAME@DIGEST", help="managed: run this image of the version instead of code and environment.")
+@click.option(
+    "--image", metavar="NAME@DIGEST", help="managed: run this image of the version instead of code and environment."
+)
 @click.option("--traffic", type=click.IntRange(0, 100), help="managed: percent that the new one begins with.")
 @click.option("--wait", metavar="SECONDS", type=click.FloatRange(1), help="How long until it must be healthy.")
 @click.pass_context

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def build(context: click.Context, folder: Path, tag: str, base: str, builder: str | None, env: str) -> None:
     """Build the image of a proven scoring folder: the lock that was proven, no compiler, a user without rights.
 
+    With a registry in NAME, or with --env, it is for linux/amd64, as Azure's machines are; else for this machine.
     Nothing is built where the builder, or the registry in NAME, has an image of the same content; it gets the tag.
     What is in the image is written as CycloneDX. Callers must show a key: see FORESTAY_KEY_PRIMARY in the folder's
     README.md.
@@ -48,7 +49,8 @@ def build(context: click.Context, folder: Path, tag: str, base: str, builder: st
     found = console(context)
     started = time.monotonic()
     builders.check_tag(tag)
-    made, built = room.build(folder, tag, base=base, builder=choice.choose(builder, env, found.note), say=found.note)
+    chosen = choice.choose(builder, env, found.note, platform=choice.platform_of(tag, env))
+    made, built = room.build(folder, tag, base=base, builder=chosen, say=found.note)
     document = {**asdict(made), "built": built, "duration_seconds": round(time.monotonic() - started, 1)}
     found.emit(document, lambda: _lines(made))
     if not made.pushed:

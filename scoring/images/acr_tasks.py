@@ -25,6 +25,7 @@ from automl_jobs.azure import refusals
 from automl_jobs.azure.arm import Arm
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring.engines import telling_line
+from scoring.images.builders import AZURES_PLATFORM
 from scoring.images.registry import Registry, place_of
 
 Say = Callable[[str], None]
@@ -47,6 +48,7 @@ class AcrTasks:
 
     arm: Arm
     name: str = NAME
+    platform: str = AZURES_PLATFORM
     pushes: bool = True
     _known: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -89,7 +91,7 @@ class AcrTasks:
                 fix="build on a machine in the network, such as the pipeline's runner in the subnet `runners`",
             )
         place = self._upload(context, labels, say)
-        run = self.arm.post(self._path("scheduleRun"), TASKS, "the build", _request(place, tag)) or {}
+        run = self.arm.post(self._path("scheduleRun"), TASKS, "the build", _request(place, tag, self.platform)) or {}
         name = str((run.get("properties") or {}).get("runId") or run.get("name") or "")
         say(f"run {name} of {self.host}")
         return self._follow(name, tag, say)
@@ -185,7 +187,7 @@ class AcrTasks:
             raise InputError(f"the tasks of {self.host} push to that registry only", where="--tag", fix=fix)
 
 
-def _request(place: str, tag: str) -> dict[str, Any]:
+def _request(place: str, tag: str, platform: str) -> dict[str, Any]:
     """A run that builds with BuildKit and pushes. A tag has no sign that a task's own templates would read."""
     repository = f"$Registry/{place_of(tag)[1]}:{tag.rpartition(':')[2]}"
     steps = [
@@ -197,7 +199,7 @@ def _request(place: str, tag: str) -> dict[str, Any]:
         "type": "EncodedTaskRunRequest",
         "encodedTaskContent": base64.b64encode(task.encode()).decode(),
         "sourceLocation": place,
-        "platform": {"os": "Linux", "architecture": "amd64"},
+        "platform": {"os": "Linux", "architecture": platform.partition("/")[2]},
         "timeout": RUN_SECONDS,
         "isArchiveEnabled": False,
     }

@@ -82,13 +82,13 @@ def build(
     home = home or project.home()
     builders.check_tag(tag)
     proven, folder_hash = proofs.require(home, path)
-    with context(proven, folder_hash, base, home, say) as given:
+    with context(proven, folder_hash, base, builder.platform, home, say) as given:
         digest = builder.find(CONTENT_LABEL, given.content)
         if digest is None and builder.fetch(own_tag(tag, given.content)):
             digest = builder.find(CONTENT_LABEL, given.content)
         built = digest is None
         if digest is None:
-            say(f"building {tag} with {builder.name}")
+            say(f"building {tag} with {builder.name} for {builder.platform}")
             with tempfile.TemporaryDirectory() as scratch:
                 secrets = indexes.secrets(os.environ, Path(scratch))
                 digest = builder.build(given.folder, tag, given.labels, secrets, say)

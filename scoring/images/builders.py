@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform as machines
 import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ Say = Callable[[str], None]
 NAMES = ("docker", "podman", "buildah")
 INSTALL = "install docker, podman or buildah, as by: apt-get install buildah"
 ASK_SECONDS, FETCH_SECONDS = 60, 600
+AZURES_PLATFORM = "linux/amd64"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _OUTSIDE = re.compile(
     r"dial tcp|no such host|connection re|i/o timeout|tls: |unauthorized|denied|failed to resolve|manifest unknown"
     r"|temporary failure|failed to fetch|could not connect|max retries exceeded|newconnectionerror|name or service",
@@ -41,14 +44,22 @@ _REGISTRY = re.compile(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?/")  # e
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?/")
 
 
+def own_platform() -> str:
+    """The platform of containers on this machine, as builders name it: of Linux, on a Mac too."""
+    machine = machines.machine().lower()
+    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+
+
 class ImageBuilder(Protocol):
     """What builds images and keeps them, here or in a registry; see Builder for what each call does.
 
-    `pushes`: whether what it builds is in the registry with that.
+    `platform`: what it builds for. `pushes`: whether what it builds is in the registry with that.
     """
 
     @property
     def name(self) -> str: ...
+    @property
+    def platform(self) -> str: ...
     @property
     def pushes(self) -> bool: ...
     def find(self, label: str, value: str) -> str | None: ...
@@ -62,10 +73,11 @@ class ImageBuilder(Protocol):
 
 @dataclass(frozen=True)
 class Builder:
-    """One of NAMES, and where its program lies."""
+    """One of NAMES, where its program lies, and the platform that it builds for."""
 
     name: str
     program: str
+    platform: str = field(default_factory=own_platform)
     pushes: bool = False
 
     def find(self, label: str, value: str) -> str | None:
@@ -85,7 +97,8 @@ class Builder:
             # Docker's own form of an image: the other one has no place for a health check.
             own = ("--progress", "plain") if self.name == "docker" else ("--format", "docker", "--layers")
             words = [
-                "build", *own, "--iidfile", str(made), "--tag", tag, "--file", str(context / "Dockerfile"),
+                "build", *own, "--platform", self.platform, "--iidfile", str(made), "--tag", tag,
+                "--file", str(context / "Dockerfile"),
                 *(word for name, value in labels.items() for word in ("--label", f"{name}={value}")),
                 *(word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")),
                 str(context),
@@ -101,7 +114,8 @@ class Builder:
         if not _REGISTRY.match(tag):
             return False
         with logged_in(place_of(tag)[0]):
-            code, _ = ask(self.program, "pull", "--quiet", *self._plain(tag), tag, seconds=FETCH_SECONDS)
+            words = ("pull", "--quiet", "--platform", self.platform, *self._plain(tag), tag)
+            code, _ = ask(self.program, *words, seconds=FETCH_SECONDS)
         return code == 0
 
     def tag(self, image: str, tag: str) -> None:
@@ -160,9 +174,18 @@ class Builder:
             process.stop(running)
 
 
-def choose(name: str | None) -> Builder:
-    """The builder of this name, or the first that runs. Raises OutsideError saying what each lacks."""
-    return Builder(*first_running((name,) if name else NAMES, "builder of images", INSTALL))
+def choose(name: str | None, platform: str | None = None) -> Builder:
+    """The builder of this name, or the first that runs; it builds for a platform, by default this machine's.
+
+    Raises OutsideError saying what each lacks.
+    """
+    found = first_running((name,) if name else NAMES, "builder of images", INSTALL)
+    return Builder(*found, platform=platform or own_platform())
+
+
+def goes_elsewhere(tag: str) -> bool:
+    """Whether a registry is in an image's name that is not on this machine."""
+    return bool(_REGISTRY.match(tag)) and not _LOOPBACK.match(tag)
 
 
 def check_tag(tag: str) -> str:

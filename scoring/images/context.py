@@ -35,7 +35,7 @@ class Context:
     Attributes
     ----------
     folder: its Dockerfile and all that this copies.
-    content: the SHA-256 of that; two images of one content answer alike.
+    content: the SHA-256 of that, and of what it is built for; two images of one content answer alike.
     labels: of the image, by name.
     """
 
@@ -45,13 +45,16 @@ class Context:
 
 
 @contextlib.contextmanager
-def context(proven: ScoringFolder, folder_hash: str, base: str, home: Path, say: Say) -> Iterator[Context]:
+def context(
+    proven: ScoringFolder, folder_hash: str, base: str, platform: str, home: Path, say: Say
+) -> Iterator[Context]:
     """What to build an image of `proven` from; gone at the end.
 
     Parameters
     ----------
     folder_hash: its hash as it was proven.
     base: one of BASES; the folder's own Dockerfile is for the first.
+    platform: what it is built for, as in linux/amd64.
 
     Raises RunFailed when the folder changes meanwhile.
     """
@@ -75,7 +78,8 @@ def context(proven: ScoringFolder, folder_hash: str, base: str, home: Path, say:
         for cache in copy.path.rglob("__pycache__"):
             shutil.rmtree(cache)
         files = {name: project.sha256(copy.path / name) for name in present_files(copy.path)}
-        content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        text = json.dumps({"platform": platform, "files": files}, sort_keys=True)
+        content = hashlib.sha256(text.encode()).hexdigest()
         yield Context(copy.path, content, labels(proven, folder_hash, content, project.commit(Path.cwd())))
 
 

@@ -10,6 +10,7 @@ from forestay.errors import InputError
 from scoring import proofs
 from scoring.folder import ScoringFolder, open_folder
 from scoring.images import build, builders, choice
+from scoring.images.builders import AZURES_PLATFORM
 from scoring.images.context import BASES, CONTENT_LABEL, SLIM, context
 from scoring.images.registry import Registry, place_of
 
@@ -22,7 +23,7 @@ def find(path: Path, repository: str, *, home: Path, say: Say = lambda _: None) 
     Raises InputError when the folder is not proven, OutsideError when the registry can't be reached.
     """
     proven, folder_hash = proofs.require(home, path)
-    with context(proven, folder_hash, SLIM, home, say) as given:
+    with context(proven, folder_hash, SLIM, AZURES_PLATFORM, home, say) as given:
         content = given.content
     host, name = place_of(repository)
     tag = build.own_tag(f"{repository}:0", content).rpartition(":")[2]
@@ -56,13 +57,13 @@ def keep(image: str) -> None:
 
 
 def require_of(image: str, proven: ScoringFolder, folder_hash: str, *, home: Path, say: Say = lambda _: None) -> None:
-    """Raise InputError unless an image, REPOSITORY@DIGEST, was built of this proven folder, on whichever base."""
+    """Raise InputError unless an image, REPOSITORY@DIGEST, was built for Azure of this proven folder, on any base."""
     registry, digest = Registry(*place_of(image)), image.partition("@")[2]
     if registry.digest(digest) is None:
         raise InputError(f"the registry has no {image}", where="--image", fix="push it: forestay image push TAG")
     content = registry.labels(digest).get(CONTENT_LABEL)
     for base in BASES:
-        with context(proven, folder_hash, base, home, say) as given:
+        with context(proven, folder_hash, base, AZURES_PLATFORM, home, say) as given:
             if given.content == content:
                 return
     raise InputError(

@@ -24,7 +24,7 @@ import json, os, pathlib, sys
 words, folder = sys.argv[1:], pathlib.Path(os.environ["DOCKER_CONFIG"])
 settings = json.loads((folder / "config.json").read_text())
 with open("{calls}", "a") as calls:
-    calls.write(json.dumps([words[0], settings, sorted(path.name for path in folder.iterdir())]) + "\\n")
+    calls.write(json.dumps([words, settings, sorted(path.name for path in folder.iterdir())]) + "\\n")
 if words[0] == "build":
     pathlib.Path(words[words.index("--iidfile") + 1]).write_text("sha256:" + "a" * 64)
 if words[:2] == ["image", "inspect"]:
@@ -54,7 +54,11 @@ class Docker:
     def calls(self, command: str) -> list[tuple[dict[str, Any], list[str]]]:
         """With which settings, beside which files, it was called."""
         lines = [json.loads(line) for line in self.calls_.read_text().splitlines()]
-        return [(settings, names) for word, settings, names in lines if word == command]
+        return [(settings, names) for words, settings, names in lines if words[0] == command]
+
+    def platforms(self) -> list[str]:
+        words = [json.loads(line)[0] for line in self.calls_.read_text().splitlines()]
+        return [one[one.index("--platform") + 1] for one in words if "--platform" in one]
 
 
 @pytest.fixture
@@ -71,10 +75,12 @@ def folder(azure: Azure, project: Path) -> Path:
 
 
 def test_an_image_is_looked_for_and_pushed_by_the_login_to_azure(
-    azure: Azure, cli: Cli, folder: Path, docker: Docker
+    azure: Azure, cli: Cli, folder: Path, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = registry(azure)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
     cli("image", "build", folder, "--tag", f"{host}/quick:1", env="")
+    assert docker.platforms() == ["linux/amd64", "linux/amd64"]  # looked for, and built
     pushed = cli("image", "push", f"{host}/quick:1", env="").json
     assert pushed["image"] == f"{host}/quick@sha256:{'b' * 64}"
     held = {"auths": {host: {"auth": base64.b64encode(HELD.encode()).decode()}}, "currentContext": "mine"}

@@ -18,6 +18,7 @@ import pytest
 from automl_jobs.azure import network
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring.folder import open_folder
+from scoring.images.builders import AZURES_PLATFORM
 from scoring.images.context import BASES, SLIM, context
 from scoring.images.registry import kept_tag
 from scoring.targets import DeployOptions, managed, managed_call, managed_requests
@@ -361,7 +362,7 @@ def test_instances_follow_the_load(target: ManagedTarget, make: Make, online: En
 def pushed(azure: Azure, target: ManagedTarget, folder: Path, base: str) -> str:
     """The image of a folder, in the registry."""
     proven = open_folder(folder)
-    with context(proven, proven.hash(), base, target.home, target.say) as given:
+    with context(proven, proven.hash(), base, AZURES_PLATFORM, target.home, target.say) as given:
         digest = azure.service.registry.put("quick", f"{proven.version}-{base}", given.labels)
     return f"crcategorize.azurecr.io/quick@{digest}"
 

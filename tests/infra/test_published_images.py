@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_what_is_pushed_is_what_was_built_whoever_has_its_tag_by_now(here: World
         assert pushed.content == made.content
         assert asked.labels(pushed.digest)[CONTENT_LABEL] == made.content
         assert asked.digest(made.own_tag.rpartition(":")[2]) == asked.digest("1") == pushed.digest
+
+
+def test_whichever_machine_publishes_the_image_is_the_same(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    repository = f"{here.repository}/quick"
+    made = publish.publish(here.make("1"), repository, home=here.home)
+    [config] = [json.loads(path.read_bytes()) for path in here.store.glob("*.json") if path.name != "images.json"]
+    assert (config["os"], config["architecture"]) == ("linux", "amd64")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert publish.find(here.make("1"), repository, home=here.home) == made
 
 
 def test_an_image_is_believed_by_its_label_and_not_by_its_tag(here: World) -> None:

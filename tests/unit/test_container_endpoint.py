@@ -12,6 +12,7 @@ import pytest
 
 from forestay.errors import InputError, OutsideError, RunFailed
 from scoring.folder import open_folder
+from scoring.images import builders
 from scoring.targets import DeployOptions
 from scoring.targets.local import LocalTarget
 from tests import quick_server, served
@@ -37,6 +38,7 @@ elif words[0] == "images":
     label = next(word for word in words if word.startswith("label=")).removeprefix("label=")
     print("\\n".join(path.parent.name for path in store.glob("*/labels") if label in path.read_text().split("\\n")))
 elif words[0] == "build":
+    assert after("--platform") == "{platform}"
     context = pathlib.Path(words[-1])
     labels = [words[place + 1] for place, word in enumerate(words) if word == "--label"]
     image = "sha256:" + hashlib.sha256("".join(labels).encode()).hexdigest()
@@ -73,7 +75,8 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalTar
     answers.write_text(json.dumps(quick_server.GOLDEN))
     docker = tmp_path / "engine" / "docker"
     docker.parent.mkdir()
-    docker.write_text(ENGINE.format(python=sys.executable, store=store, answers=answers, server=quick))
+    given = {"store": store, "answers": answers, "server": quick, "platform": builders.own_platform()}
+    docker.write_text(ENGINE.format(python=sys.executable, **given))
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
     target = LocalTarget(tmp_path / "home", lambda _: None)

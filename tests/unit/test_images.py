@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from forestay import LOCAL
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from scoring.folder import open_folder
-from scoring.images import build, builders, indexes
-from scoring.images.builders import Builder
+from scoring.images import build, builders, choice, indexes
+from scoring.images.builders import AZURES_PLATFORM, Builder
 from scoring.images.context import context, labels
 from tests import served
 
@@ -103,6 +104,30 @@ def test_a_build_that_fails_tells_its_last_error(
         build.find("bank:3", bank[0])
 
 
+def test_what_goes_to_azure_is_of_azures_platform_on_any_machine(
+    fake: Fake, bank: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, folder = bank
+    contents: dict[str, set[str]] = {}
+    for machine, tag, env in (
+        ("x86_64", "reg.azurecr.io/bank:4", LOCAL), ("arm64", "reg.azurecr.io/bank:4", LOCAL),
+        ("arm64", "bank:4", "dev"), ("x86_64", "bank:4", LOCAL),
+        ("aarch64", "bank:4", LOCAL), ("aarch64", "127.0.0.1:5000/bank:4", LOCAL),
+    ):  # fmt: skip
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        builder = choice.choose(fake.builder.name, env, platform=choice.platform_of(tag, env))
+        made, _ = build.build(folder, tag, builder=builder, home=home)
+        words = fake.calls[-1]
+        assert words[0] == "build"
+        contents.setdefault(words[words.index("--platform") + 1], set()).add(made.content)
+        pulls = [call for call in fake.calls if call[0] == "pull"]
+        assert all(call[call.index("--platform") + 1] in contents for call in pulls)
+    assert sorted(contents) == ["linux/amd64", "linux/arm64"]
+    amd, arm = contents["linux/amd64"], contents["linux/arm64"]
+    assert (len(amd), len(arm)) == (1, 1)
+    assert amd != arm
+
+
 def test_no_builder_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(tmp_path, "podman")
     fake.answer(info=[1, "cannot connect"])
@@ -135,7 +160,7 @@ def test_what_goes_in(bank: tuple[Path, Path]) -> None:
     proven = open_folder(folder)
     found = {}
     for base in ("slim", "azureml"):
-        with context(proven, proven.hash(), base, home, print) as given:
+        with context(proven, proven.hash(), base, AZURES_PLATFORM, home, print) as given:
             found[base] = given.content
             names = {path.relative_to(given.folder).as_posix() for path in given.folder.rglob("*") if path.is_file()}
             assert {"Dockerfile", "requirements.lock", "score.py", "model/model.pkl"} <= names
@@ -143,7 +168,10 @@ def test_what_goes_in(bank: tuple[Path, Path]) -> None:
             assert ("mcr.microsoft.com" in (given.folder / "Dockerfile").read_text()) == (base == "azureml")
         assert not given.folder.exists()
     assert found["slim"] != found["azureml"]
-    with pytest.raises(RunFailed, match="changed while it was copied"), context(proven, "0" * 64, "slim", home, print):
+    with (
+        pytest.raises(RunFailed, match="changed while it was copied"),
+        context(proven, "0" * 64, "slim", AZURES_PLATFORM, home, print),
+    ):
         pass
     told = labels(proven, "p", "c", None)
     assert "org.opencontainers.image.revision" not in told
@@ -173,6 +201,6 @@ def test_another_version_is_another_content(bank: tuple[Path, Path]) -> None:
     contents = set()
     for path in (folder, other):
         proven = open_folder(path)
-        with context(proven, proven.hash(), "slim", home, print) as given:
+        with context(proven, proven.hash(), "slim", AZURES_PLATFORM, home, print) as given:
             contents.add(given.content)
     assert len(contents) == 2
