@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forestay.documents.names import refuse
 from forestay.documents.values import AsList, AsMapping, Flag, Name, Number, Text, one_of
-from infra.values import Section, between, matching, one_address
+from infra.values import Section, between, dated, matching, one_address
 
 # DESIGN of names on every target: what a Kubernetes label and a DNS label both take.
 SERVICE = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
@@ -100,7 +100,8 @@ class Service(Section):
     address: of an application gateway in its subnet; none where it answers in public.
     public: whether it has a public address. On ACI without a network there is no other kind, and it has one anyway.
     model, version: what is served, as tags and labels.
-    keys: of the callers, encrypted; `forestay endpoint deploy` makes them. replicas: on AKS, how many copies.
+    keys: of the callers, encrypted; `forestay endpoint deploy` makes them. keys_since: when they were made, or one of
+        them was rotated. replicas: on AKS, how many copies.
     environment: further variables of the container, none of them secret.
     candidate: what is tried beside what serves, where no caller is led: in pods of its own on AKS, in a group of its
         own on ACI behind a front.
@@ -117,6 +118,7 @@ class Service(Section):
     public: Flag = False
     auth: Annotated[str, BeforeValidator(one_of("keys", "anonymous"))] = "keys"
     keys: Keys | None = None
+    keys_since: Annotated[Text, BeforeValidator(dated)] | None = None
     replicas: Replicas = Replicas()
     front: Annotated[str, BeforeValidator(one_of(*FRONTS))] = "none"
     tls: Annotated[str, BeforeValidator(one_of("none", "gateway"))] = "none"
@@ -132,7 +134,10 @@ class Service(Section):
 
     @property
     def state(self) -> dict[str, str]:
-        """What tells one state of a service from another: the image, what it holds, a hash of all other settings."""
+        """What tells one state of a service from another: the image, what it holds, a hash of all other settings.
+
+        Of the keys it knows since when they are: a program has them in clear, and a stack's file encrypted.
+        """
         others = self.model_dump(exclude={*SERVED, "candidate", "earlier", "keys"}, exclude_defaults=True)
         settings = hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:12]
         return {**{name: getattr(self, name) for name in SERVED}, "settings": settings}

@@ -5,6 +5,7 @@ Only lines of keys that change are touched; a person's comments and settings sta
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from scoring.targets import DeployOptions
 
 KEPT_EARLIER = 4
 AUTH = {"keys": "keys", "none": "anonymous"}
+KEYS_SINCE = "keysSince"
 
 
 def deployment_of(served: Served | Service) -> str:
@@ -40,9 +42,9 @@ def changes(
     if options.auth is not None or old is None:
         found["auth"] = AUTH[options.auth or "keys"]
     if keys:
-        found["keys"] = dict(keys)
+        found |= {"keys": dict(keys), KEYS_SINCE: now()}
     elif found.get("auth") == AUTH["none"]:
-        found["keys"] = None
+        found |= {"keys": None, KEYS_SINCE: None}
     if options.cpu is not None:
         found["cpu"] = options.cpu
     if options.memory_gb is not None:
@@ -56,6 +58,11 @@ def changes(
         earlier = [one for one in before if one.image != new.image][:KEPT_EARLIER]
         found["earlier"] = [_plain(one) for one in earlier] or None
     return found
+
+
+def now() -> str:
+    """What `keysSince` says of keys that are made now."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
 
 
 def as_candidate(new: Served, options: DeployOptions) -> dict[str, Any]:

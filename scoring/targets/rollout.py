@@ -1,17 +1,19 @@
 """A change of one service of an environment, and the way back: its lines in the stack's file, then `up` of that stack.
 
     .forestay/services/ENV/change.json   the entry as it was, while a change is under way; of a new one, as it shall be
+    .forestay/services/ENV/applied.json  the states of all services, as this checkout brought them up last
 
 Stages: the old lines are noted -> the new ones are written -> `up` -> the new state is checked -> the note is removed.
 When a stage fails, the old lines are put back and `up` runs again. A command that is killed leaves its note: the next
 one goes back first. Nothing of other services changes: where the file says something else of them than what is
-deployed, it is refused.
+deployed, it is refused. So it is where the service itself has other settings or keys, by what another checkout did: an
+older file would put them back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,7 @@ class Rollout:
                 raise
             return {}
 
-    def refuse_others(self, name: str, stack: Stack, there: dict[str, Any] | None) -> None:
+    def refuse_others(self, name: str, stack: Stack, there: Mapping[str, Any] | None) -> None:
         """A change is of one service alone. Raises InputError where the file would change another one.
 
         Parameters
@@ -102,13 +104,39 @@ class Rollout:
         if not differing:
             return
         first = differing[0]
-        told = f"{_shown(there.get(first))} is deployed and the file says {_shown(wanted.get(first))}"
+        told = _differing(there.get(first), wanted.get(first))
         more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
         raise InputError(
             f"this would also change {first}{more}: {told}",
             where=str(self.path),
-            fix=f"git pull, when somebody deployed since; or apply the file first: forestay infra up --env {self.name}",
+            fix=self._way_out,
         )
+
+    def refuse_outdated(self, name: str, stack: Stack, there: Mapping[str, Any] | None, *of: str) -> None:
+        """A file that is older than what is deployed would take that back. Raises InputError where it differs.
+
+        What this checkout brought up last may be changed by its file.
+
+        Parameters
+        ----------
+        there: what is deployed, by service; None where the stack does not tell. of: the parts of a state to look at.
+        """
+        deployed, service = (there or {}).get(name), stack.settings.services.get(name)
+        if deployed is None or service is None or deployed == self._brought_up.get(name):
+            return
+        if any(deployed.get(part) != service.state[part] for part in of):
+            told = f"{name}: {_differing(deployed, service.state)}"
+            raise InputError(told, where=str(self.path), fix=self._way_out)
+
+    @property
+    def _way_out(self) -> str:
+        return f"git pull, when somebody deployed since; or apply the file first: forestay infra up --env {self.name}"
+
+    @property
+    def _brought_up(self) -> dict[str, Any]:
+        """The states of all services, as this checkout brought them up; empty where it never did."""
+        found = _read(self._applied_path)
+        return found["deployed"] if found.get("file") == str(self.path.resolve()) else {}
 
     def warn_outdated(self, stack: Stack) -> None:
         """Say so when what was applied last is no commit of this checkout."""
@@ -144,7 +172,7 @@ class Rollout:
             for stage in stages:
                 stackedit.write(self.path, text, stage.text)
                 text = stage.text
-                outcome = upkeep.bring_up(self.load(), declare, self.say)
+                outcome = self._up()
                 stage.check(outcome)
         except BaseException as error:
             try:
@@ -192,13 +220,19 @@ class Rollout:
         if up:
             self.say("putting back what was there before")
             try:
-                outcome = upkeep.bring_up(self.load(), declare, self.say)
+                outcome = self._up()
                 if lines is not None:
                     back(outcome)
             except ForestayError as error:  # the note stays: the next command tries again
                 self.say(f"warning: that failed, too: {error}; run the command again when its cause is mended")
                 return
         self._forget()
+
+    def _up(self) -> Outcome:
+        outcome = upkeep.bring_up(self.load(), declare, self.say)
+        deployed = outcome.outputs.get("deployed") or {}
+        project.write_json(self._applied_path, {"file": str(self.path.resolve()), "deployed": deployed})
+        return outcome
 
     def _restore(self, name: str, lines: str | None) -> None:
         """The entry as it was, in the file alone."""
@@ -210,11 +244,8 @@ class Rollout:
         project.write_json(self._note_path, {"name": name, "lines": lines, "first": first})
 
     def _noted(self) -> dict[str, Any] | None:
-        try:
-            found = json.loads(self._note_path.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) and {"name", "lines"} <= found.keys() else None
+        found = _read(self._note_path)
+        return found if {"name", "lines"} <= found.keys() else None
 
     def _forget(self) -> None:
         self._note_path.unlink(missing_ok=True)
@@ -223,8 +254,27 @@ class Rollout:
     def _note_path(self) -> Path:
         return self.home / "services" / self.env / "change.json"
 
+    @property
+    def _applied_path(self) -> Path:
+        return self._note_path.with_name("applied.json")
 
-def _shown(state: dict[str, Any] | None) -> str:
+
+def _read(path: Path) -> dict[str, Any]:
+    """A note; empty where there is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _differing(there: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> str:
+    if there and wanted and _shown(there) == _shown(wanted):
+        return "it is deployed with other settings or keys than the file says"
+    return f"{_shown(there)} is deployed and the file says {_shown(wanted)}"
+
+
+def _shown(state: Mapping[str, Any] | None) -> str:
     if not state:
         return "none"
     return f"{state.get('model')} {state.get('version')} ({str(state.get('image')).rpartition(':')[2][:8]})"

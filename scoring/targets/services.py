@@ -133,10 +133,16 @@ class ServicesTarget:
             stack, before = self.rollout.load(), self.rollout.read()
             self._announce(name, stack)
             self._refuse_others(name, stack)
-            path = (*stackedit.service_path(name), "keys", which)
+            # With the lines of an older file, what it says of version, settings and the other key would come back.
+            self.rollout.refuse_outdated(
+                name, stack, self._there().get("deployed"), *stack.settings.services[name].state
+            )
+            entry = stackedit.service_path(name)
+            path = (*entry, "keys", which)
             secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
+            text = stackedit.put(stackedit.put(text, path, secret[path]), (*entry, entries.KEYS_SINCE), entries.now())
             trial = self._trial(name)
-            stage = Stage(stackedit.put(text, path, secret[path]), trial.passed(key=keys[which]))
+            stage = Stage(text, trial.passed(key=keys[which]))
             self.rollout.carry_out(name, before, [stage], trial.look, trial.is_back)
             upkeep.keep_commit(stack, self.say)
             return keys
@@ -302,12 +308,14 @@ class ServicesTarget:
         """The entry with what is deployed, where the file says something else: that is what to go back to."""
         self.rollout.warn_outdated(stack)
         old = stack.settings.services.get(name)
-        there = (self._there(fresh=True).get("deployed") or {}).get(name)
+        found = self._there(fresh=True).get("deployed")
+        there = (found or {}).get(name)
         if old is None or there is None or again:
             return old, before
-        deployed = Served(**{key: there[key] for key in SERVED})
-        if deployed == entries.served_of(old):
+        self.rollout.refuse_outdated(name, stack, found, "settings")
+        if all(there[key] == old.state[key] for key in SERVED):
             return old, before
+        deployed = Served(**{key: there[key] for key in SERVED})
         self.say(
             f"warning: {entries.deployment_of(deployed)} is deployed and the file says {entries.deployment_of(old)}; "
             "somebody deployed since, or it was never applied: what is deployed is what a rollback returns to"
