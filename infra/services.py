@@ -71,17 +71,33 @@ class Replicas(Section):
         return self
 
 
+Auth = Annotated[str, BeforeValidator(one_of("keys", "anonymous"))]
 Image = Annotated[Name, AfterValidator(matching(IMAGE, "an image by digest", DIGEST))]
 
 
 class Served(Section):
-    """What a service serves, served, or is about to serve; `cpu` and `memory_gb` where they are not the service's."""
+    """What a service serves, or is about to serve; `cpu` and `memory_gb` where they are not the service's."""
 
     image: Image
     model: Name
     version: Text
     cpu: Number | None = None
     memory_gb: Number | None = None
+
+
+class Earlier(Served):
+    """What a service served before, and what a deploy may have set since: a rollback writes that back.
+
+    Attributes
+    ----------
+    cpu, memory_gb, auth, public, replicas: as of the service then; what is not told stays as it is.
+    keys: of the callers, where the service asks for none now: those that were there last.
+    """
+
+    auth: Auth | None = None
+    public: Flag | None = None
+    replicas: Replicas | None = None
+    keys: Keys | None = None
 
 
 class Service(Section):
@@ -116,7 +132,7 @@ class Service(Section):
     memory_gb: Number = 2.0
     port: Annotated[int, BeforeValidator(between(1, 65_535))] = 5001
     public: Flag = False
-    auth: Annotated[str, BeforeValidator(one_of("keys", "anonymous"))] = "keys"
+    auth: Auth = "keys"
     keys: Keys | None = None
     keys_since: Annotated[Text, BeforeValidator(dated)] | None = None
     replicas: Replicas = Replicas()
@@ -130,7 +146,7 @@ class Service(Section):
     address: Annotated[Name, AfterValidator(one_address)] | None = None
     environment: Annotated[dict[str, Text], AsMapping] = Field(default_factory=dict)
     candidate: Served | None = None
-    earlier: Annotated[tuple[Served, ...], AsList] = ()
+    earlier: Annotated[tuple[Earlier, ...], AsList] = ()
 
     @property
     def state(self) -> dict[str, str]:

@@ -178,11 +178,15 @@ def from_pulumi(config: Mapping[str, str], name: str, secret: Collection[str] = 
 
 
 def _without_keys(service: Any) -> Any:
-    """A service as it stands in the file: the values of its keys are not settings."""
-    if not isinstance(service, dict) or not isinstance(service.get("keys"), dict):
+    """A service as it stands in the file: the values of its keys, and of what it was before, are not settings."""
+    if not isinstance(service, dict):
         return service
-    hidden = {which: {"secure": "hidden"} if isinstance(key, str) else key for which, key in service["keys"].items()}
-    return {**service, "keys": hidden}
+    found = dict(service)
+    if isinstance(keys := service.get("keys"), dict):
+        found["keys"] = {which: {"secure": "hidden"} if isinstance(key, str) else key for which, key in keys.items()}
+    if isinstance(earlier := service.get("earlier"), list):
+        found["earlier"] = [_without_keys(one) for one in earlier]
+    return found
 
 
 def _value(text: str) -> Any:

@@ -6,16 +6,17 @@ Only lines of keys that change are touched; a person's comments and settings sta
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra import stackedit
-from infra.services import Served, Service
+from infra.services import Earlier, Keys, Served, Service
 from scoring.generate import safe_name
-from scoring.targets import DeployOptions
+from scoring.targets import AKS, DeployOptions
 
 KEPT_EARLIER = 4
 AUTH = {"keys": "keys", "none": "anonymous"}
+SAID = {written: said for said, written in AUTH.items()}
 KEYS_SINCE = "keysSince"
 
 
@@ -24,8 +25,36 @@ def deployment_of(served: Served | Service) -> str:
     return f"{safe_name(served.model)}-{served.version}-{served.image.rpartition(':')[2][:8]}"
 
 
-def served_of(service: Service) -> Served:
+def served_of(service: Service | Served) -> Served:
     return Served(image=service.image, model=service.model, version=service.version)
+
+
+def earlier_of(service: Service) -> Earlier:
+    """A service as an entry keeps it when it serves something else."""
+    told = {"image", "model", "version", "cpu", "memory_gb", "auth", "public"}
+    if service.target == AKS:
+        told.add("replicas")
+    return Earlier.model_validate(service.model_dump(by_alias=True, include=told))
+
+
+def options_back(old: Service, to: Earlier) -> DeployOptions:
+    """What a deploy must be told so that `old` is again as it was with `to`; what is so already is left to its lines.
+
+    Whether it is public stays where a front is: a front is written by hand, and takes groups of one kind.
+    """
+    copies = (to.replicas.min, to.replicas.max) if to.replicas else None
+    return DeployOptions(
+        auth=SAID[to.auth] if to.auth and to.auth != old.auth else None,
+        cpu=to.cpu if to.cpu != old.cpu else None,
+        memory_gb=to.memory_gb if to.memory_gb != old.memory_gb else None,
+        public=to.public if to.public != old.public and old.front == "none" else None,
+        replicas=copies if copies != (old.replicas.min, old.replicas.max) else None,
+    )
+
+
+def kept_keys(service: Service) -> dict[str, Any]:
+    """The keys that callers of a service showed last, where it asks for none now; encrypted, empty without any."""
+    return next((one.keys.model_dump(by_alias=True) for one in service.earlier if one.keys), {})
 
 
 def changes(
@@ -53,10 +82,23 @@ def changes(
         found["public"] = options.public
     if options.replicas is not None:
         found["replicas"] = {"min": options.replicas[0], "max": options.replicas[1]}
+        if old is not None:
+            found["replicas"] |= old.replicas.model_dump(by_alias=True, include={"cpu_percent"}, exclude_defaults=True)
     if old is not None:
-        before = [served_of(old), *old.earlier]
+        before = [earlier_of(old), *old.earlier]
         earlier = [one for one in before if one.image != new.image][:KEPT_EARLIER]
-        found["earlier"] = [_plain(one) for one in earlier] or None
+        closed = keys or (old.keys and found.get("auth") != AUTH["none"])
+        last = None if closed else old.keys or next((one.keys for one in old.earlier if one.keys), None)
+        found["earlier"] = [_plain(one) for one in _with_keys(earlier, last)] or None
+    return found
+
+
+def _with_keys(earlier: Sequence[Earlier], keys: Keys | None) -> list[Earlier]:
+    """Earlier states with `keys` in the newest that asks for some, and no others: a rotated one never opens again."""
+    found = [one.model_copy(update={"keys": None}) for one in earlier]
+    place = next((place for place, one in enumerate(found) if one.auth == "keys"), None)
+    if place is not None:
+        found[place] = found[place].model_copy(update={"keys": keys})
     return found
 
 
@@ -68,7 +110,7 @@ def now() -> str:
 def as_candidate(new: Served, options: DeployOptions) -> dict[str, Any]:
     """What an entry must hold to try `new` beside what serves."""
     amounts = {"cpu": options.cpu, "memoryGb": options.memory_gb}
-    return {"candidate": {**_plain(new), **{key: one for key, one in amounts.items() if one is not None}}}
+    return {"candidate": {**_plain(served_of(new)), **{key: one for key, one in amounts.items() if one is not None}}}
 
 
 def put(text: str, name: str, found: Mapping[str, Any]) -> str:

@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from infra import stackedit, stackgit, upkeep
-from infra.services import SERVED, Served, Service
+from infra.services import SERVED, Earlier, Served, Service
 from infra.stackfile import Stack
 from scoring import openapi, proofs, server
 from scoring.folder import open_folder
@@ -124,7 +125,8 @@ class ServicesTarget:
                 raise InputError(
                     f"the registry has no {new.image} any more", where=name, fix="deploy that version again"
                 )
-            return self._change(name, new, DEFAULTS)
+            back = entries.options_back(old, new)
+            return self._change(name, entries.served_of(new), back, kept=entries.kept_keys(old))
 
     def rotate_keys(self, name: str, which: str) -> dict[str, str]:
         with self._lock():
@@ -244,13 +246,27 @@ class ServicesTarget:
 
     # ---- one change ----
 
-    def _change(self, name: str, new: Served, options: DeployOptions, *, again: bool = False) -> DeploymentRecord:
-        """Serve `new`. `again`: an interrupted change may have left the stack in between, so that all is done anew."""
+    def _change(
+        self,
+        name: str,
+        new: Served,
+        options: DeployOptions,
+        *,
+        again: bool = False,
+        kept: Mapping[str, Any] = MappingProxyType({}),
+    ) -> DeploymentRecord:
+        """Serve `new`.
+
+        Parameters
+        ----------
+        again: an interrupted change may have left the stack in between, so that all is done anew. kept: encrypted keys
+            that are written where the entry lacks some; without any, new ones are made.
+        """
         stack, before = self.rollout.load(), self.rollout.read()
         old = stack.settings.services.get(name)
         if options.apply:
             old, before = self._taken_over(name, stack, before, again=again)
-        after = self._written(name, old, stack, before, new, options)
+        after = self._written(name, old, stack, before, new, options, kept)
         if after == self.rollout.read() and not again and self._serves(name, options):
             self.say(f"{name} serves this already; nothing changed")
             return self.status(name)
@@ -290,12 +306,19 @@ class ServicesTarget:
         return [Stage(text, trial.passed(new, options.wait_seconds, candidate=True)), last]
 
     def _written(
-        self, name: str, old: Service | None, stack: Stack, before: str, new: Served, options: DeployOptions
+        self,
+        name: str,
+        old: Service | None,
+        stack: Stack,
+        before: str,
+        new: Served,
+        options: DeployOptions,
+        kept: Mapping[str, Any],
     ) -> str:
         """The text of the stack's file with the entry as it shall be, checked. Raises InputError."""
-        keys: Mapping[str, Any] = {}
-        text = before
-        if _needs_keys(old, options):
+        needed = _needs_keys(old, options)
+        keys, text = kept if needed else {}, before
+        if needed and not kept:
             root = (*stackedit.service_path(name), "keys")
             given = {(*root, which): new_key() for which in KEY_NAMES}
             secret, text = upkeep.encrypted(stack, text, given)
@@ -442,7 +465,7 @@ def _needs_keys(old: Service | None, options: DeployOptions) -> bool:
     return wanted == KEYS and (old is None or old.keys is None)
 
 
-def _earlier(name: str, service: Service, to: str | None) -> Served:
+def _earlier(name: str, service: Service, to: str | None) -> Earlier:
     """What to go back to: the last, or the newest earlier one of this name or version. Raises InputError."""
     if not service.earlier:
         raise InputError(f"{name} has no earlier deployment", where="NAME", fix="deploy another version")

@@ -183,6 +183,18 @@ def test_keys_roll_the_pods_that_are_there(pods: World) -> None:
     assert target.deploy(OTHER, pods.make("1"), options(pods, auth="none")).auth == "none"
 
 
+def test_a_rollback_brings_back_the_keys_that_a_deploy_took_away(pods: World) -> None:
+    target = pods.target("aks")
+    target.deploy(OTHER, pods.make("1"), options(pods, auth="keys"))
+    keys = target.keys(OTHER)
+    url = target.deploy(OTHER, pods.make("3"), options(pods, auth="none")).scoring_uri.removesuffix("/score")
+    assert server.post(url, {"data": [{"a": 1}]}).status == 200
+    assert target.rollback(OTHER).auth == "keys"
+    statuses = [server.post(url, {"data": [{"a": 1}]}, key=key).status for key in ("", *keys.values())]
+    assert statuses == [401, 200, 200]
+    assert target.deploy(OTHER, pods.make("1"), options(pods, auth="none")).auth == "none"
+
+
 def test_behind_a_front_two_groups_stand_side_by_side(group: World) -> None:
     target = group.target("aci")
     group.front(NAME)

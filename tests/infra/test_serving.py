@@ -363,7 +363,8 @@ def test_the_way_into_the_cluster_takes_the_login_that_is_there() -> None:
 
 
 def test_secrets_that_pulumi_decrypted_are_no_settings() -> None:
-    services = {"api": {**PLAIN, "target": "aci", "keys": CLEAR}}
+    open_ = {**PLAIN, "target": "aci", "auth": "anonymous", "earlier": [{**PLAIN, "auth": "keys", "keys": CLEAR}]}
+    services = {"api": {**PLAIN, "target": "aci", "keys": CLEAR}, "open": open_}
     config = {
         "azure-native:location": "westeurope",
         "azure-native:subscriptionId": "11111111-1111-4111-8111-111111111111",
