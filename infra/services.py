@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -226,6 +227,11 @@ def check_name(name: str) -> str:
     if not SERVICE.fullmatch(name):
         raise refuse("is no service's name", "use 3-32 lower-case letters, digits and hyphens, a letter first")
     return name
+
+
+def states_of(services: Mapping[str, Service]) -> dict[str, dict[str, str]]:
+    """The states of all services of a stack, by name: what its output `deployed` holds."""
+    return {name: service.state for name, service in services.items()}
 
 
 def part_of(name: str, service: Service) -> str:

@@ -17,7 +17,7 @@ from infra.addresses import Address, Addresses, names_of
 from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.base import Common
 from infra.components.identities import IdentityFacts
-from infra.services import Service, part_of
+from infra.services import Service, part_of, states_of
 from infra.settings import StackSettings
 from infra.stackfile import PROJECT
 
@@ -55,7 +55,7 @@ def declare_services(settings: StackSettings) -> None:
     pulumi.export("services", urls)
     pulumi.export("candidates", candidates)
     # What a deploy compares its stack file with: somebody with a newer one may have been here since.
-    pulumi.export("deployed", {name: one.state for name, one in settings.services.items()})
+    pulumi.export("deployed", states_of(settings.services))
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,46 @@
 """A change of one service of an environment, and the way back: its lines in the stack's file, then `up` of that stack.
 
-    .forestay/services/ENV/change.json   the entry as it was, while a change is under way; of a new one, as it shall be
+    .forestay/services/ENV/change.json   the entry as it was, while a change is under way; of a new one, as it shall be;
+                                         and all that may be deployed while it is
     .forestay/services/ENV/applied.json  the states of all services, as this checkout brought them up last
 
 Stages: the old lines are noted -> the new ones are written -> `up` -> the new state is checked -> the note is removed.
 When a stage fails, the old lines are put back and `up` runs again. A command that is killed leaves its note: the next
-one goes back first. Nothing of other services changes: where the file says something else of them than what is
-deployed, it is refused. So it is where the service itself has other settings or keys, by what another checkout did: an
-older file would put them back.
+one goes back first.
+
+Nothing of other services changes: where the file says something else of them than what is deployed, it is refused. So
+it is where another checkout gave the service itself other settings or keys, which an older file would put back. Other
+checkouts have locks of their own: before each `up`, while Pulumi holds the stack, what is deployed is looked at again.
+Where it is nothing that the change knows, somebody else came in between: nothing more is brought up, or put back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forestay import project
 from forestay.documents.document import parse
-from forestay.errors import ForestayError, InputError, RunFailed
+from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from infra import operate, stackedit, stackfile, stackgit, upkeep
 from infra.engine_errors import Locked
 from infra.operate import Outcome
 from infra.plan.model import Plan
 from infra.program import declare
-from infra.services import Service
-from infra.settings import SERVICES
+from infra.services import Service, states_of
+from infra.settings import SERVICES, StackSettings
 from infra.stackfile import STACK_FILE, Stack
 from scoring.targets import Say
 
 Check = Callable[[Outcome], None]
+
+
+class Overtaken(InputError):
+    """What is deployed is nothing that a change knows: somebody else changed the stack since it began."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class Rollout:
         """
         if there is None:
             return
-        wanted = {one: service.state for one, service in stack.settings.services.items()}
+        wanted = states_of(stack.settings.services)
         differing = sorted(one for one in {*wanted, *there} - {name} if wanted.get(one) != there.get(one))
         if not differing:
             return
@@ -151,6 +160,7 @@ class Rollout:
         self,
         name: str,
         before: str,
+        there: Mapping[str, Any] | None,
         stages: Sequence[Stage],
         failed: Callable[[ForestayError], None],
         back: Check = lambda _: None,
@@ -159,14 +169,14 @@ class Rollout:
 
         Parameters
         ----------
-        before: the file's text as it is. failed: told of what went wrong before the way back is gone, while the new
-            state can still be looked at. back: told when what was there before is up again.
+        before: the file's text as it is. there: what is deployed, by service.
+        failed: told of what went wrong before the way back is gone, while the new state can still be looked at.
+        back: told when what was there before is up again.
 
-        Raises what went wrong.
+        Raises what went wrong; Overtaken where somebody else changed the stack meanwhile.
         """
-        path = stackedit.service_path(name)
-        lines = stackedit.lines_of(before, path)
-        self._note(name, lines, stackedit.get(stages[-1].text, path) if lines is None else None)
+        lines = stackedit.lines_of(before, stackedit.service_path(name))
+        self._note(name, before, [stage.text for stage in stages], there)
         text, outcome = before, None
         try:
             for stage in stages:
@@ -174,15 +184,17 @@ class Rollout:
                 text = stage.text
                 outcome = self._up()
                 stage.check(outcome)
+            assert outcome is not None
+            self._require_ours(name, outcome)
         except BaseException as error:
             try:
-                if isinstance(error, ForestayError) and not isinstance(error, Locked):
+                if isinstance(error, ForestayError) and not isinstance(error, Locked | Overtaken):
                     failed(error)
             finally:
-                self._go_back(name, lines, up=not isinstance(error, Locked) or outcome is not None, back=back)
+                untouched = isinstance(error, Locked) and outcome is None
+                self._go_back(name, lines, up=not (untouched or isinstance(error, Overtaken)), back=back)
             raise
         self._forget()
-        assert outcome is not None
         return outcome
 
     def recover(self, name: str = "", back: Check = lambda _: None) -> bool:
@@ -191,6 +203,7 @@ class Rollout:
         The stack is brought up to the old lines, too, except for `name`, whose next change does that: till then the
         note stays. `back` as in carry_out(). Where it could not be brought up, that is said, and the note stays, too.
         """
+        self.drop_overtaken()
         note = self._noted()
         if note is None:
             return False
@@ -200,6 +213,25 @@ class Rollout:
             return True
         self._go_back(str(note["name"]), note["lines"], up=True, back=back)
         return False
+
+    def drop_overtaken(self) -> None:
+        """Forget an interrupted change after which somebody else changed the stack: to go back would take that away.
+
+        What it wrote leaves the file. Where the state can't be reached, nothing is known, and the note stays.
+        """
+        note = self._noted()
+        if note is None:
+            return
+        name = str(note["name"])
+        try:
+            self._refuse_overtaken(name, note.get("known", ()), self.outputs().get("deployed"))
+        except OutsideError:
+            return
+        except Overtaken as overtaken:
+            if stackedit.lines_of(self.read(), stackedit.service_path(name)) in note.get("wrote", ()):
+                self._restore(name, note["lines"])
+            self._forget()
+            self.say(f"warning: the interrupted change of {name} is given up, nothing is put back: {overtaken}")
 
     @property
     def interrupted(self) -> str | None:
@@ -223,13 +255,37 @@ class Rollout:
                 outcome = self._up()
                 if lines is not None:
                     back(outcome)
+            except Overtaken as overtaken:
+                self.say(f"warning: it is not put back: {overtaken}")
             except ForestayError as error:  # the note stays: the next command tries again
                 self.say(f"warning: that failed, too: {error}; run the command again when its cause is mended")
                 return
         self._forget()
 
     def _up(self) -> Outcome:
-        outcome = upkeep.bring_up(self.load(), declare, self.say)
+        """`up`, for the change that is noted. Raises Overtaken, and what refuse_others() raises.
+
+        What is deployed is looked at by the program: it runs while Pulumi holds the stack, and nothing is changed yet.
+        """
+        stack, note = self.load(), self._noted() or {}
+        refused: list[ForestayError] = []
+
+        def guarded(settings: StackSettings) -> None:
+            try:
+                there = self.outputs().get("deployed")
+                self._refuse_overtaken(note["name"], note.get("known", ()), there)
+                self.refuse_others(note["name"], stack, there)
+            except ForestayError as error:
+                refused.append(error)
+                raise
+            declare(settings)
+
+        try:
+            outcome = upkeep.bring_up(stack, guarded, self.say)
+        except Exception:
+            if refused:
+                raise refused[0] from None
+            raise
         deployed = outcome.outputs.get("deployed") or {}
         project.write_json(self._applied_path, {"file": str(self.path.resolve()), "deployed": deployed})
         return outcome
@@ -240,8 +296,41 @@ class Rollout:
         old = stackedit.remove(text, path) if lines is None else stackedit.put_lines(text, path, lines)
         stackedit.write(self.path, text, old)
 
-    def _note(self, name: str, lines: str | None, first: Any) -> None:
-        project.write_json(self._note_path, {"name": name, "lines": lines, "first": first})
+    def _refuse_overtaken(
+        self, ours: str, known: Iterable[Mapping[str, Any] | None], there: Mapping[str, Any] | None
+    ) -> None:
+        """Raises Overtaken where what is deployed is none of `known`, all that may be while `ours` changes."""
+        may_be = [one or {} for one in known]
+        if there is None or there in may_be:
+            return
+        names = sorted({*there, *(name for one in may_be for name in one)})
+        first = next((name for name in names if there.get(name) not in [one.get(name) for one in may_be]), ours)
+        raise Overtaken(
+            f"somebody else deployed since: {first} is {_shown(there.get(first))}",
+            where=str(self.path),
+            fix="git pull, then run this again",
+        )
+
+    def _require_ours(self, name: str, outcome: Outcome) -> None:
+        """Raises Overtaken where somebody else changed the service after `up`: what passed its test was theirs."""
+        ours = (outcome.outputs.get("deployed") or {}).get(name)
+        with contextlib.suppress(OutsideError):  # what is up stays up
+            there = self.outputs().get("deployed")
+            if there is not None:
+                self._refuse_overtaken(name, [{name: ours}], {name: there.get(name)})
+
+    def _note(self, name: str, before: str, texts: Sequence[str], there: Mapping[str, Any] | None) -> None:
+        path = stackedit.service_path(name)
+        lines = stackedit.lines_of(before, path)
+        states = [states_of(self.checked(text).settings.services) for text in (before, *texts)]
+        note = {
+            "name": name,
+            "lines": lines,
+            "first": stackedit.get(texts[-1], path) if lines is None else None,
+            "wrote": [stackedit.lines_of(text, path) for text in texts],
+            "known": [there, *states],
+        }
+        project.write_json(self._note_path, note)
 
     def _noted(self) -> dict[str, Any] | None:
         found = _read(self._note_path)

@@ -107,13 +107,14 @@ class ServicesTarget:
 
     def rollback(self, name: str, to: str | None = None) -> DeploymentRecord:
         with self._lock():
+            self.rollout.drop_overtaken()
             first = self._known(name)
             if name in self.rollout.first_versions:
                 raise nothing_before(name, f"{first.model} {first.version}", self.env)
             if self.rollout.interrupted == name:
                 self.rollout.recover(back=self._trial(name).is_back)
-                self._outputs = None
-                if self.rollout.interrupted:
+                found = (self._deployed(fresh=True) or {}).get(name)
+                if self.rollout.interrupted or found != self._known(name).state:
                     fix = f"when its cause is mended: forestay endpoint rollback {name} --env {self.env}"
                     raise RunFailed(f"{name} is not back to what it was; the warning says why", where=name, fix=fix)
                 return replace(self.status(name), changed=True)
@@ -136,16 +137,14 @@ class ServicesTarget:
             self._announce(name, stack)
             self._refuse_others(name, stack)
             # With the lines of an older file, what it says of version, settings and the other key would come back.
-            self.rollout.refuse_outdated(
-                name, stack, self._there().get("deployed"), *stack.settings.services[name].state
-            )
+            self.rollout.refuse_outdated(name, stack, self._deployed(), *stack.settings.services[name].state)
             entry = stackedit.service_path(name)
             path = (*entry, "keys", which)
             secret, text = upkeep.encrypted(stack, before, {path: keys[which]})
             text = stackedit.put(stackedit.put(text, path, secret[path]), (*entry, entries.KEYS_SINCE), entries.now())
             trial = self._trial(name)
             stage = Stage(text, trial.passed(key=keys[which]))
-            self.rollout.carry_out(name, before, [stage], trial.look, trial.is_back)
+            self.rollout.carry_out(name, before, self._deployed(), [stage], trial.look, trial.is_back)
             upkeep.keep_commit(stack, self.say)
             return keys
 
@@ -164,6 +163,7 @@ class ServicesTarget:
 
     def delete(self, name: str) -> None:
         with self._lock():
+            self.rollout.drop_overtaken()
             first = name in self.rollout.first_versions
             self.rollout.recover()  # of a first version that never passed nothing is left then
             if first and self.rollout.interrupted:
@@ -174,7 +174,7 @@ class ServicesTarget:
                 self._known(name)
                 self._refuse_others(name, stack)
                 gone = Stage(stackedit.remove(before, stackedit.service_path(name)), lambda _: None)
-                self.rollout.carry_out(name, before, [gone], lambda _: None)
+                self.rollout.carry_out(name, before, self._deployed(), [gone], lambda _: None)
             upkeep.keep_commit(stack, self.say)
             shutil.rmtree(self._folder(name), ignore_errors=True)
 
@@ -275,10 +275,10 @@ class ServicesTarget:
             self._commit(name, new, options)
             self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
             return replace(self.status_of_file(name), changed=True)
-        self.rollout.refuse_others(name, stack, self._there().get("deployed"))
+        self.rollout.refuse_others(name, stack, self._deployed())
         stages, trial = self._stages(name, old, before, after, new, options), self._trial(name)
         self._announce(name, stack, after)
-        self.rollout.carry_out(name, before, stages, trial.look, trial.is_back)
+        self.rollout.carry_out(name, before, self._deployed(), stages, trial.look, trial.is_back)
         self._commit(name, new, options)
         upkeep.keep_commit(stack, self.say)
         self._prune(name)
@@ -331,13 +331,14 @@ class ServicesTarget:
         """The entry with what is deployed, where the file says something else: that is what to go back to."""
         self.rollout.warn_outdated(stack)
         old = stack.settings.services.get(name)
-        found = self._there(fresh=True).get("deployed")
+        found = self._deployed(fresh=True)
         there = (found or {}).get(name)
         if old is None or there is None or again:
             return old, before
         self.rollout.refuse_outdated(name, stack, found, "settings")
         if all(there[key] == old.state[key] for key in SERVED):
             return old, before
+        self.rollout.refuse_others(name, stack, found)
         deployed = Served(**{key: there[key] for key in SERVED})
         self.say(
             f"warning: {entries.deployment_of(deployed)} is deployed and the file says {entries.deployment_of(old)}; "
@@ -351,7 +352,7 @@ class ServicesTarget:
         return not options.apply or self.status(name).status == "Healthy"
 
     def _refuse_others(self, name: str, stack: Stack) -> None:
-        self.rollout.refuse_others(name, stack, self._there(fresh=True).get("deployed"))
+        self.rollout.refuse_others(name, stack, self._deployed(fresh=True))
 
     def _announce(self, name: str, stack: Stack, after: str = "") -> None:
         """Say beforehand what callers will notice."""
@@ -420,6 +421,10 @@ class ServicesTarget:
         if fresh or self._outputs is None:
             self._outputs = self.rollout.outputs()
         return self._outputs
+
+    def _deployed(self, *, fresh: bool = False) -> dict[str, Any] | None:
+        """The state of each service; None where the stack does not tell."""
+        return self._there(fresh=fresh).get("deployed")
 
     def _trial(self, name: str) -> Trial:
         def key() -> str:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forestay.errors import InputError
+from forestay.errors import InputError, RunFailed
+from infra import stackedit
 from scoring import server
+from scoring.targets import rollout, smoke
 from scoring.targets.services import ServicesTarget
 from tests.infra.services_world import Monitor, World
 from tests.infra.test_services_target import (  # noqa: F401
@@ -17,6 +21,7 @@ from tests.infra.test_services_target import (  # noqa: F401
     deployed,
     engine,
     here,
+    killed_in,
     options,
     registry,
     repository,
@@ -26,11 +31,11 @@ OTHER = "other-api"
 ROWS = {"data": [{"a": 1}]}
 
 
-def copied(here: World, patch: pytest.MonkeyPatch) -> ServicesTarget:
+def copied(here: World, patch: pytest.MonkeyPatch, kind: str = "aks") -> ServicesTarget:
     """Another checkout, as this one is now."""
     folder = here.folder / "copied"
     shutil.copytree(here.project, folder)
-    target = ServicesTarget("aks", "test", folder / ".forestay", here.said.append)
+    target = ServicesTarget(kind, "test", folder / ".forestay", here.said.append)
     with patch.context() as within:
         within.chdir(folder)
         assert target.rollout.root == folder
@@ -98,3 +103,109 @@ def test_what_is_written_by_hand_where_it_was_deployed_goes_along(here: World, e
     here.file.write_text(here.file.read_text().replace("auth: anonymous", "auth: anonymous\n      cpu: 2"))
     assert target.deploy(NAME, here.make("2"), options(here)).version == "2"
     assert target.rollout.load().settings.services[NAME].cpu == 2
+
+
+def meanwhile(patch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Do something once, during the next smoke test."""
+    real, left = smoke.require_golden, [work]
+
+    def require_golden(*given: Any) -> None:
+        if left:
+            left.pop()()
+        real(*given)
+
+    patch.setattr(smoke, "require_golden", require_golden)
+
+
+def versions(engine: Monitor) -> dict[str, str]:
+    return {name: state["version"] for name, state in engine._read()["outputs"]["deployed"].items()}
+
+
+@pytest.mark.parametrize("number", ["2", "wrong"])
+def test_of_two_deploys_at_once_neither_takes_the_other_back(
+    repository: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """The one that ends first counts; the other one brings up no more, whether it would go on or back."""
+    here = repository
+    ours = deployed(here, "aks", auth="none", commit=True)
+    ours.deploy(OTHER, here.make("1"), options(here, auth="none", commit=True))
+    theirs = copied(here, monkeypatch)
+    before, new = here.file.read_bytes(), made(here, "3", theirs)
+    folder = here.make("2", "wrong") if number == "wrong" else here.make("2")
+    meanwhile(monkeypatch, lambda: theirs.deploy(OTHER, new, options(here)))
+    with pytest.raises((InputError, RunFailed)):
+        ours.deploy(NAME, folder, options(here))
+    assert versions(engine) == {NAME: "1", OTHER: "3"}
+    assert any(f"somebody else deployed since: {OTHER} is Quick 3" in line for line in here.said)
+    assert (here.file.read_bytes(), ours.rollout.interrupted) == (before, None)
+    shutil.copy(theirs.rollout.path, here.file)  # git pull
+    assert ours.deploy(NAME, here.make("2"), options(here)).version == "2"
+    assert versions(engine) == {NAME: "2", OTHER: "3"}
+
+
+def test_of_two_deploys_of_one_endpoint_at_once_the_one_that_ends_first_counts(
+    repository: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = repository
+    ours = deployed(here, "aci", auth="none", commit=True)
+    theirs = copied(here, monkeypatch, "aci")
+    new = made(here, "3", theirs)
+    meanwhile(monkeypatch, lambda: theirs.deploy(NAME, new, options(here)))
+    with pytest.raises(InputError, match=f"somebody else deployed since: {NAME} is Quick 3"):
+        ours.deploy(NAME, here.make("2"), options(here))
+    assert versions(engine) == {NAME: "3"}
+    assert ours.rollout.load().settings.services[NAME].version == "1"
+    assert theirs.status(NAME).status == "Healthy"
+
+
+@pytest.mark.parametrize("place", [("_note", "after"), ("_forget", "before")], ids=["noted", "up"])
+def test_what_an_interrupted_deploy_left_takes_no_later_deploy_back(
+    repository: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch, place: tuple[str, str]
+) -> None:
+    here = repository
+    ours = deployed(here, "aks", auth="none", commit=True)
+    ours.deploy(OTHER, here.make("1"), options(here, auth="none", commit=True))
+    theirs, before = copied(here, monkeypatch), here.file.read_bytes()
+    killed_in(lambda: ours.deploy(NAME, here.make("2"), options(here)), rollout.Rollout, *place)
+    if place[0] == "_forget":  # it had come so far that others see it: they pulled, and went on from there
+        shutil.copy(here.file, theirs.rollout.path)
+    theirs.deploy(OTHER, made(here, "3", theirs), options(here))
+    theirs.deploy(NAME, made(here, "4", theirs), options(here))
+    here.said.clear()
+    with pytest.raises(InputError):
+        here.target("aks").rollback(NAME)
+    assert any(f"the interrupted change of {NAME} is given up, nothing is put back" in line for line in here.said)
+    with pytest.raises(InputError, match=f"this would also change {OTHER}"):
+        here.target("aks").deploy(NAME, here.make("2"), options(here))
+    assert versions(engine) == {NAME: "4", OTHER: "3"}
+    assert (here.file.read_bytes(), ours.rollout.interrupted) == (before, None)
+    shutil.copy(theirs.rollout.path, here.file)  # git pull
+    assert here.target("aks").deploy(NAME, here.make("2"), options(here)).version == "2"
+
+
+def test_a_first_deploy_that_was_interrupted_removes_no_later_one(
+    repository: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = repository
+    here.target("aks").deploy(OTHER, here.make("1"), options(here, auth="none", commit=True))
+    theirs = copied(here, monkeypatch)
+    deploy = options(here, auth="none")
+    killed_in(lambda: here.target("aks").deploy(NAME, here.make("2"), deploy), stackedit, "write", "after")
+    theirs.deploy(NAME, made(here, "3", theirs), deploy)
+    with pytest.raises(InputError, match=f"no endpoint '{NAME}'"):
+        here.target("aks").delete(NAME)
+    assert versions(engine) == {NAME: "3", OTHER: "1"}
+    assert NAME not in here.file.read_text()
+
+
+def test_a_file_that_was_pulled_meanwhile_stays_as_it_is(
+    repository: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = repository
+    ours = deployed(here, "aks", auth="none", commit=True)
+    theirs = copied(here, monkeypatch)
+    killed_in(lambda: ours.deploy(NAME, here.make("2"), options(here)), rollout.Rollout, "_note", "after")
+    theirs.deploy(NAME, made(here, "3", theirs), options(here))
+    shutil.copy(theirs.rollout.path, here.file)  # git pull
+    assert here.target("aks").rollback(NAME).version == "1"
+    assert here.target("aks").status(NAME).previous.startswith("Quick-3")  # type: ignore[union-attr]

@@ -4,21 +4,24 @@ matters that it is the engine. The estate is not made: what the served models na
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forestay.errors import RunFailed
+from forestay.errors import InputError, RunFailed
 from infra import stackfile, stackgit, upkeep
 from infra.addresses import Addresses, names_of
 from infra.services import Service, part_of, state_of
 from infra.settings import StackSettings
 from scoring import server
 from scoring.targets import DeployOptions, inspect, smoke, trial
+from scoring.targets.services import ServicesTarget
 from tests.callers import Callers
 from tests.image_support import Registry
 from tests.infra.engine import binary, environment, serving
@@ -211,6 +214,33 @@ def test_behind_a_front_two_groups_stand_side_by_side(group: World) -> None:
         "create containerinstance:ContainerGroup", "update trafficmanager:Profile",
         "delete containerinstance:ContainerGroup",
     ]  # fmt: skip
+
+
+def test_what_another_checkout_deployed_meanwhile_stays(pods: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, older, text = pods.target("aks"), pods.folder / "older", pods.file.read_bytes()
+    served = ours.status(OTHER)
+    shutil.copytree(pods.project, older)
+    theirs = ServicesTarget("aci", "test", older / ".forestay", pods.said.append)
+    with monkeypatch.context() as patch:
+        patch.chdir(older)
+        assert theirs.rollout.root == older
+    real = smoke.require_golden
+
+    def require_golden(*given: Any) -> None:
+        monkeypatch.setattr(smoke, "require_golden", real)
+        theirs.deploy(NAME, pods.make("1"), options(pods, memory_gb=3.0))
+        monkeypatch.setattr(smoke, "require_golden", lambda *_: None)  # their `up` took the pods away that are tried
+
+    monkeypatch.setattr(smoke, "require_golden", require_golden)
+    pods.said.clear()
+    with pytest.raises(InputError, match=f"somebody else deployed since: {NAME} is Quick 1"):
+        ours.deploy(OTHER, pods.make("4"), options(pods))
+    assert pods.file.read_bytes() == text
+    deployed = ours.rollout.outputs()["deployed"]
+    assert deployed[NAME] == theirs.rollout.load().settings.services[NAME].state
+    assert (ours.status(OTHER), ours.rollout.interrupted) == (served, None)
+    assert not any("Traceback" in line for line in pods.said)
+    pods.file.write_bytes(theirs.rollout.path.read_bytes())  # git pull
 
 
 KILLED = """
