@@ -277,7 +277,7 @@ def _schema_column(name: str, kind: str, used: bool, table: Table) -> dict[str, 
     if kind == "numeric" and len(known):
         numbers = known.to_numpy(dtype="float64")
         numbers = numbers[np.isfinite(numbers)]
-        whole = bool(numbers.size) and bool(np.all(numbers == np.floor(numbers))) and abs(numbers).max() < 2**53
+        whole = bool(numbers.size and np.all(numbers == np.floor(numbers)) and abs(numbers).max() < 2**53)
         entry["integer"] = whole and pd.api.types.is_integer_dtype(column.dtype)
         if numbers.size:
             low, high = float(numbers.min()), float(numbers.max())

@@ -6,6 +6,7 @@ linear model and of trees answer for rows with values that training never saw.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +177,19 @@ def test_infinite_numbers_count_as_missing(tmp_path: Path) -> None:
     assert "MedianImputer" in found.told()["Transformations"]
     assert found.told()["EngineeredFeatureCount"] == 2
     found.answers([1.0, float("inf"), float("-inf"), "inf", None])
+
+
+@pytest.mark.parametrize("largest", [2**53 - 1, 2**53, 2**62])
+def test_whole_numbers_too_large_to_be_exact_are_numbers_in_a_schema_that_can_be_written(
+    tmp_path: Path, largest: int
+) -> None:
+    values = draw.integers(0, 40, ROWS)
+    found = check(tmp_path, [largest if value == 0 else int(value) for value in values])
+    column = next(column for column in found.problem.schema["columns"] if column["name"] == "x")
+    assert json.loads(json.dumps(column)) == column
+    assert column["integer"] is (largest < 2**53)
+    assert column["maximum"] == largest
+    found.answers([3, largest, None])
 
 
 @pytest.mark.parametrize(
