@@ -262,7 +262,7 @@ class Loop:
             while self.search.news:
                 self.listener.note(self.search.news.pop(0))
             if plan is None:
-                self._finishing = True
+                self._finishing = bool(self.search.stop_reason)
                 return
             plan = replace(plan, bar=self.search.bar(plan))
             # Also the baseline has a deadline, so that nothing can hold the job beyond its time.

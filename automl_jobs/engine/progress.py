@@ -114,7 +114,10 @@ class Progress(ABC):
 
     @abstractmethod
     def next(self) -> TrialPlan | None:
-        """The next trial; None when the search is over, with `stop_reason` saying why."""
+        """The next trial; None when the search is over, with `stop_reason` saying why.
+
+        None without a reason: there is none now, and what comes of those that are running may open the way to one.
+        """
 
     @abstractmethod
     def _draw(self, name: str, asked: optuna.trial.Trial) -> tuple[dict[str, Any], str]:
@@ -132,6 +135,11 @@ class Progress(ABC):
     def _handed(self) -> int:
         """How many trials there are, running ones among them."""
         return len(self._ids)
+
+    @property
+    def _running(self) -> bool:
+        """Whether a trial has not ended."""
+        return self._handed > self._count
 
     @property
     def has_room(self) -> bool:
@@ -287,7 +295,7 @@ class Progress(ABC):
     def _next_searched(self, searchable: Collection[str]) -> str | None:
         """Whose turn it is to be searched: the best algorithms take turns, those that fit in the time left.
 
-        None ends the search, with `stop_reason` saying why.
+        None ends the search, with `stop_reason` saying why, or has it wait for what is running.
         """
         ranked = sorted(
             (name for name in searchable if name in self._best_by_algorithm),
@@ -296,7 +304,8 @@ class Progress(ABC):
         )
         ready = [name for name in ranked if self._fits(name)][:SEARCHED_ALGORITHMS]
         if not ready:
-            self.stop_reason = "no further trial fits in the time left" if ranked else "all settings are tried"
+            if not self._running:
+                self.stop_reason = "no further trial fits in the time left" if ranked else "all settings are tried"
             return None
         self._turn += 1
         return ready[(self._turn - 1) % len(ready)]

@@ -76,7 +76,7 @@ class Search(Progress):
         self._searchable = [algorithm.name for algorithm in fit if algorithm.space is not None]
 
     def next(self) -> TrialPlan | None:
-        """The next trial; None when the search is over, with `stop_reason` saying why."""
+        """The next trial; None when the search is over, or waits for those that are running: see `Progress.next`."""
         if BASELINE_ID not in self._ids:
             return self._plan(BASELINE, {}, "")
         if self._over(more=bool(self._portfolio)):

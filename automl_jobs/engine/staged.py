@@ -87,12 +87,13 @@ class StagedSearch(Search):
         self._begin_round()
 
     def next(self) -> TrialPlan | None:
-        """The next trial, on the sample or on all rows; None when the search is over, `stop_reason` saying why."""
+        """The next trial, on the sample or on all rows; None when the search is over or waits: see `Progress.next`."""
         assert self._all is not None
         if not self._full:
-            plan = self._next_sampled()
-            if plan is not None:
-                return plan
+            if not self._due():
+                plan = self._next_sampled()
+                if plan is not None or not self.stop_reason:
+                    return plan
             if self._handed < self.limits.trials:
                 self._ended, self.stop_reason = self.stop_reason, ""
             self._full, self._in_round, self.limits = True, 0, self._all
@@ -106,7 +107,8 @@ class StagedSearch(Search):
             self._full = False
             self._begin_round()
             return self.next()
-        self.stop_reason = self._ended or "no further fit on all rows fits in the time left"
+        if not self._running:
+            self.stop_reason = self._ended or "no further fit on all rows fits in the time left"
         return None
 
     def finished(self, plan: TrialPlan, score: float | None, seconds: float, *more: Any, **said: Any) -> bool:
@@ -141,12 +143,13 @@ class StagedSearch(Search):
         left = max(1, min(FINALISTS, self._all.trials // 4))
         self.limits = replace(self._all, trials=max(self._handed, self._all.trials - left))
 
+    def _due(self) -> bool:
+        """Whether it is time for full fits."""
+        left, kept = self.remaining(), self._kept()
+        return kept > 0 and (left <= self._round_ends or left - self._typical() <= kept)
+
     def _next_sampled(self) -> TrialPlan | None:
-        """The next trial on the sample; None when it is time for full fits."""
-        left = self.remaining()
-        kept = self._kept()
-        if kept and (left <= self._round_ends or left - self._typical() <= kept):
-            return None
+        """The next trial on the sample; None when there is none, `stop_reason` saying why, or none yet."""
         plan = super().next()
         if plan is None or plan.algorithm == BASELINE:
             return plan

@@ -195,3 +195,32 @@ def test_a_baseline_that_ends_after_a_better_trial_is_not_the_best() -> None:
     assert found.best == 0.95
     assert found.next() is None
     assert "exit_score" in found.stop_reason
+
+
+@pytest.mark.parametrize(("name", "workers"), [("RandomForest", 2), ("XGBoostClassifier", 4), ("SGD", 3)])
+def test_while_its_few_settings_are_running_a_search_waits_and_then_draws_further_ones(name: str, workers: int) -> None:
+    found = search((name,))
+    running = [plan for _ in range(workers) if (plan := found.next()) is not None]
+    while running:
+        assert found.next() is None
+        assert not found.stop_reason
+        ended = running.pop(0)
+        found.finished(ended, 0.5 if ended.algorithm == "Baseline" else 0.8, 1.0)
+        if ended.algorithm == name:
+            break
+    drawn = found.next()
+    assert drawn is not None
+    assert drawn.algorithm == name
+    assert found.drawn(drawn)
+
+
+def test_what_has_nothing_to_search_ends_once_its_settings_have_ended() -> None:
+    found = search(("KNN",))
+    running = [found.next(), found.next()]
+    for plan in running:
+        assert plan is not None
+        assert found.next() is None
+        assert not found.stop_reason
+        found.finished(plan, 0.5, 1.0)
+    assert found.next() is None
+    assert found.stop_reason == "all settings are tried"

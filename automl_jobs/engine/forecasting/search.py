@@ -69,7 +69,7 @@ class ForecastSearch(Progress):
         return changed
 
     def next(self) -> TrialPlan | None:
-        """The next trial; None when the search is over, with `stop_reason` saying why."""
+        """The next trial; None when the search is over, or waits for those that are running: see `Progress.next`."""
         if BASELINE_ID not in self._ids:
             return self._plan(BASELINE, {})
         if self._over(more=bool(self._portfolio)):
