@@ -38,7 +38,7 @@ class Limits:
     trial_seconds: for one trial.
     trials: how many trials, the baseline among them; at least one model is tried beside it.
     most: `limits.max_trials`, where some of them are kept for ensembles beside `trials`.
-    exit_score: stop once the primary metric is this good.
+    exit_score: stop once the primary metric of a trial is this good; the baseline's does not count.
     early_termination: stop when trials no longer improve.
     """
 
@@ -281,7 +281,7 @@ class Progress(ABC):
             self.stop_reason = "the time is used up"
         elif self._handed >= max(2, limits.trials):
             self.stop_reason = limits.reached
-        elif limits.exit_score is not None and self.best is not None and not self._better(limits.exit_score, self.best):
+        elif self._good_enough():
             self.stop_reason = f"limits.exit_score ({limits.exit_score}) is reached"
         elif (
             limits.early_termination
@@ -291,6 +291,11 @@ class Progress(ABC):
         ):
             self.stop_reason = f"the last {self._since_best} trials were no better (enable_early_termination)"
         return bool(self.stop_reason)
+
+    def _good_enough(self) -> bool:
+        """Whether `limits.exit_score` is reached, by a model and not by the baseline."""
+        goal, scores = self.limits.exit_score, self._best_by_algorithm.items()
+        return goal is not None and any(name != BASELINE and not self._better(goal, score) for name, score in scores)
 
     def _next_searched(self, searchable: Collection[str]) -> str | None:
         """Whose turn it is to be searched: the best algorithms take turns, those that fit in the time left.

@@ -63,7 +63,8 @@ class Limits(Section):
     ----------
     max_trials: a baseline is one of them. timeout_minutes: of the whole job. trial_timeout_minutes: of one trial.
     max_concurrent_trials: trials at once. max_cores_per_trial: threads of one trial.
-    max_nodes: nodes of Azure's cluster for one job. exit_score: the job ends when a trial is as good as this.
+    max_nodes: nodes of Azure's cluster for one job.
+    exit_score: the job ends when a trial is as good as this; here a baseline, which is no model, does not count.
     enable_early_termination: the search ends when it has not become better for a while.
     """
 

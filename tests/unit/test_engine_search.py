@@ -77,9 +77,19 @@ def test_exit_score_ends_the_search() -> None:
     assert "exit_score" in found.stop_reason
 
 
+def test_a_baseline_as_good_as_the_exit_score_does_not_end_the_search_and_a_model_does() -> None:
+    found = search(exit_score=0.7)
+    for score in (0.82, 0.6, 0.75):
+        plan = found.next()
+        assert plan is not None
+        found.finished(plan, score, 0.0)
+    assert found.next() is None
+    assert "exit_score" in found.stop_reason
+
+
 def test_a_lower_exit_score_is_better_for_an_error() -> None:
     found = regression(Limits(100, 100, 100, exit_score=0.1))
-    for score in (0.5, 0.05):
+    for score in (0.02, 0.5, 0.05):
         plan = found.next()
         assert plan is not None
         found.finished(plan, score, 0.0)
