@@ -80,8 +80,9 @@ def settings(
     if featurization is not None:
         blocked = frozenset(featurization.blocked_transformers)
         for entry in featurization.transformer_params.get("Imputer", ()):
-            # Without `fields` the parameters are for every column.
-            for name in entry.fields_ or [name for name, kind in columns if kind in IMPUTED]:
+            # Without `fields` the parameters are for every column that they suit.
+            suited = IMPUTED if transformers.fills_numbers(entry.parameters) else ("categorical",)
+            for name in entry.fields_ or [name for name, kind in columns if kind in suited]:
                 imputers[name] = dict(entry.parameters)
         for entry in featurization.transformer_params.get("TfIdf", ()):
             for name in entry.fields_ or [name for name, kind in columns if kind == "text"]:
@@ -112,12 +113,16 @@ def hashed_columns(
 def _imputer(parameters: dict[str, Any] | None, layout: str, numeric: bool) -> Any:
     from sklearn.impute import SimpleImputer
 
+    from forestay_transformers import category_text
+
     if parameters:
         strategy = parameters.get("strategy", "mean")
+        fill = transformers.constant(parameters)
         return SimpleImputer(
             # A category has no mean: the job file's default for all columns means the most frequent one here.
             strategy="most_frequent" if not numeric and strategy in ("mean", "median") else strategy,
-            fill_value=parameters.get("fill_value"),
+            # In the type of the column: what was missing is as good a value as those that were there.
+            fill_value=None if fill is None else float(fill) if numeric else category_text(fill),
             keep_empty_features=True,
         )
     if numeric and layout not in FOR_TREES:

@@ -348,7 +348,9 @@ def _describe(prepared: Prepared, loop: Loop, writer: JobWriter, seconds: float,
 
 
 def _nothing_trained(errors: list[str], job: str) -> RunFailed:
+    see = f"see the trials: forestay job leaderboard {job}"
+    if errors:
+        return RunFailed(f"no model was trained: {errors[0]}", fix=see)
     return RunFailed(
-        f"no model was trained: {errors[0] if errors else 'no trial ended within the time'}",
-        fix=f"give it more time (--time-budget), or see the trials: forestay job leaderboard {job}",
+        "no model was trained: no trial ended within the time", fix=f"give it more time (--time-budget), or {see}"
     )

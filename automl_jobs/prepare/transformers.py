@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from automl_jobs.data import ColumnType
 from automl_jobs.prepare.findings import Findings, listed
 from automl_jobs.prepare.uses import ColumnUse
 from automl_jobs.spec import transformers
 from automl_jobs.spec.jobs import JobSpec
+from automl_jobs.spec.sections import ColumnTransformer
+from forestay.documents.names import shown
 
 PARAMETERS = "featurization.transformer_params"
-IMPUTED = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.CATEGORICAL)
+NUMBERS = (ColumnType.NUMERIC, ColumnType.BOOLEAN)
+IMPUTED = (*NUMBERS, ColumnType.CATEGORICAL)
 
 SUITED = {"TfIdf": (ColumnType.TEXT,), transformers.HASHER: (ColumnType.CATEGORICAL,)}
 
@@ -22,6 +27,8 @@ def check(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> Non
             problem = transformers.wrong(name, entry.parameters)
             if problem is not None:
                 findings.error(PARAMETERS, *problem)
+            elif name == "Imputer":
+                _check_constant(entry, types, findings)
             suited = SUITED.get(name, IMPUTED)
             others = [column for column in entry.fields_ if column in types and types[column] not in suited]
             if others:
@@ -45,4 +52,25 @@ def check(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> Non
             "featurization.dataset_language",
             "words are told apart in the same way for every language here",
             "in Azure the language chooses the word embeddings",
+        )
+
+
+def _check_constant(entry: ColumnTransformer, types: Mapping[str, ColumnType], findings: Findings) -> None:
+    """A word can't fill a column of numbers: an error where the column is named, else it is for the others."""
+    if transformers.fills_numbers(entry.parameters):
+        return
+    value = shown(str(transformers.constant(entry.parameters)))
+    named = [name for name in entry.fields_ if types.get(name) in NUMBERS]
+    if named:
+        findings.error(
+            PARAMETERS,
+            f"Imputer can't fill columns of numbers with {value!r}: {listed(named)}",
+            "give a number as fill_value, or the column the type Categorical in featurization.column_name_and_types",
+        )
+    left = [name for name, kind in types.items() if kind in NUMBERS]
+    if left and not entry.fields_:
+        findings.warn(
+            PARAMETERS,
+            f"Imputer's fill_value {value!r} has no effect on columns of numbers: {listed(left)}",
+            "name the columns that it is for in `fields`, and give those of numbers a number",
         )

@@ -5,6 +5,7 @@ Sources: scikit-learn's SimpleImputer and TfidfVectorizer; Azure's `transformer_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ HASHED = "CategoricalHash"
 """The transformer that hashes categories, and the column type that asks for it."""
 HASH_BITS, MOST_BITS = 10, 18
 """How many bits of a category's hash count, where the job file's `number_of_bits` does not say it, and at most."""
-STRATEGIES = ("mean", "median", "most_frequent", "constant")
+CONSTANT = "constant"
+STRATEGIES = ("mean", "median", "most_frequent", CONSTANT)
 Check = Callable[[Any], Any]
 
 
@@ -66,6 +68,20 @@ _TFIDF: dict[str, tuple[Check, str]] = {
 def tfidf(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters in the types of scikit-learn. Raises KeyError or ValueError for what `wrong` tells of."""
     return {name: _TFIDF[name][0](value) for name, value in parameters.items()}
+
+
+def constant(parameters: Mapping[str, Any]) -> Any:
+    """What an Imputer puts into holes by its parameters; None where that is not one value, or the usual one."""
+    return parameters.get("fill_value") if parameters.get("strategy") == CONSTANT else None
+
+
+def fills_numbers(parameters: Mapping[str, Any]) -> bool:
+    """Whether what an Imputer puts into holes can stand in a column of numbers."""
+    value = constant(parameters)
+    try:
+        return value is None or math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def wrong(transformer: str, parameters: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -43,6 +43,15 @@ def test_the_latest_moment_leaves_some_of_what_a_run_may_exceed_its_budget_by(se
     assert late < max(3.0, 0.05 * seconds)
 
 
+def test_more_time_is_advised_where_it_was_too_short_and_not_where_trials_failed() -> None:
+    (late,) = run._nothing_trained([], "calm_bay").problems
+    (failed,) = run._nothing_trained(["KNN: ValueError: no"], "calm_bay").problems
+    assert "--time-budget" in late.fix
+    assert "--time-budget" not in failed.fix
+    for problem in (late, failed):
+        assert "forestay job leaderboard calm_bay" in problem.fix
+
+
 class _Worker:
     """Is busy from what it is asked on until the test says that it has ended."""
 

@@ -93,6 +93,34 @@ def test_blocked_counts_leave_naive_bayes_tf_idf(frame: pd.DataFrame) -> None:
     assert "TfidfVectorizer" in steps(plan(blocked_transformers=["CountVectorizer"]), features.COUNTS, frame)["note"]
 
 
+@pytest.mark.parametrize("layout", [features.LINEAR, features.COUNTS, features.TREE])
+@pytest.mark.parametrize(
+    ("fill", "number", "category"),
+    [
+        (0, 0.0, "0"),
+        ("2.5", 2.5, "2.5"),
+        (None, 0.0, "missing_value"),
+        ("unknown", None, "unknown"),
+    ],
+)
+def test_a_constant_fills_each_column_in_its_own_type(
+    frame: pd.DataFrame, fill: Any, number: float | None, category: str, layout: str
+) -> None:
+    holes = frame.assign(town=pd.Series(frame["town"], dtype="str").where(frame.index % 9 != 0))
+    given = {"strategy": "constant"} | ({} if fill is None else {"fill_value": fill})
+    found = plan(transformer_params={"Imputer": [{"parameters": given}]})
+    made = features.build(found, layout, len(holes)).fit(holes)
+    parts = {columns[0]: part.steps[0][1] for _, part, columns in made.transformers_ if hasattr(part, "steps")}
+    assert parts["town"].statistics_.tolist() == [category]
+    if number is not None:
+        assert parts["size"].statistics_.tolist() == [number]
+    else:
+        # What is no number fills categories alone.
+        usual = features.build(plan(), layout, len(holes)).fit(holes)
+        assert repr(parts["size"]) == repr(dict(usual.named_transformers_)["numeric0"].steps[0][1])
+    assert made.transform(holes).shape[0] == len(holes)
+
+
 def job(folder: Path, featurization: str) -> Path:
     rows = "\n".join(f"{' '.join(WORDS[n % 5 : n % 5 + 3])} number {n},t{n % 3},{n % 9},{n % 2}" for n in range(80))
     (folder / "data.csv").write_text(f"note,town,size,y\n{rows}\n", encoding="utf-8")
@@ -118,6 +146,14 @@ def job(folder: Path, featurization: str) -> Path:
         ),
         ("hash_one_hot_encoder: [{parameters: {bits: 4}}]", "HashOneHotEncoder has no parameter 'bits'"),
         ("tf_idf: [{parameters: {norm: l3}}]", "'l3' is no norm of TfIdf"),
+        (
+            "imputer: [{fields: [town, size], parameters: {strategy: constant, fill_value: unknown}}]",
+            "Imputer can't fill columns of numbers with 'unknown': size",
+        ),
+        (
+            "imputer: [{fields: [size], parameters: {strategy: constant, fill_value: .inf}}]",
+            "Imputer can't fill columns of numbers with 'inf': size",
+        ),
     ],
 )
 def test_wrong_parameters_are_refused_with_their_line(tmp_path: Path, lines: str, message: str) -> None:
@@ -140,6 +176,10 @@ def test_wrong_parameters_are_refused_with_their_line(tmp_path: Path, lines: str
             "not a category: size",
         ),
         ("  transformer_params: {tf_idf: [{fields: [size], parameters: {norm: l1}}]}\n", "not a text: size"),
+        (
+            "  transformer_params: {imputer: [{parameters: {strategy: constant, fill_value: unknown}}]}\n",
+            "Imputer's fill_value 'unknown' has no effect on columns of numbers: size",
+        ),
     ],
 )
 def test_what_has_no_effect_is_a_warning(tmp_path: Path, lines: str, message: str) -> None:
