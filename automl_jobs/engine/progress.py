@@ -152,7 +152,11 @@ class Progress(ABC):
 
     def deadline(self) -> float:
         """The moment (time.monotonic) at which a trial started now is stopped."""
-        return time.monotonic() + min(self.remaining(), self.limits.trial_seconds)
+        return time.monotonic() + self._longest()
+
+    def _longest(self) -> float:
+        """Seconds that a trial started now has until it is stopped."""
+        return min(self.remaining(), self.limits.trial_seconds)
 
     def outlook(self, running: int) -> Outlook:
         """How far the search is, with so many trials `running` side by side."""

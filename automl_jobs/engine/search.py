@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # A second round of settings of one algorithm comes this many ranks after its first.
 ROUND_STEP = 6
-# The share of the time left after which a booster adds no more rounds, so that it ends with a model instead of being
+# The share of a trial's time after which a booster adds no more rounds, so that it ends with a model instead of being
 # stopped without one: while nothing is known of what boosters take here, and later.
 FIRST_SHARE, LATER_SHARE = 0.5, 0.85
 
@@ -122,7 +122,7 @@ class Search(Progress):
         layout, kin, seconds = self._layout(layout), self._kin(name), None
         if kin == BOOSTED:
             known = self._durations.estimate(name, layout, kin) > 0
-            seconds = (LATER_SHARE if known else FIRST_SHARE) * self.remaining()
+            seconds = (LATER_SHARE if known else FIRST_SHARE) * self._longest()
         return TrialPlan(self.next_id(), name, parameters, layout, seconds=seconds)
 
     def _layout(self, layout: str) -> str:

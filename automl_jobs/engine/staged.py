@@ -108,7 +108,9 @@ class StagedSearch(Search):
             self._begin_round()
             return self.next()
         if not self._running:
-            self.stop_reason = self._ended or "no further fit on all rows fits in the time left"
+            short = self.remaining() <= self.limits.trial_seconds
+            bound = "the time left" if short else "limits.trial_timeout_minutes"
+            self.stop_reason = self._ended or f"no further fit on all rows fits in {bound}"
         return None
 
     def finished(self, plan: TrialPlan, score: float | None, seconds: float, *more: Any, **said: Any) -> bool:
@@ -134,7 +136,8 @@ class StagedSearch(Search):
     def _share(self) -> float:
         """Seconds that one trial on the sample may take at most."""
         left = self.remaining()
-        return max(left * LEAST_SHARE, min(left * SAMPLED_SHARE, left - self._kept()))
+        share = max(left * LEAST_SHARE, min(left * SAMPLED_SHARE, left - self._kept()))
+        return min(share, self._longest())
 
     def _begin_round(self) -> None:
         assert self._all is not None
@@ -175,10 +178,11 @@ class StagedSearch(Search):
         )
         self._in_round += 1
         after = CAUTION * (chosen.seconds - chosen.growing) + SPARE_SECONDS
-        return replace(chosen.plan, id=self.next_id(), rows=None, seconds=max(1.0, self.remaining() - after))
+        return replace(chosen.plan, id=self.next_id(), rows=None, seconds=max(1.0, self._longest() - after))
 
     def _affordable(self, seconds: float) -> _Tried | None:
-        """The best settings whose full fit takes no more than these seconds."""
+        """The best settings whose full fit takes no more than these seconds, and than a trial may take."""
+        seconds = min(seconds, self.limits.trial_seconds)
         by_kind: dict[str, int] = {}
         for one in self._ranked():
             name = one.plan.algorithm

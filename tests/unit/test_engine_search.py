@@ -15,7 +15,7 @@ NAMES = tuple(algorithm.name for algorithm in algorithms.CLASSIFIERS)
 
 
 def search(names: tuple[str, ...] = NAMES, rows: int = 1000, **limits: object) -> Search:
-    given: dict[str, object] = {"seconds": 1000.0, "trial_seconds": 100.0, "trials": 1000, **limits}
+    given: dict[str, object] = {"seconds": 1000.0, "trial_seconds": 1000.0, "trials": 1000, **limits}
     return Search(
         names=names,
         classification=True,
@@ -135,6 +135,19 @@ def test_a_booster_never_takes_all_of_the_time_left() -> None:
     # Two are begun while nothing is known of boosters; the third knows what the second took.
     assert seen["LightGBM"] == pytest.approx([500.0, 500.0, 850.0], abs=5.0)
     assert set(seen["LogisticRegression"]) == {None}
+
+
+def test_a_booster_ends_with_a_model_within_the_time_of_one_trial() -> None:
+    found = search(("LightGBM",), seconds=3600.0, trial_seconds=60.0)
+    seconds = []
+    for _ in range(3):
+        plan = found.next()
+        assert plan is not None
+        seconds.append(plan.seconds)
+        found.finished(plan, 0.5, 1.0)
+    assert seconds[0] is None  # the baseline
+    assert seconds[1:] == pytest.approx([30.0, 51.0])
+    assert found.deadline() == pytest.approx(time.monotonic() + 60.0, abs=1.0)
 
 
 def test_failures_do_not_end_the_search_but_it_ends() -> None:

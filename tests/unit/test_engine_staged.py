@@ -173,3 +173,18 @@ def test_a_sampled_trial_leaves_time_for_a_full_fit(clock: Clock) -> None:
     # Where no full fit fits any more, a trial has half of the time.
     clock.now += 25
     assert found.deadline() == pytest.approx(clock.now + 10)
+
+
+def test_fits_end_with_a_model_within_the_time_of_one_trial(clock: Clock) -> None:
+    found = search(clock, seconds=3600.0, trial_seconds=100.0)
+    plans = drain(found, clock, sampled=4.0, growing=3.0)
+    within = [plan.seconds for plan in plans if plan.algorithm != BASELINE]
+    assert {plan.rows for plan in plans} == {None, SAMPLE}
+    assert all(seconds is not None and 50.0 <= seconds < 100.0 for seconds in within)
+
+
+def test_a_full_fit_that_takes_longer_than_a_trial_may_is_not_begun(clock: Clock) -> None:
+    found = search(clock, seconds=400.0, trial_seconds=30.0, early_termination=False)
+    plans = drain(found, clock, sampled=4.0, growing=3.0)
+    assert {plan.rows for plan in plans if plan.algorithm != BASELINE} == {SAMPLE}
+    assert clock.now - 1000 >= 390
