@@ -7,7 +7,7 @@ loadable: a change of an attribute's meaning needs a new class name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -305,3 +305,30 @@ def stack_features(answers: Sequence[np.ndarray]) -> np.ndarray:
         logs = np.log(np.clip(answer, 1e-6, 1.0))
         columns.append(logs[:, 1:] - logs[:, :1] if answer.shape[1] == 2 else logs - logs.mean(axis=1, keepdims=True))
     return np.hstack(columns)
+
+
+class CalibrationFolds(BaseEstimator):
+    """Three folds for scikit-learn's CalibratedClassifierCV, by class, however few rows a class has.
+
+    Rows of a class that has fewer than three are on both sides of every fold: a machine can't be calibrated for what it
+    was not trained on. Where every class is as small, all rows are the one fold.
+    """
+
+    FOLDS = 3
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of row positions (training, calibration)."""
+        from sklearn.model_selection import StratifiedKFold
+
+        labels = np.asarray(y)
+        _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        few = sizes[numbers] < self.FOLDS
+        rare, usual = np.flatnonzero(few), np.flatnonzero(~few)
+        if not len(usual):
+            yield rare, rare
+            return
+        for train, held in StratifiedKFold(self.FOLDS).split(usual, labels[usual]):
+            yield np.sort(np.append(usual[train], rare)), np.sort(np.append(usual[held], rare))
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return sum(1 for _ in self.split(X, y))

@@ -241,14 +241,14 @@ def _trial(retold: Retold, one: Pipeline, source: Source, early: bool) -> dict[s
     suffix = "" if len(retold.pipelines) == 1 else f"_{one.trial}"
     algorithm = baseline() if one.algorithm == BASELINE else algorithms.by_name(one.algorithm, classes > 0)
     booster = _booster(one, problem.classification)
-    train = problem.splits[0][0][: one.rows]
+    samples = min(problem.fold_rows, one.rows or problem.fold_rows)
     categorical = features.categorical_positions(problem.settings, one.layout)
     build = estimators.Build(
         classes=classes,
         threads=retold.threads,
         seed=problem.seed,
         categorical=tuple(categorical),
-        samples=len(train),
+        samples=samples,
     )
     parameters = {
         name: value
@@ -260,10 +260,10 @@ def _trial(retold: Retold, one: Pipeline, source: Source, early: bool) -> dict[s
     prefix = suffix.removeprefix("_") + "_" if suffix else ""
     plain = targeted = None
     if one.layout != matrices.NO_FEATURES:
-        fit_rows = problem.rows if problem.refit else len(train)
+        fit_rows = problem.rows if problem.refit else samples
         plain = features.build(problem.settings, one.layout, min(fit_rows, matrices.FITTED_ROWS))
         targeted = features.build_targeted(
-            problem.settings, one.layout, len(train), problem.classification, problem.seed
+            problem.settings, one.layout, samples, problem.classification, problem.seed, problem.largest_class
         )
     arguments = [f'"{one.trial}"', f"fit{suffix}"]
     arguments += [f"features{suffix}"] if plain is not None else []

@@ -29,8 +29,9 @@ LEAST_HISTOGRAMS_MB = 16.0
 class Build:
     """What an estimator is made for.
 
-    `classes` is 0 for regression; `categorical` are positions of category codes; it is fitted on `samples` rows of
-    `features` numbers.
+    `classes` is 0 for regression; `categorical` are positions of category codes; it is fitted on `rows` rows of
+    `features` numbers. Settings that depend on the rows go by `samples`, as many as a fold has: on all rows it is then
+    fitted as it was judged.
     """
 
     classes: int
@@ -40,6 +41,7 @@ class Build:
     rounds: int = MAX_ROUNDS
     early_stopping: bool = False
     samples: int = 0
+    rows: int = 0
     features: int = 0
 
 
@@ -54,7 +56,7 @@ def lightgbm(parameters: Parameters, build: Build) -> Any:
         "verbose": -1,
         "deterministic": True,
         "force_col_wise": True,
-        "histogram_pool_size": max(LEAST_HISTOGRAMS_MB, 8 * build.samples * build.features / 1e6),
+        "histogram_pool_size": max(LEAST_HISTOGRAMS_MB, 8 * build.rows * build.features / 1e6),
         **parameters,
     }
     return lightgbm.LGBMClassifier(**settings) if build.classes else lightgbm.LGBMRegressor(**settings)
@@ -149,19 +151,24 @@ def _scaled_target(estimator: Any) -> Any:
 
 
 def linear_svm(parameters: Parameters, build: Build) -> Any:
-    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import LinearSVC
 
-    # A margin is no probability: sigmoid calibration inside the training rows gives one.
-    return CalibratedClassifierCV(LinearSVC(random_state=build.seed, **parameters), method="sigmoid", cv=3)
+    return _calibrated(LinearSVC(random_state=build.seed, **parameters))
 
 
 def svm(parameters: Parameters, build: Build) -> Any:
-    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import SVC
 
-    machine = SVC(random_state=build.seed, cache_size=KERNEL_MB, **parameters)
-    return CalibratedClassifierCV(machine, method="sigmoid", cv=3)
+    return _calibrated(SVC(random_state=build.seed, cache_size=KERNEL_MB, **parameters))
+
+
+def _calibrated(machine: Any) -> Any:
+    """A margin is no probability: sigmoid calibration inside the training rows gives one."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    from forestay_transformers import CalibrationFolds
+
+    return CalibratedClassifierCV(machine, method="sigmoid", cv=CalibrationFolds())
 
 
 def sgd(parameters: Parameters, build: Build) -> Any:
@@ -176,7 +183,9 @@ def neighbours(parameters: Parameters, build: Build) -> Any:
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
     kind = KNeighborsClassifier if build.classes else KNeighborsRegressor
-    return kind(n_jobs=build.threads, **parameters)
+    made = kind(n_jobs=build.threads, **parameters)
+    # There are no more neighbours than rows.
+    return made.set_params(n_neighbors=min(made.n_neighbors, build.samples)) if build.samples else made
 
 
 def bayes(kind_name: str) -> Callable[[Parameters, Build], Any]:

@@ -29,6 +29,8 @@ LINEAR_TERMS, TOPICS = 50_000, 64
 # few columns, since theirs are dense.
 COUNTED_LEVELS, COUNTED_FOR_TREES = 1_000, 200
 FEW_ROWS = 200
+# A category's mean target is told of rows that are not in the mean: it is taken of the other folds.
+TARGET_FOLDS = 5
 IMPUTED = ("numeric", "boolean", "categorical")
 
 
@@ -236,8 +238,14 @@ def build(plan: FeatureSettings, layout: str, rows: int) -> Columns:
     return Columns(blocks, sparse_threshold=dense, verbose_feature_names_out=False)
 
 
-def build_targeted(plan: FeatureSettings, layout: str, rows: int, classification: bool, seed: int) -> Columns | None:
+def build_targeted(
+    plan: FeatureSettings, layout: str, rows: int, classification: bool, seed: int, largest: int = TARGET_FOLDS
+) -> Columns | None:
     """The unfitted part of a layout that learns from the target; None when the layout has none for these columns.
+
+    Parameters
+    ----------
+    rows: of a fold. largest: those of its largest class; for regression all of them.
 
     Its `fit_transform(frame, target)` answers for each row without having seen that row's target.
     """
@@ -250,7 +258,8 @@ def build_targeted(plan: FeatureSettings, layout: str, rows: int, classification
     blocks: list[tuple[str, Any, Any]] = []
     categorical = plan.of_type("categorical")
     if layout == TARGET and categorical:
-        folds = (StratifiedKFold if classification else KFold)(n_splits=5, shuffle=True, random_state=seed)
+        kind = StratifiedKFold if classification and largest > 1 else KFold
+        folds = kind(n_splits=max(2, min(TARGET_FOLDS, largest)), shuffle=True, random_state=seed)
         # The kind is said: it would be guessed from the numbers of a fold.
         encoder = MeanTarget(target_type="auto" if classification else "continuous", cv=folds)
         blocks.append(("mean_target", encoder, categorical))

@@ -75,7 +75,8 @@ def fit(
         categorical=tuple(features.categorical_positions(problem.settings, layout)),
         rounds=rounds or estimators.MAX_ROUNDS,
         early_stopping=stops,
-        samples=len(train),
+        samples=problem.fold_rows,
+        rows=len(train),
         features=matrix.shape[1],
     )
     estimator = algorithm.make(parameters, build)

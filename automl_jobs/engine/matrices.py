@@ -132,7 +132,14 @@ class Matrices:
         problem = self.problem
         frame = self._frame()
         rows = np.arange(len(frame)) if split is None else problem.splits[split][0]
-        transformer = features.build_targeted(problem.settings, layout, len(rows), problem.classification, problem.seed)
+        transformer = features.build_targeted(
+            problem.settings,
+            layout,
+            problem.fold_rows,
+            problem.classification,
+            problem.seed,
+            problem.largest_class,
+        )
         if transformer is None:
             return plain
         learned = transformer.fit_transform(frame.iloc[block(rows)], problem.target[rows])

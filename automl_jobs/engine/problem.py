@@ -83,6 +83,18 @@ class Problem:
         return len(self.frame) if self.refit else len(self.splits[0][0])
 
     @property
+    def fold_rows(self) -> int:
+        """How many rows the smallest training side of a split has."""
+        return min(len(train) for train, _ in self.splits)
+
+    @property
+    def largest_class(self) -> int:
+        """How many rows of one class every training side has at least; for regression, how many rows."""
+        if not self.classification or self.multilabel:
+            return self.fold_rows
+        return min(int(np.bincount(self.target[train]).max()) for train, _ in self.splits)
+
+    @property
     def classification(self) -> bool:
         return self.classes is not None
 
