@@ -99,6 +99,8 @@ def _job(machine: Machine, found: Run, document: dict[str, Any], name: str, cont
         if "uses" in step:
             outputs = _use(machine, workspace, step["uses"], _texts(step.get("with", {}), context))
         elif step["name"] in LEFT_OUT:
+            lock = step.get("env", {}).get("REQUIREMENTS")
+            assert lock is None or (workspace / lock).is_file(), f"{name}: pip finds no {lock} in {workspace}"
             continue
         else:
             between["OUTPUT"].write_text("", encoding="utf-8")
@@ -186,4 +188,5 @@ def _use(machine: Machine, workspace: Path, uses: str, given: Mapping[str, str])
         shutil.copytree(workspace / given["path"], machine.place("caches", given["key"]))
     else:
         assert action == "actions/setup-python", action
+        assert "cache" not in given or (workspace / given["cache-dependency-path"]).is_file(), given
     return {}

@@ -105,7 +105,9 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
         filled = _filled(step, {**variables, **outputs})
         if "checkout" in filled:
             if filled["checkout"] == "self":
+                # As the agent does for the only repository of a job: where it lies is where steps and relative paths begin.
                 sources = pipeline / filled.get("path", "s")
+                variables["Build.SourcesDirectory"] = variables["System.DefaultWorkingDirectory"] = str(sources)
                 machine.checkout(sources, ref)
         elif "publish" in filled:
             to = machine.place("artifacts", filled["artifact"])
@@ -117,11 +119,16 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
             for artifact in sorted((machine.folder / "artifacts").glob(names[0])):
                 shutil.copytree(artifact, pipeline / artifact.name, dirs_exist_ok=True)
         elif filled.get("task") == "Cache@2":
+            for part in _paths(filled["inputs"]["key"]):
+                assert (sources / part).is_file(), f"{stage}: Cache@2 finds no {part} in {sources}"
             place = machine.place("caches", str(filled["inputs"]["key"]).replace('"', "").replace(" | ", "-"))
             if "cacheHitVar" in filled["inputs"]:
                 variables[filled["inputs"]["cacheHitVar"]] = "true" if place.is_dir() else "false"
                 saved.append((Path(filled["inputs"]["path"]), place))
-        elif filled.get("task") != "UsePythonVersion@0" and step["displayName"] not in LEFT_OUT:
+        elif step.get("displayName") in LEFT_OUT:
+            lock = filled.get("env", {}).get("REQUIREMENTS")
+            assert lock is None or (sources / lock).is_file(), f"{stage}: pip finds no {lock} in {sources}"
+        elif filled.get("task") != "UsePythonVersion@0":
             seen = _filled({**variables, **outputs}, variables)
             given = {key.upper().replace(".", "_"): str(value) for key, value in seen.items()}
             if "task" in filled:
@@ -143,6 +150,11 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
             if folder.is_dir() and not place.is_dir():
                 shutil.copytree(folder, place)
     found.outputs[f"{stage}.{name}"] = outputs
+
+
+def _paths(key: str) -> list[str]:
+    """What a cache's key takes as files, whose content counts: its segments without quotes that look like paths."""
+    return [part for part in key.split(" | ") if not part.startswith('"') and re.search(r"[./\\]", part)]
 
 
 def _filled(value: Any, variables: Mapping[str, Any]) -> Any:

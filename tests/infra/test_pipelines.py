@@ -30,6 +30,7 @@ pytestmark = pytest.mark.timeout(900)
 SETTINGS = """\
 train: dev
 deploy: [dev]
+requirements: requirements.lock
 models:
   - {name: Sizes, job: jobs/sizes/job.yml, endpoint: sizes-api, compare: false}
 """
@@ -38,6 +39,7 @@ models:
 def make(project: Path) -> None:
     """A project with the stack `dev` alone, and its pipelines for both systems."""
     write_job(project / "jobs" / "sizes", rows=40)
+    (project / "requirements.lock").write_text(f"forestay==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     (project / "pipelines.yml").write_text(SETTINGS, encoding="utf-8")
     for system in ("github", "azure-devops"):
         done = command("pipeline", "render", "--ci", system, cwd=project, process=False)
