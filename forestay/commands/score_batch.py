@@ -87,7 +87,7 @@ def batch(
 
     found = console(context)
     home = project.home()
-    proven = find_proven(home, model, folder)
+    proven = find_proven(home, model, folder, env)
     if env == LOCAL and nodes > 1:
         raise InputError("this machine is one node", where="--nodes", fix="name an environment in Azure: --env dev")
     with _progress(found) as progress:

@@ -313,12 +313,13 @@ def nothing_before(name: str, what: str, env: str) -> InputError:
     return InputError(told, where="NAME", fix=never_passed(name, env))
 
 
-def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
+def find_proven(home: Path, model: str, folder: Path | None = None, env: str = LOCAL) -> Path:
     """The scoring folder to deploy for `M`, `M:3`, `M@alias` or `local:M`.
 
     Parameters
     ----------
     folder: the one to take, made from that model; its version if none is named. None takes the one proven last.
+    env: where it is to serve; whichever it is, a model without a folder is one of the registry here.
 
     Raises InputError when the model is not registered, or there is no proven folder of that version. Whether the folder
     still is as it was proven is for deploy() to check.
@@ -329,7 +330,14 @@ def find_proven(home: Path, model: str, folder: Path | None = None) -> Path:
     from scoring.registry import model_version
 
     if folder is None:
-        source = model_version(model)
+        try:
+            source = model_version(model)
+        except InputError as error:
+            if env == LOCAL:
+                raise
+            make = f"forestay score generate {model} --env {env} --to scoring && forestay score verify scoring"
+            fix = f"take the one of {env}: {make}; then the same again with --from scoring"
+            raise InputError(f"on this machine {error}", where="--model", fix=fix) from error
         return proofs.require_last(home, source.name, source.version)
     name, version, alias = split_model(model)
     if alias is not None:
@@ -365,11 +373,15 @@ def to_deploy(
     would break.
     """
     from scoring.diff import guard
+    from scoring.folder import open_folder
 
     check_name(name)
     chosen, _ = having(name, target, env, home, say)
     if chosen is None:
         raise InputError(f"{name} is new in {env}", where="--target", fix="say --target aci, aks or managed")
-    proven = find_proven(home, model, folder)
+    proven = find_proven(home, model, folder, env)
+    if env != LOCAL and folder is None:
+        made = open_folder(proven)
+        say(f"{made.model} {made.version} of the registry on this machine, made by job {made.job}: {proven}")
     guard(chosen, name, proven, allow_breaking)
     return chosen, proven
