@@ -36,7 +36,8 @@ FILE = "pipelines.yml"
 GITHUB, AZURE_DEVOPS = SYSTEMS = ("github", "azure-devops")
 HOSTED = "ubuntu-24.04"
 LONGEST = 360
-MANAGED, IN_STACKS = "managed", ("aci", "aks")
+MANAGED, ACI, AKS = "managed", "aci", "aks"
+IN_STACKS = (ACI, AKS)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _PATH = re.compile(r"(?!/)(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./ -]{0,255}")
 _HOME = re.compile(r"[~/][A-Za-z0-9_./-]{0,255}")
@@ -160,7 +161,7 @@ class PipelineSettings(Section):
     environments: their runners, by name; those that are not there run on hosted ones.
     runner: of what needs no environment, such as the checks of a pull request.
     python: its version. install: what pip installs. requirements: a lock with hashes to install instead.
-    pulumi: the version of its command line.
+    pulumi: the version of its command line. kubelogin: the version of what logs in to a cluster, where one serves.
     """
 
     models: Annotated[tuple[Model, ...], AsList, Field(min_length=1)]
@@ -178,6 +179,7 @@ class PipelineSettings(Section):
     )
     requirements: ProjectPath | None = None
     pulumi: Annotated[Name, _like(_VERSION, "a version in quotes", "'3.272.0'")] = "3.272.0"
+    kubelogin: Annotated[Name, _like(_VERSION, "a version in quotes", "'0.2.18'")] = "0.2.18"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -229,6 +231,11 @@ class PipelineSettings(Section):
     def in_stacks(self) -> bool:
         """Whether a deploy changes a stack's file."""
         return any(model.target in IN_STACKS for model in self.models)
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether a deploy brings up a stack that has something on a cluster: all models of one share its stack."""
+        return any(model.target == AKS for model in self.models)
 
     def of(self, env: str) -> Environment:
         return self.environments.get(env, Environment())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from forestay import LOCAL
 from forestay.pipelines import FOLDERS
-from forestay.pipelines.settings import GITHUB, HOSTED, PipelineSettings
+from forestay.pipelines.settings import AZURE_DEVOPS, GITHUB, HOSTED, PipelineSettings
 
 VARIABLES = "AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_SUBSCRIPTION_ID"
 
@@ -18,12 +18,22 @@ VARIABLES = "AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_SUBSCRIPTION_ID"
 def steps(s: PipelineSettings) -> Iterator[str]:
     """One line for each thing."""
     yield from _github(s) if s.ci == GITHUB else _devops(s)
+    yield from _runners(s)
+    if s.estates:
+        yield "these identities under forestay:principals of their stacks, and a state of Pulumi's that they reach"
+
+
+def _runners(s: PipelineSettings) -> Iterator[str]:
+    """Runners of one's own, with what hosted ones have."""
+    tools = ["Linux on x64", "git", "jq", "curl", f"Python {s.python}", *(["az"] if s.ci == AZURE_DEVOPS else [])]
+    if s.runner != (HOSTED,):
+        comments = ["gh"] if s.ci == GITHUB and s.stacks else []
+        yield f"a runner with {', '.join(s.runner)} for pull requests: {', '.join([*tools, *comments])}"
     for env in s.all:
         runner = s.of(env).runner
         if runner != (HOSTED,):
-            yield f"a runner with {', '.join(runner)} for {env}: Linux, git, jq, Python {s.python}"
-    if s.estates:
-        yield "these identities under forestay:principals of their stacks, and a state of Pulumi's that they reach"
+            images = ["docker, podman or buildah"] if s.in_stacks and env in s.deploy else []
+            yield f"a runner with {', '.join(runner)} for {env}: {', '.join([*tools, *images])}"
 
 
 def _github(s: PipelineSettings) -> Iterator[str]:

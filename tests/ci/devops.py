@@ -105,7 +105,7 @@ def _job(machine: Machine, found: Run, stage: str, job: dict[str, Any], known: d
         filled = _filled(step, {**variables, **outputs})
         if "checkout" in filled:
             if filled["checkout"] == "self":
-                # As the agent does for the only repository of a job: where it lies is where steps and relative paths begin.
+                # As the agent does for a job's only repository: where it lies is where steps and relative paths begin.
                 sources = pipeline / filled.get("path", "s")
                 variables["Build.SourcesDirectory"] = variables["System.DefaultWorkingDirectory"] = str(sources)
                 machine.checkout(sources, ref)

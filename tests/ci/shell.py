@@ -16,7 +16,7 @@ import psutil
 
 from tests.conftest import ROOT
 
-LEFT_OUT = ("Install Forestay", "Install Pulumi")
+LEFT_OUT = ("Install Forestay", "Install Pulumi", "Install kubelogin")
 SECONDS = 240
 MARKS = ("RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID")
 """By which a GitHub runner and an Azure DevOps agent know the processes of a job."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,3 +216,88 @@ def test_a_runner_inside_a_private_network_does_what_belongs_there() -> None:
     pools = {stage["stage"]: stage["jobs"][0]["pool"] for stage in devops["stages"]}
     assert pools["drift_prod"] == {"name": "self-hosted", "demands": ["vnet-prod"]}
     assert pools["drift_dev"] == {"vmImage": "ubuntu-24.04"}
+
+
+def jobs_of(document: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The steps of every job."""
+    if "jobs" in document:
+        yield from (job["steps"] for job in document["jobs"].values())
+    for stage in document.get("stages", []):
+        for job in stage["jobs"]:
+            yield job.get("steps") or job["strategy"]["runOnce"]["deploy"]["steps"]
+
+
+@pytest.mark.parametrize("ci", SYSTEMS)
+@pytest.mark.parametrize(("target", "installed"), [("aks", True), ("aci", False)])
+def test_where_a_cluster_serves_what_logs_in_to_it_is_installed_before_its_stack_is_brought_up(
+    ci: str, target: str, installed: bool
+) -> None:
+    """A stack of services is one for all models of an environment: also a deploy to ACI brings up what is on AKS."""
+    other = CHURN.model_copy(update={"target": "aci"})
+    texts = render(PipelineSettings(ci=ci, models=(other, SALES.model_copy(update={"target": target}))))
+    changed = 0
+    for text in texts.values():
+        for steps in jobs_of(yaml.safe_load(text)):
+            names = [step.get("name") if ci == "github" else step.get("displayName") for step in steps]
+            ups = [name for name in names if name and name.startswith(("Deploy to ", "Roll back"))]
+            changed += len(ups)
+            assert ("Install kubelogin" in names) is (installed and bool(ups)), names
+            if installed and ups:
+                assert names.index("Install kubelogin") < names.index(ups[0])
+    assert changed == 6
+
+
+PULUMI, KUBELOGIN = "Install Pulumi", "Install kubelogin"
+
+
+@pytest.mark.parametrize("ci", SYSTEMS)
+@pytest.mark.parametrize("step", [PULUMI, KUBELOGIN])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_program_is_on_the_path_where_its_hash_is_the_published_one(
+    ci: str, step: str, right: bool, tmp_path: Path
+) -> None:
+    published = tmp_path / "published"
+    published.mkdir()
+    name, folder = ("pulumi", "pulumi") if step == PULUMI else ("kubelogin", "bin/linux_amd64")
+    program = tmp_path / folder / name
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho this is {name}\n", encoding="utf-8")
+    program.chmod(0o755)
+    if step == PULUMI:
+        archive = published / "pulumi-v3.272.0-linux-x64.tar.gz"
+        subprocess.run(["tar", "-czf", archive, "-C", tmp_path, "pulumi"], check=True)
+        sums = published / "pulumi-3.272.0-checksums.txt"
+    else:
+        archive = published / "kubelogin-linux-amd64.zip"
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.write(program, "bin/linux_amd64/kubelogin")
+        sums = published / f"{archive.name}.sha256"
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest() if right else "0" * 64
+    sums.write_text(f"{digest}  {archive.name}\n", encoding="utf-8")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    curl = tools / "curl"
+    curl.write_text(f'#!/bin/sh\nfor url; do :; done\ncp "{published}/${{url##*/}}" .\n', encoding="utf-8")
+    curl.chmod(0o755)
+    (tools / "python").symlink_to(sys.executable)
+    text = rendered("services", ci)[f"{FOLDERS[ci]}/forestay-rollback.yml"]
+    [found] = {
+        str(one.get("run") or one.get("bash")): one["env"]
+        for steps in jobs_of(yaml.safe_load(text))
+        for one in steps
+        if step in (one.get("name"), one.get("displayName"))
+    }.items()
+    temp, out = tmp_path / "temp", tmp_path / "path"
+    temp.mkdir()
+    out.touch()
+    given = {"PATH": f"{tools}:/usr/bin:/bin", "RUNNER_TEMP": str(temp), "AGENT_TEMPDIRECTORY": str(temp), **found[1]}
+    done = subprocess.run(
+        ["bash", "-c", found[0]], env={**given, "GITHUB_PATH": str(out)}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode == 0) is right, done.stderr
+    path = out.read_text().strip() or done.stdout.partition("##vso[task.prependpath]")[2].strip()
+    if right:
+        said = subprocess.run([Path(path) / name], capture_output=True, text=True, check=True)
+        assert said.stdout == f"this is {name}\n"
+    else:
+        assert path == ""

@@ -204,8 +204,20 @@ def test_what_must_be_there_once_is_told(here: Path, rendered: Render) -> None:
     for name in ("dev", "test", "prod", "prod-reader"):
         assert f"subject repo:OWNER/NAME:environment:{name}\n" in f"{told}\n"
     assert "environment prod: reviewers" in told
-    assert "a runner with self-hosted, vnet-prod for prod" in told
+    assert "a runner with self-hosted, vnet-prod for prod: Linux on x64, git, jq, curl, Python 3.11\n" in told
     assert "secret" not in told.lower()
     told = "\n".join(json.loads(rendered("--ci", "azure-devops", "--output", "json").stdout)["setup"])
     assert "service connection forestay-prod: workload identity federation" in told
     assert "environment prod: checks (approvals" in told
+
+
+def test_what_a_runner_of_one_s_own_must_have_is_told(here: Path, rendered: Render) -> None:
+    """What hosted ones have and the steps use; what they lack is installed by a step."""
+    own = "runner: own\nenvironments:\n  prod: {runner: inside}\n"
+    text = SETTINGS.replace("endpoint: churn-api", "endpoint: churn-api\n    target: aks")
+    (here / "pipelines.yml").write_text(text + own, encoding="utf-8")
+    plain = "Linux on x64, git, jq, curl, Python 3.11"
+    for ci, more, writes in (("github", "", ", gh"), ("azure-devops", ", az", "")):
+        told = json.loads(rendered("--ci", ci, "--output", "json").stdout)["setup"]
+        assert f"a runner with own for pull requests: {plain}{more}{writes}" in told
+        assert f"a runner with inside for prod: {plain}{more}, docker, podman or buildah" in told
