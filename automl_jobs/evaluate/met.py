@@ -63,6 +63,8 @@ def test_data(jobs: Jobs, challenger: LoadedModel, champion: LoadedModel) -> tup
 
 def remarks(jobs: Jobs, models: Sequence[LoadedModel], read: Rows) -> Iterator[str]:
     """What of the rows each model was trained on, a line each; a forecast is judged on later periods only."""
+    from automl_jobs.engine.problem import test_rows
+
     for model in {model.label: model for model in models}.values():
         if model.task == "forecasting":
             continue
@@ -72,6 +74,9 @@ def remarks(jobs: Jobs, models: Sequence[LoadedModel], read: Rows) -> Iterator[s
         try:
             prepared, seed = jobs.data(model)
             count = _seen(model, _learned(prepared, seed), read.frame)
+            if _is_trained_on(model, read):
+                held_out = test_rows(prepared, seed)
+                count = max(count, len(read.frame) - (0 if held_out is None else len(held_out)))
         except ForestayError as error:
             yield _untold(model, read, error)
             continue
@@ -90,10 +95,15 @@ def _kept(model: LoadedModel) -> dict[str, Any]:
     return found
 
 
+def _is_trained_on(model: LoadedModel, read: Rows) -> bool:
+    """Whether these rows, as a whole, are the table that the model was trained on."""
+    then = _kept(model).get("training_data", {}).get("sha256")
+    return then is not None and then == fingerprint.mark(read.frame)["sha256"]
+
+
 def _untold(model: LoadedModel, read: Rows, error: ForestayError) -> str:
     """What can be told where a job's data can't be read: whether these rows, as a whole, are it."""
-    then = _kept(model).get("training_data", {}).get("sha256")
-    if then is not None and then == fingerprint.mark(read.frame)["sha256"]:
+    if _is_trained_on(model, read):
         return f"{model.label} was trained on just these rows: its score on them is too good"
     return f"whether {model.label} was trained on some of these rows can't be told: {error.problems[0].message}"
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from automl_jobs import fingerprint
-from automl_jobs.engine import metrics, spread
+from automl_jobs.engine import metrics, problem, spread
 from automl_jobs.evaluate import LoadedModel, ahead, compare, evaluate, loading, met, predict, rows, scores
 from automl_jobs.evaluate.judged import parted
 from forestay.errors import InputError
@@ -346,6 +346,31 @@ def test_rows_met_in_training_are_told(
     assert list(met.remarks(jobs, [trained], rows.Rows(clients.iloc[150:], "new.csv"))) == []
     with pytest.raises(InputError, match="calm_bay has no test data"):
         compare(trained, trained)
+
+
+def test_the_table_that_a_model_was_trained_on_is_told_even_where_chance_would_explain_its_rows(
+    bank: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(3)
+    frame = pd.DataFrame({name: draw.choice(["a", "b"], 200) for name in (*bank.columns, "y")})
+    detail: Any = SimpleNamespace(
+        job="calm_bay", documents={"submit": {"data": {"training_data": fingerprint.mark(frame)}}}
+    )
+    trained = replace(bank, detail=detail)
+    spec = SimpleNamespace(test_data_size=0.2, task="regression")
+    prepared: Any = SimpleNamespace(
+        train=SimpleNamespace(frame=frame),
+        test=None,
+        validation=None,
+        require_local=lambda: SimpleNamespace(frame=frame),
+        loaded=SimpleNamespace(spec=spec),
+    )
+    monkeypatch.setattr(problem, "test_rows", lambda *_: np.arange(40))
+    monkeypatch.setattr(met.Jobs, "data", lambda self, model: (prepared, 0))
+    told = list(met.remarks(met.Jobs(), [trained], rows.Rows(frame, "train.csv")))
+    assert told == [f"{bank.label} was trained on 160 of these rows (80%): its score on them is too good"]
+    new = frame.sample(150, random_state=1).reset_index(drop=True)
+    assert list(met.remarks(met.Jobs(), [trained], rows.Rows(new, "new.csv"))) == []
 
 
 def test_data_that_changed_or_is_gone_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from automl_jobs.engine import guardrails, problem
-from automl_jobs.engine.guardrails import ALERTED, DONE, PASSED, Guardrail
+from automl_jobs.engine.guardrails import ALERTED, DONE, PASSED, Guardrail, leaks
 from automl_jobs.prepare import prepare
 from automl_jobs.spec import load_job
 from forestay.errors import InputError
@@ -156,6 +157,49 @@ def test_equal_rows_of_a_few_categories_are_no_wonder(tmp_path: Path) -> None:
     draw = np.random.default_rng(5)
     frame = pd.DataFrame({name: draw.choice(["a", "b", "c"], 2000) for name in ("p", "q", "r", "y")})
     assert check(tmp_path, frame)["Repeated rows detection"].status == PASSED
+
+
+def narrow(rows: int, seed: int) -> pd.DataFrame:
+    """Few columns of few values each: no row alone is much of a surprise."""
+    draw = np.random.default_rng(seed)
+    frame = pd.DataFrame({"a": draw.integers(0, 60, rows), "b": draw.integers(0, 40, rows)})
+    frame["kind"] = draw.choice(["red", "green", "blue"], rows)
+    return frame.assign(y=np.where(frame["a"] + draw.normal(0, 9, rows) > 30, "yes", "no"))
+
+
+def categories(rows: int, seed: int) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    return pd.DataFrame({name: draw.choice(["a", "b", "c"], rows) for name in ("p", "q", "r", "y")})
+
+
+def towns(rows: int, seed: int) -> pd.DataFrame:
+    """Columns that follow from each other: each for itself they would seem to tell rows apart."""
+    place = np.random.default_rng(seed).integers(0, 50, rows)
+    return pd.DataFrame({name: [f"{name}{one // size}" for one in place] for name, size in
+                         (("street", 1), ("town", 2), ("y", 5))})  # fmt: skip
+
+
+def prices(rows: int, seed: int) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    return pd.DataFrame({"a": draw.normal(size=rows), "y": draw.choice(["yes", "no"], rows)})
+
+
+@pytest.mark.parametrize("table", [narrow, prices, lambda rows, seed: ordinary(rows, seed)])
+def test_rows_met_before_are_counted_also_in_a_narrow_table(table: Callable[[int, int], pd.DataFrame]) -> None:
+    learned, new = table(160, 1), table(40, 2)
+    assert leaks.repeated(pd.concat([learned, new]), learned) >= 160
+    assert leaks.repeated(pd.concat([learned.head(60), table(140, 3)]), learned) >= 60
+    assert leaks.repeated(new, learned) < leaks.REPEATED_LEAST
+
+
+@pytest.mark.parametrize("table", [categories, towns])
+def test_new_rows_of_a_few_values_are_not_taken_for_rows_met_before(
+    table: Callable[[int, int], pd.DataFrame],
+) -> None:
+    for seed in range(5):
+        learned, new = table(300, seed), table(200, 100 + seed)
+        assert leaks.repeated(new, learned) == 0
+    assert leaks.repeated(categories(200, 1), categories(300, 2).drop_duplicates()) == 0
 
 
 def visits(groups: int = 80, each: int = 6) -> pd.DataFrame:

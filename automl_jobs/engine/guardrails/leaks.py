@@ -29,6 +29,9 @@ LEAK_ROWS, LEAK_LEAST_ROWS, LEAK_SECONDS = 10_000, 40, 3.0
 LEAK_OF_ERRORS, LEAK_OF_VARIANCE = 0.975, 0.985
 REPEATED_ROWS, REPEATED_SHARE, REPEATED_LEAST, REPEATED_BITS = 100_000, 0.01, 5, 10.0
 REPEATED_IN_TRAINING = 0.02
+# How many times more rows than chance explains are found again; and, where none is there twice, how many might have been
+# (the rule of three: nothing in n tries is likely where the rate is below 3/n).
+REPEATED_BEYOND_CHANCE, NONE_SEEN = 5.0, 3.0
 ENTITY_LEAST, ENTITY_ROWS_EACH, ENTITY_STRADDLING = 10, 1.5, 0.05
 # How alike the targets of one entity must be: by a column called like one, or by one whose values only look like it.
 AGREEMENT_NAMED, AGREEMENT_UNNAMED = 0.25, 0.5
@@ -144,8 +147,7 @@ def repeated_rows(prepared: Prepared) -> Guardrail:
     found = []
     for key, other in pairs:
         kept_train, kept = _same_values(train, key_column, len(train)), _same_values(other, key_column, len(train))
-        hit = np.isin(_hashes(kept), _hashes(kept_train))
-        found.append((key, *_counted(kept, hit, kept_train)))
+        found.append((key, *_met(kept, kept_train)))
     if prepared.validation is None and not spec.cv_split_column_names:
         kept = _same_values(train, key_column, len(train))
         hit = pd.Series(_hashes(kept)).duplicated(keep=False).to_numpy()
@@ -174,7 +176,47 @@ def repeated_rows(prepared: Prepared) -> Guardrail:
 
 def repeated(rows: pd.DataFrame, among: pd.DataFrame) -> int:
     """How many of the rows are among the others too; 0 where chance explains it. Both have the same columns."""
-    return _counted(rows, np.isin(_hashes(rows), _hashes(among)), among)[0]
+    return _met(rows, among)[0]
+
+
+def _met(rows: pd.DataFrame, among: pd.DataFrame) -> tuple[int, float]:
+    """How many of the rows are among the others too, and their share; 0 where chance explains it.
+
+    Each row may be surprising by itself, or, in a narrow table where none is, their number.
+    """
+    hit = np.isin(_hashes(rows), _hashes(among))
+    whole = int(hit.sum())
+    if whole >= REPEATED_LEAST and whole > REPEATED_BEYOND_CHANCE * _by_chance(rows, among):
+        return whole, whole / len(rows)
+    return _counted(rows, hit, among)
+
+
+def _by_chance(rows: pd.DataFrame, among: pd.DataFrame) -> float:
+    """How many of the rows chance alone would find among the others: the larger of two estimates.
+
+    One takes each column's values as drawn for themselves; the other the share of rows that the others hold twice,
+    which is right where columns follow from each other, and says little where somebody has removed equal rows.
+    """
+    drawn = np.ones(len(rows))
+    for column in rows.columns:
+        values, others = rows[column], among[column]
+        chances = values.map(_chances(others)).fillna(0.0).to_numpy(dtype="float64")
+        drawn *= np.where(values.isna(), others.isna().mean(), chances)
+    twice = pd.Series(_hashes(among)).duplicated(keep=False).sum()
+    return max(float(np.minimum(1.0, len(among) * drawn).sum()), (twice + NONE_SEEN) / len(among) * len(rows))
+
+
+def _chances(column: pd.Series[Any]) -> pd.Series[Any]:
+    """How likely the next row has a value: its share, but for values that were met once by Good's and Turing's estimate.
+
+    Of numbers that hardly repeat the next one is most likely none of those that are there.
+    """
+    counts = column.value_counts()
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    chances = counts / len(column)
+    if once:
+        chances[counts == 1] = min(1.0, max(1, 2 * twice) / once) / len(column)
+    return chances
 
 
 def _spread(frame: pd.DataFrame, column: str) -> int:
