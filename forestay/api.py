@@ -222,7 +222,7 @@ def predict(
     """
     from automl_jobs.evaluate import predict as asked
 
-    return asked(_loaded(model), data, probabilities)
+    return asked(_loaded(model), data, probabilities, screen_for(True).warn)
 
 
 def evaluate(

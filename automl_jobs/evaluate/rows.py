@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ from automl_jobs.prepare.findings import listed
 from automl_jobs.prepare.labels import find_label, plain_label
 from forestay.documents.names import closest, shown
 from forestay.errors import InputError
-from forestay_transformers import category_text
+from forestay_transformers import InputFrame, category_text
 
 if TYPE_CHECKING:
     from automl_jobs.evaluate.loading import LoadedModel
@@ -103,7 +104,8 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
     target: whether rows must have the target: those without are left out then.
     others: models that are asked for the same rows, and what they need.
 
-    Raises InputError for a file that can't be read, columns that are not there, and no row that is left.
+    Raises InputError for a file that can't be read, columns that are not there or hold nothing of their type, and no
+    row that is left.
     """
     if isinstance(data, pd.DataFrame):
         frame, source = data.reset_index(drop=True), "the frame"
@@ -118,14 +120,48 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
             where=source,
             fix=_how_to_add(missing, [str(name) for name in frame.columns if name not in needed]),
         )
+    notes = tuple(_unread((model, *others), frame, source))
     if not target:
-        return Rows(frame, source)
+        return Rows(frame, source, notes)
     known = frame[model.target].notna()
     if not known.any():
         raise InputError(f"no row has a value of {shown(model.target)!r}", where=source, fix="give rows with it")
     lost = int((~known).sum())
-    notes = (f"{lost:,} rows without {shown(model.target)!r} are left out",) if lost else ()
+    if lost:
+        notes = (*notes, f"{lost:,} rows without {shown(model.target)!r} are left out")
     return Rows(frame[known].reset_index(drop=True), source, notes)
+
+
+def _unread(models: Sequence[LoadedModel], frame: pd.DataFrame, source: str) -> Iterator[str]:
+    """What of the models' columns is not of their type, which to a model is missing, a line a column.
+
+    Raises InputError where that is every value of a column.
+    """
+    kinds = {(one["name"], one["type"]) for model in models for one in model.schema["columns"] if one["used"]}
+    for name, kind in sorted(kinds):
+        if kind not in _NO_SUCH or name not in frame.columns:
+            continue
+        column = frame[name]
+        there = column.notna()
+        lost = there & InputFrame([(name, kind)]).fit_transform(frame[[name]])[name].isna()
+        if not lost.any():
+            continue
+        many, one = _NO_SUCH[kind]
+        if lost.sum() == there.sum():
+            row = int(np.flatnonzero(lost)[0])
+            raise InputError(
+                f"no value of {shown(name)!r} is {one}: row {row + 1} has {shown(column.iloc[row])!r}",
+                where=source,
+                fix="give values like those of the training, without units or other signs",
+            )
+        yield f"{int(lost.sum()):,} values of {shown(name)!r} are {many}: they count as missing"
+
+
+_NO_SUCH = {
+    ColumnType.NUMERIC: ("no numbers", "a number"),
+    ColumnType.DATETIME: ("no times", "a time"),
+    ColumnType.BOOLEAN: ("neither true nor false", "true or false"),
+}
 
 
 def _as_trained(model: LoadedModel, data: Path | str, frame: pd.DataFrame, target: bool) -> pd.DataFrame:
@@ -239,7 +275,9 @@ def _several_labels(model: LoadedModel, rows: Rows) -> Answers:
     return Answers(_all(rows), truth, probabilities, said, notes=notes)
 
 
-def predict(model: LoadedModel, data: Data, probabilities: bool = False) -> pd.DataFrame:
+def predict(
+    model: LoadedModel, data: Data, probabilities: bool = False, say: Callable[[str], None] = lambda _: None
+) -> pd.DataFrame:
     """The rows of `data` with what the model says of each, in their order.
 
     Adds `prediction`: a label, a list of labels, or a number. Rows of a forecast whose target is known are history;
@@ -247,11 +285,13 @@ def predict(model: LoadedModel, data: Data, probabilities: bool = False) -> pd.D
 
     Parameters
     ----------
-    data: see the package. probabilities: adds `probability_CLASS` for each class.
+    data: see the package. probabilities: adds `probability_CLASS` for each class. say: is told what can't be read.
 
     Raises InputError for rows that the model can't take.
     """
     rows = read(model, data, target=False)
+    for note in rows.notes:
+        say(note)
     frame = rows.frame
     if model.task == "forecasting":
         return _forecast(model, rows)

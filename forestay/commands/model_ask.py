@@ -73,7 +73,7 @@ def predict(context: click.Context, model: str, data: Path, to: Path | None, pro
     screen = console(context)
     check_ending(to, TABLES)
     found = opened(screen, env, model)[0]
-    rows = ask(found, data, probabilities)
+    rows = ask(found, data, probabilities, screen.warn)
     if to is not None:
         write_table(rows, to)
     document = {

@@ -245,6 +245,40 @@ def test_rows_that_can_not_be_judged_say_why(
         evaluate(bank, change(clients))
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "read", "told"),
+    [
+        ("numeric", "12 EUR", "12", "3 values of 'code' are no numbers: they count as missing"),
+        ("numeric", "inf", "1", "3 values of 'code' are no numbers: they count as missing"),
+        ("datetime", "soon", "2024-02-29", "3 values of 'code' are no times: they count as missing"),
+        ("boolean", "maybe", "yes", "3 values of 'code' are neither true nor false: they count as missing"),
+    ],
+)
+def test_values_that_can_not_be_read_are_told_and_refused_where_it_is_every_one(
+    kind: str, value: str, read: str, told: str
+) -> None:
+    column = {"name": "code", "type": kind, "used": True, "nullable": True, "values": None}
+    model: Any = SimpleNamespace(schema={"columns": [column]}, columns=["code"], target="y")
+    few = rows.read(model, pd.DataFrame({"code": [value, read, value, None, value]}), target=False)
+    assert few.notes == (told,)
+    assert rows.read(model, pd.DataFrame({"code": [read, None, None]}), target=False).notes == ()
+    assert rows.read(model, pd.DataFrame({"code": [None, None]}), target=False).notes == ()
+    with pytest.raises(InputError, match=f"no value of 'code' is .*: row 2 has '{value}'") as caught:
+        rows.read(model, pd.DataFrame({"code": [None, value, value]}), target=False)
+    assert caught.value.problems[0].where == "the frame"
+
+
+def test_what_can_not_be_read_is_told_with_predictions_and_scores(bank: LoadedModel, clients: pd.DataFrame) -> None:
+    some = clients.assign(age=clients["age"].astype("object"))
+    some.loc[[3, 4], "age"] = "old"
+    told = "2 values of 'age' are no numbers: they count as missing"
+    said: list[str] = []
+    assert len(predict(bank, some, say=said.append)) == len(some)
+    assert said == [told]
+    assert told in evaluate(bank, some, seconds=0.0).notes
+    assert told in compare(bank, bank, some, seconds=0.01).notes
+
+
 def test_a_renamed_column_is_guessed(bank: LoadedModel, clients: pd.DataFrame) -> None:
     with pytest.raises(InputError) as caught:
         evaluate(bank, clients.rename(columns={"balance": "Balance_"}))
