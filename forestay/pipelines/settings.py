@@ -6,6 +6,7 @@ Values come to stand in YAML, shells and expressions of the CI systems: only sig
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -44,7 +45,9 @@ _HOME = re.compile(r"[~/][A-Za-z0-9_./-]{0,255}")
 _ENDPOINT = re.compile(r"[a-z0-9-]{3,32}")
 _STACK = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,127}")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,\[\]=<>~!+ -]{0,255}")
+_PACKAGE = re.compile(r"(?!.*\.\./)[A-Za-z0-9.][A-Za-z0-9_.,\[\]=<>~!+@:/#&?% -]{0,511}")
+_WHEEL = re.compile(r"(?P<path>[^:@]+\.whl)(\[[^\]]*\])?")
+_LOGIN = re.compile(r"https?://[^/ ]*@")
 _VERSION = re.compile(r"\d+(\.\d+){1,3}")
 _CRON = re.compile(r"[0-9*/,-]+( [0-9*/,-]+){4}")
 _PIPELINES = Kind(FILE, "`models:` and under it `- name: Churn`", "`forestay pipeline render --job JOB.yml --model M`")
@@ -60,6 +63,12 @@ def _like(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _without_login(value: str) -> str:
+    if _LOGIN.search(value):
+        raise refuse("has a login in its address", "leave it out: runners with a pip of their own know how to log in")
+    return value
+
+
 @taking(f"a whole number of minutes from 1 to {LONGEST}")
 def _minutes(value: Any) -> int:
     number = whole(value)
@@ -71,6 +80,9 @@ def _minutes(value: Any) -> int:
 Word = Annotated[Name, _like(_WORD, "letters, digits, '-', '_' and '.'", "Churn")]
 ProjectPath = Annotated[Name, _like(_PATH, "a path inside the project", "jobs/churn/job.yml")]
 Cron = Annotated[Name, _like(_CRON, "five fields of cron, in UTC", "'0 2 * * *'")]
+Package = Annotated[
+    Name, _like(_PACKAGE, "what pip installs", "forestay[azure,infra]==1.0.0"), AfterValidator(_without_login)
+]
 Count = Annotated[int, BeforeValidator(_minutes)]
 Stack = Annotated[Name, _like(_STACK, "a stack's name, or local", "dev")]
 Label = Annotated[Name, _like(_LABEL, "a runner's label, or a pool's name", HOSTED)]
@@ -160,7 +172,8 @@ class PipelineSettings(Section):
     deploy: the environments that serve, in the order in which a version gets there.
     environments: their runners, by name; those that are not there run on hosted ones.
     runner: of what needs no environment, such as the checks of a pull request.
-    python: its version. install: what pip installs. requirements: a lock with hashes to install instead.
+    python: its version. install: what pip installs: a package of an index, a URL, git+https, a wheel of the project.
+    requirements: a lock with hashes to install instead.
     pulumi: the version of its command line. kubelogin: the version of what logs in to a cluster, where one serves.
     """
 
@@ -174,9 +187,7 @@ class PipelineSettings(Section):
     schedules: Schedules = Schedules()
     minutes: Minutes = Minutes()
     python: Annotated[Name, _like(_VERSION, "a version in quotes", "'3.11'")] = "3.11"
-    install: Annotated[Name, _like(_PACKAGE, "what pip installs", "forestay[azure,infra]==1.0.0")] = (
-        f"forestay[azure,infra]=={__version__}"
-    )
+    install: Package = f"forestay[azure,infra]=={__version__}"
     requirements: ProjectPath | None = None
     pulumi: Annotated[Name, _like(_VERSION, "a version in quotes", "'3.272.0'")] = "3.272.0"
     kubelogin: Annotated[Name, _like(_VERSION, "a version in quotes", "'0.2.18'")] = "0.2.18"
@@ -237,6 +248,12 @@ class PipelineSettings(Section):
         """Whether a deploy brings up a stack that has something on a cluster: all models of one share its stack."""
         return any(model.target == AKS for model in self.models)
 
+    @property
+    def wheel(self) -> str | None:
+        """The path in the project of a wheel that is installed."""
+        found = _WHEEL.fullmatch(self.install)
+        return found["path"] if found and self.requirements is None else None
+
     def of(self, env: str) -> Environment:
         return self.environments.get(env, Environment())
 
@@ -267,11 +284,7 @@ def check(file: Document, root: Path) -> PipelineSettings:
         for key, path in (("job", one.job), ("test_data", one.test_data))
         if path is not None and not (root / path).exists()  # test data may be an MLTable's folder
     ]
-    if found.requirements is not None and not (root / found.requirements).is_file():
-        where = file.place(("requirements",))
-        problems.append(
-            Problem(where, f"`requirements`: there is no {shown(found.requirements)}", "make it, or remove it")
-        )
+    problems += _installed(found, file, root)
     if problems:
         raise InputError.of(in_order(problems))
     jobs = [load_job(root / one.job) for one in found.models]
@@ -290,6 +303,20 @@ def check(file: Document, root: Path) -> PipelineSettings:
     if problems:
         raise InputError.of(in_order(problems))
     return found.model_copy(update={"models": tuple(models)})
+
+
+def _installed(found: PipelineSettings, file: Document, root: Path) -> Iterator[Problem]:
+    """What is wrong with what pip shall install."""
+    if found.wheel is not None and not (root / found.wheel).is_file():
+        yield Problem(file.place(("install",)), f"`install`: there is no {shown(found.wheel)}", "name a wheel in here")
+    if found.requirements is None:
+        return
+    where, path = file.place(("requirements",)), root / found.requirements
+    if not path.is_file():
+        yield Problem(where, f"`requirements`: there is no {shown(found.requirements)}", "make it, or remove it")
+    elif b"--hash=" not in path.read_bytes():
+        told = f"`requirements`: {shown(found.requirements)} has no hashes, without which pipelines install nothing"
+        yield Problem(where, told, "lock it: uv pip compile --generate-hashes requirements.txt -o requirements.lock")
 
 
 def begin(root: Path, *, job: str, **wishes: Any) -> tuple[PipelineSettings, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from forestay import LOCAL
 from forestay.pipelines import FOLDERS
-from forestay.pipelines.settings import AZURE_DEVOPS, GITHUB, HOSTED, PipelineSettings
+from forestay.pipelines.settings import AZURE_DEVOPS, FILE, GITHUB, HOSTED, PipelineSettings
 
 VARIABLES = "AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_SUBSCRIPTION_ID"
 
@@ -18,6 +18,11 @@ VARIABLES = "AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_SUBSCRIPTION_ID"
 def steps(s: PipelineSettings) -> Iterator[str]:
     """One line for each thing."""
     yield from _github(s) if s.ci == GITHUB else _devops(s)
+    if s.requirements is None and s.wheel is None and "/" not in s.install:
+        yield (
+            f"an index with {s.install} that pip asks, by the variable PIP_INDEX_URL where it is your own; or name a "
+            f"wheel of the project or git+https as `install` in {FILE}, or a lock as `requirements`"
+        )
     yield from _runners(s)
     if s.estates:
         yield "these identities under forestay:principals of their stacks, and a state of Pulumi's that they reach"

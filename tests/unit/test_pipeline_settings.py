@@ -145,6 +145,12 @@ def test_what_no_model_has_any_more_goes(here: Path, rendered: Render) -> None:
         ("ci: github", "environments: {stage: {}}", "pipelines.yml:1: `environments.stage` tells of 'stage'"),
         ("ci: github", "train: local", "trains on a runner without a folder that stays there"),
         ("ci: github", "schedules: {retrain: daily}", "`schedules.retrain` must be five fields of cron"),
+        ("ci: github", "install: forestay; rm -rf /", "`install` must be what pip installs"),
+        ("ci: github", "install: forestay @ ${{ secrets.URL }}", "`install` must be what pip installs"),
+        ("ci: github", "install: forestay @ https://me:word@x.org/f.whl", "`install` has a login in its address"),
+        ("ci: github", "install: ./../f.whl", "`install` must be what pip installs"),
+        ("ci: github", "install: wheels/none.whl[azure]", "`install`: there is no wheels/none.whl"),
+        ("ci: github", "requirements: jobs/churn/job.yml", "`requirements`: jobs/churn/job.yml has no hashes"),
         ("ci: github", "minutes: {infra: 600}", "pipelines.yml:1: `minutes.infra` must be from 1 to 360"),
         ("endpoint: churn-api", "endpoint: churn-api\n    target: local", "can't be served in test"),
     ],
@@ -221,3 +227,39 @@ def test_what_a_runner_of_one_s_own_must_have_is_told(here: Path, rendered: Rend
         told = json.loads(rendered("--ci", ci, "--output", "json").stdout)["setup"]
         assert f"a runner with own for pull requests: {plain}{more}{writes}" in told
         assert f"a runner with inside for prod: {plain}{more}, docker, podman or buildah" in told
+
+
+@pytest.mark.parametrize(
+    "install",
+    [
+        "forestay[azure,infra]==0.1.0",
+        "forestay[azure,infra] @ git+https://git.contoso.com/tools/forestay@v0.1.0#subdirectory=python",
+        "forestay[azure,infra] @ git+ssh://git@git.contoso.com/tools/forestay@0a1b2c3",
+        "forestay[azure] @ https://files.contoso.com/a%20b/forestay-0.1.0-py3-none-any.whl#sha256=0a1b&x=1",
+        "wheels/forestay-0.1.0-py3-none-any.whl[azure,infra]",
+        "./wheels/forestay-0.1.0-py3-none-any.whl",
+    ],
+)
+@pytest.mark.parametrize("ci", ["github", "azure-devops"])
+def test_forestay_comes_from_where_a_team_has_it(here: Path, rendered: Render, install: str, ci: str) -> None:
+    (here / "wheels").mkdir()
+    (here / "wheels" / "forestay-0.1.0-py3-none-any.whl").touch()
+    (here / "pipelines.yml").write_text(SETTINGS + f"install: {json.dumps(install)}\n", encoding="utf-8")
+    told = json.loads(rendered("--ci", ci, "--output", "json").stdout)["setup"]
+    assert any("an index with" in line for line in told) is (install == "forestay[azure,infra]==0.1.0")
+    steps = []
+    for path in (here / FOLDERS[ci]).iterdir():
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        jobs = document["jobs"].items() if ci == "github" else [
+            (one["stage"], job) for one in document["stages"] for job in one["jobs"]
+        ]  # fmt: skip
+        for name, job in jobs:
+            found = job.get("steps") or job["strategy"]["runOnce"]["deploy"]["steps"]
+            steps += [(name, step) for step in found if "Install Forestay" in step.values()]
+    assert len(steps) > 5
+    for name, step in steps:
+        # Where pull requests are planned, GitHub lays the project into a folder of its own.
+        where = "head/" if (ci, name) == ("github", "plan") and ".whl" in install and "//" not in install else ""
+        assert step["env"]["FORESTAY"] == where + install
+        if ci == "github":
+            assert step["env"]["INDEX"] == "${{ vars.PIP_INDEX_URL }}"  # Azure DevOps' variables are there anyway

@@ -29,7 +29,7 @@ LEAK_ROWS, LEAK_LEAST_ROWS, LEAK_SECONDS = 10_000, 40, 3.0
 LEAK_OF_ERRORS, LEAK_OF_VARIANCE = 0.975, 0.985
 REPEATED_ROWS, REPEATED_SHARE, REPEATED_LEAST, REPEATED_BITS = 100_000, 0.01, 5, 10.0
 REPEATED_IN_TRAINING = 0.02
-# How many times more rows than chance explains are found again; and, where none is there twice, how many might well have
+# How many times more rows than chance explains are found again; and, where none is there twice, how many may well have
 # been (the rule of three: nothing in n tries is likely where the rate is below 3/n).
 REPEATED_BEYOND_CHANCE, NONE_SEEN = 5.0, 3.0
 ENTITY_LEAST, ENTITY_ROWS_EACH, ENTITY_STRADDLING = 10, 1.5, 0.05
