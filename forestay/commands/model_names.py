@@ -10,7 +10,7 @@ from forestay import LOCAL
 from forestay.asking import require_yes
 from forestay.cli import Command, console
 from forestay.commands.azure import arm_of, env_option
-from forestay.errors import InputError
+from forestay.errors import ForestayError, InputError
 
 if TYPE_CHECKING:
     from automl_jobs.azure.models import AzureModel
@@ -119,17 +119,26 @@ def _delete_there(screen: Console, env: str, model: str, yes: bool, force: bool)
 
 
 def _served(screen: Console, env: str, found: AzureModel) -> list[str]:
-    """The environment's endpoints that serve the same trial: they know it by its number in the registry here."""
+    """The endpoints of every environment that have the version: by its number there, or by that of the same trial here.
+
+    Raises ForestayError where the version's own environment can't be asked; of the others it is told.
+    """
     from automl_jobs.runs import RunStore
-    from forestay.project import home
+    from forestay import project
     from scoring.targets import uses
 
     here = RunStore.open(create=False).models()
     same = [one.version for one in here if one.name == found.name and (one.job, one.trial) == (found.job, found.trial)]
-    endpoints = [name for version in same for name in uses.endpoints(home(), found.name, version, env)]
-    return endpoints + [
-        name for version in same for name in uses.managed(env, home(), found.name, version, screen.note)
-    ]
+    versions = tuple(dict.fromkeys([found.version, *same]))
+    endpoints = [name for version in versions for name in uses.endpoints(project.home(), found.name, version)]
+    for one in project.environments():
+        try:
+            endpoints += uses.managed(one, project.home(), found.name, versions, screen.note)
+        except ForestayError as error:
+            if one == env:
+                raise
+            screen.warn(f"whether managed endpoints of {one} have it can't be told: {error}")
+    return list(dict.fromkeys(endpoints))
 
 
 def _told(found: ModelVersion | AzureModel) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from forestay import LOCAL, project
@@ -12,26 +12,27 @@ from forestay.errors import ForestayError
 from scoring.folder import RECORD
 
 
-def endpoints(home: Path, model: str, version: str, env: str | None = None) -> list[str]:
-    """Endpoints that files here know of, each as `churn-api (local)`: of this machine, and of the services stacks.
-
-    Parameters
-    ----------
-    env: those of this environment only; None for all.
-    """
-    found = [f"{name} ({LOCAL})" for name in _here(home, model, version)] if env in (None, LOCAL) else []
-    for one in project.environments():
-        found += [f"{name} ({one})" for name in _services(one, model, version) if env in (None, one)]
+def endpoints(home: Path, model: str, version: str) -> list[str]:
+    """Endpoints that files here know of, each as `churn-api (local)`: of this machine, and of the services stacks."""
+    found = [f"{name} ({LOCAL})" for name in _here(home, model, version)]
+    for env in project.environments():
+        found += [f"{name} ({env})" for name in _services(env, model, version)]
     return found
 
 
-def managed(env: str, home: Path, model: str, version: str, say: Callable[[str], None]) -> list[str]:
-    """The managed endpoints of an environment that serve it. Raises OutsideError when Azure can't be asked."""
-    from scoring.targets import MANAGED, choose
+def managed(env: str, home: Path, model: str, versions: Collection[str], say: Callable[[str], None]) -> list[str]:
+    """The managed endpoints of an environment that have one of the versions. Raises ForestayError if it can't be asked.
 
-    target = choose(MANAGED, env, home, say)
-    records = (target.status(name) for name in target.names())
-    return [f"{one.name} ({env})" for one in records if (one.model, one.version) == (model, version)]
+    A deployment that gets no requests counts: a rollback returns to it.
+    """
+    from scoring.targets.managed import ManagedTarget
+
+    target = ManagedTarget(env, home, say)
+
+    def has(name: str) -> bool:
+        return any(one.model == model and one.version in versions for one in target.online.deployments(name).values())
+
+    return [f"{name} ({env})" for name in target.names() if has(name)]
 
 
 def _here(home: Path, model: str, version: str) -> Iterator[str]:

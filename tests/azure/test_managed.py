@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from scoring.targets.managed import ManagedTarget
 from tests import quick_server, served
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.endpoints import Endpoint, Endpoints
+from tests.azure.standin.jobs import Script
 from tests.azure.standin.service import refused
 from tests.azure.standin.wire import Fault, Response
 from tests.conftest import ROOT
@@ -423,6 +425,27 @@ def test_what_others_made_is_left_alone(azure: Azure, target: ManagedTarget, mak
     azure.proxy.faults.clear()
     assert target.status(NAME).status == "Stopped"
     assert target.deploy(NAME, make("1")).status == "Healthy"
+
+
+def test_a_version_of_the_workspace_s_registry_is_kept_while_an_endpoint_has_it(
+    azure: Azure, cli: Cli, make: Make, online: Endpoints, job_file: Path, project: Path
+) -> None:
+    """Pipelines deploy under the number that the workspace gave; no registry here knows it."""
+    azure.service.script = Script(trials=2)
+    job = cli("job", "submit", job_file, "--stream").json["job"]
+    for rank in ("1", "2"):
+        cli("model", "register", job, "--rank", rank, "--name", "Quick")
+    for version in ("1", "2"):
+        cli("endpoint", "deploy", NAME, "--model", f"Quick:{version}", "--from", make(version), "--target", "managed")
+    for version in ("1", "2"):  # the first can be returned to
+        assert f"by {NAME} (dev)" in cli("model", "delete", f"Quick:{version}", "--yes", code=2).err
+    cli("endpoint", "prune", NAME, "--all", "--yes")
+    shutil.copy(project / "stacks" / "Pulumi.dev.yaml", project / "stacks" / "Pulumi.prod.yaml")
+    done = cli("model", "delete", "Quick:1", "--yes")
+    assert done.json["deleted"] is True
+    assert "whether managed endpoints of prod have it can't be told" in done.err
+    assert f"by {NAME} (dev)" in cli("model", "delete", "Quick:2", "--yes", code=2).err
+    cli("endpoint", "delete", NAME, "--yes")
 
 
 def test_the_commands(cli: Cli, make: Make, online: Endpoints, project: Path) -> None:
