@@ -18,6 +18,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from forestay.errors import InputError, OutsideError
@@ -71,6 +72,11 @@ _SOURCES = {
     "ClientAssertionCredential": "the identity of this GitHub job",
     "AzurePipelinesCredential": "the service connection of this pipeline",
 }
+
+
+def az_profile() -> Path:
+    """The file in which `az` keeps its logins and the subscription that it is set to."""
+    return Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure") / "azureProfile.json"
 
 
 def given_by_environment() -> str:

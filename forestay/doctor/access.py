@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forestay.doctor.environment import Environment
@@ -46,12 +45,12 @@ def stack(environment: Environment) -> Iterator[Finding]:
 
 def offline_login() -> Finding:
     """Where a login would come from; nothing is asked."""
-    from forestay.login import given_by_environment
+    from forestay.login import az_profile, given_by_environment
 
     given = given_by_environment()
     if given:
         return ok("login", f"would be {given}; not tried without --env")
-    if shutil.which("az") and (Path.home() / ".azure" / "azureProfile.json").is_file():
+    if shutil.which("az") and az_profile().is_file():
         return ok("login", "would be that of az; not tried without --env")
     return ok("login", "none; only --env needs one (az login)")
 

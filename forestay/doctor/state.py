@@ -14,6 +14,7 @@ import yaml
 
 from forestay.doctor.machine import asked
 from forestay.doctor.model import Finding, ok, problem, warning
+from forestay.errors import InputError
 
 if TYPE_CHECKING:
     from infra.stackfile import Stack
@@ -62,10 +63,10 @@ def backend(stack: Stack) -> Finding:
 
 
 def _backend(root: Path) -> tuple[str, str]:
-    """The address of the state, and what says so; two empty texts for none."""
+    """The address of the state, and what says so; two empty texts for none. Raises InputError."""
     if os.environ.get("PULUMI_BACKEND_URL"):
         return os.environ["PULUMI_BACKEND_URL"], "PULUMI_BACKEND_URL"
-    project = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
+    project = _project(root / "Pulumi.yaml")
     found = project.get("backend") if isinstance(project, dict) else None
     if isinstance(found, dict) and found.get("url"):
         return str(found["url"]), "Pulumi.yaml"
@@ -77,6 +78,19 @@ def _backend(root: Path) -> tuple[str, str]:
     except (OSError, ValueError, AttributeError):
         current = None
     return (str(current), "pulumi login") if current else ("", "")
+
+
+def _project(path: Path) -> object:
+    """What Pulumi.yaml says. Raises InputError where it can't be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't be read: {error}", where=str(path), fix="write it anew, as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        told = getattr(error, "problem", None) or "it can't be parsed"
+        raise InputError(f"is no YAML: {told}", where=where, fix="correct that line") from error
 
 
 def passphrase(stack: Stack) -> Finding:

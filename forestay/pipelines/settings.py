@@ -49,7 +49,8 @@ _PACKAGE = re.compile(r"(?!.*\.\./)[A-Za-z0-9.][A-Za-z0-9_.,\[\]=<>~!+@:/#&?% -]
 _WHEEL = re.compile(r"(?P<path>[^:@]+\.whl)(\[[^\]]*\])?")
 _LOGIN = re.compile(r"https?://[^/ ]*@")
 _VERSION = re.compile(r"\d+(\.\d+){1,3}")
-_CRON = re.compile(r"[0-9*/,-]+( [0-9*/,-]+){4}")
+_CRON = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 6)}
+_TIMES = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
 _PIPELINES = Kind(FILE, "`models:` and under it `- name: Churn`", "`forestay pipeline render --job JOB.yml --model M`")
 
 
@@ -69,6 +70,21 @@ def _without_login(value: str) -> str:
     return value
 
 
+@taking("five fields of cron, in UTC, such as `'0 2 * * *'`")
+def _cron(value: str) -> str:
+    fields = value.split(" ")
+    if len(fields) != len(_CRON):
+        raise refuse(f"must be five fields of cron, in UTC, not {shown(value)!r}", "write it like '0 2 * * *'")
+    for field, (name, (least, most)) in zip(fields, _CRON.items(), strict=True):
+        for part in field.split(","):
+            hit = _TIMES.fullmatch(part)
+            first, last = (hit[1], hit[2] or hit[1]) if hit else (None, None)
+            if hit is None or (first and not least <= int(first) <= int(last or first) <= most):
+                told = f"has {shown(part)!r} as its {name}, which goes from {least} to {most}"
+                raise refuse(told, "write it like '0 2 * * *': minute, hour, day, month, weekday")
+    return value
+
+
 @taking(f"a whole number of minutes from 1 to {LONGEST}")
 def _minutes(value: Any) -> int:
     number = whole(value)
@@ -79,7 +95,7 @@ def _minutes(value: Any) -> int:
 
 Word = Annotated[Name, _like(_WORD, "letters, digits, '-', '_' and '.'", "Churn")]
 ProjectPath = Annotated[Name, _like(_PATH, "a path inside the project", "jobs/churn/job.yml")]
-Cron = Annotated[Name, _like(_CRON, "five fields of cron, in UTC", "'0 2 * * *'")]
+Cron = Annotated[Name, AfterValidator(_cron)]
 Package = Annotated[
     Name, _like(_PACKAGE, "what pip installs", "forestay[azure,infra]==1.0.0"), AfterValidator(_without_login)
 ]

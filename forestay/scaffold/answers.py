@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Typ
 from forestay.documents.names import refuse, shown, suggest
 from forestay.documents.values import Flag, Name, hyphenated, one_of
 from forestay.errors import InputError
+from forestay.login import az_profile
 from forestay.pipelines.settings import SYSTEMS as RENDERED
 from infra.settings import STEM
 from infra.values import Guid, Mail, Region, dated, first_of_month, matching
@@ -138,9 +138,8 @@ def this_month(today: dt.date | None = None) -> str:
 
 def chosen_subscription() -> str | None:
     """The subscription that `az` is set to on this machine; None without one. Nothing is asked of Azure."""
-    folder = Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure")
     try:
-        found = json.loads((folder / "azureProfile.json").read_text(encoding="utf-8-sig"))
+        found = json.loads(az_profile().read_text(encoding="utf-8-sig"))
         ids = [str(one["id"]) for one in found["subscriptions"] if one.get("isDefault")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

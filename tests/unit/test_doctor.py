@@ -412,6 +412,8 @@ def test_the_login_of_az(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / ".azure").mkdir()
     (tmp_path / ".azure" / "azureProfile.json").touch()
     assert "that of az" in access.offline_login().detail
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path / "elsewhere"))
+    assert "none" in access.offline_login().detail
 
 
 @pytest.mark.parametrize(
@@ -464,6 +466,20 @@ def test_where_the_state_is_kept(stack: Callable[..., Any], tmp_path: Path, monk
     assert state.backend(prod) == Finding("state backend", OK, "azblob://state (Pulumi.yaml)")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://state")
     assert state.backend(prod).detail == "s3://state (PULUMI_BACKEND_URL)"
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "line"),
+    [(b"name: [forestay\nruntime: python\n", "is no YAML", ":2"), (b"name: \xff\n", "can't be read", "")],
+)
+def test_a_project_file_that_can_t_be_read_is_told(
+    stack: Callable[..., Any], tmp_path: Path, text: bytes, told: str, line: str
+) -> None:
+    dev, file = stack("dev"), tmp_path / "Pulumi.yaml"
+    file.write_bytes(text)
+    with pytest.raises(InputError, match=told) as caught:
+        state.backend(dev)
+    assert caught.value.problems[0].where == f"{file}{line}"
 
 
 def test_what_opens_the_secrets(stack: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,11 @@ def test_what_no_model_has_any_more_goes(here: Path, rendered: Render) -> None:
         ("ci: github", "environments: {stage: {}}", "pipelines.yml:1: `environments.stage` tells of 'stage'"),
         ("ci: github", "train: local", "trains on a runner without a folder that stays there"),
         ("ci: github", "schedules: {retrain: daily}", "`schedules.retrain` must be five fields of cron"),
+        ("ci: github", "schedules: {retrain: 99 2 * * *}", "`schedules.retrain` has '99' as its minute"),
+        ("ci: github", "schedules: {drift: 0 2-1 * * *}", "`schedules.drift` has '2-1' as its hour"),
+        ("ci: github", "schedules: {drift: 0 2 0 * *}", "`schedules.drift` has '0' as its day, which goes from 1"),
+        ("ci: github", "schedules: {drift: '0 2 * 1,13 *'}", "`schedules.drift` has '13' as its month"),
+        ("ci: github", "schedules: {drift: '*/0 2 * * 7'}", "`schedules.drift` has '*/0' as its minute"),
         ("ci: github", "install: forestay; rm -rf /", "`install` must be what pip installs"),
         ("ci: github", "install: forestay @ ${{ secrets.URL }}", "`install` must be what pip installs"),
         ("ci: github", "install: forestay @ https://me:word@x.org/f.whl", "`install` has a login in its address"),
@@ -263,3 +268,9 @@ def test_forestay_comes_from_where_a_team_has_it(here: Path, rendered: Render, i
         assert step["env"]["FORESTAY"] == where + install
         if ci == "github":
             assert step["env"]["INDEX"] == "${{ vars.PIP_INDEX_URL }}"  # Azure DevOps' variables are there anyway
+
+
+@pytest.mark.parametrize("cron", ["*/15 0-6,18-23/2 1,31 */3 1-5", "59 23 31 12 6", "0 0 * * 0", "5/10 * * * *"])
+def test_a_schedule_is_what_both_systems_read(here: Path, cron: str) -> None:
+    (here / "pipelines.yml").write_text(f"{SETTINGS}schedules: {{retrain: {json.dumps(cron)}}}\n", encoding="utf-8")
+    assert load(here).schedules.retrain == cron
