@@ -5,10 +5,12 @@ next studio still shows what it said:
 
     .forestay/studio/calls/ID/call.json   the command, its process, when it began and ended, and how
                               stdout, stderr
+                              stops       a mark for each time that it was told to stop
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -32,7 +34,9 @@ from forestay.errors import InputError
 KEPT = 200
 SHOWN_BYTES = 400_000
 """Of what a command wrote, its end of this size is shown."""
-STOP_SECONDS = 10.0
+STOPS = (signal.SIGINT, signal.SIGINT, signal.SIGKILL)
+"""What a command is sent when it is told to stop for the first time, again, and then: a second Ctrl-C ends at once what
+the first one lets end."""
 
 
 @dataclass(frozen=True)
@@ -173,27 +177,25 @@ class Calls:
         parts = [_tail(self.folder / call.id / name) for name in ("stderr", "stdout")]
         return "\n".join(part for part in parts if part)
 
-    def document(self, call: Call) -> Any | None:
-        """The JSON on its stdout, where it is JSON."""
+    def stops(self, call: Call) -> int:
+        """How often it was told to stop, by this studio or an earlier one."""
         try:
-            return json.loads((self.folder / call.id / "stdout").read_bytes())
-        except (OSError, ValueError):
-            return None
+            return self._stops(call).stat().st_size
+        except OSError:
+            return 0
 
     def stop(self, call: Call) -> None:
-        """Ctrl-C, and an end by force where that does not help."""
-        process = call.process
-        if process is None:
+        """As Ctrl-C on a terminal, which reaches what the command started, too; the next of STOPS each time."""
+        if call.process is None:
             return
-        process.send_signal(signal.SIGINT)
-        threading.Thread(target=_end, args=(process,), daemon=True).start()
+        number = STOPS[min(self.stops(call), len(STOPS) - 1)]
+        with self._stops(call).open("ab") as told:
+            told.write(b".")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(call.pid, number)
 
-
-def _end(process: psutil.Process) -> None:
-    try:
-        process.wait(STOP_SECONDS)
-    except psutil.TimeoutExpired:
-        process.kill()
+    def _stops(self, call: Call) -> Path:
+        return self.folder / call.id / "stops"
 
 
 def _tail(path: Path) -> str:

@@ -31,6 +31,7 @@ def call(request: Request) -> Response:
         output=studio(request).calls.output(found),
         began=moment(found.began),
         took=took(found),
+        stops=studio(request).calls.stops(found),
         every_ms=EVERY_MS if found.running else 0,
     )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from studio import calls as module
 from studio.calls import Call, Calls
 
 
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
+def until(done: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end
@@ -21,7 +24,7 @@ def test_a_command_runs_and_what_it_wrote_is_kept(project: Path) -> None:
     calls = Calls(project / ".forestay")
     call = calls.run(["job", "list", "--output", "json"])
     assert (call.code, call.state, call.line) == (0, "Completed", "forestay job list --output json")
-    assert calls.document(call) == []
+    assert calls.output(call).endswith("\n[]")
     wrong = calls.run(["job", "show", "; touch x"])
     assert (wrong.code, wrong.state) == (2, "Failed")
     assert wrong.line == "forestay job show '; touch x'"
@@ -41,6 +44,62 @@ def test_what_runs_goes_on_without_the_studio_and_can_be_stopped(project: Path) 
     until(lambda: "the studio is at" in later.output(found))
     later.stop(found)
     until(lambda: not later.find(call.id).running)
+
+
+STOPPABLE = r"""#!{python}
+import signal, subprocess, sys
+ignoring = "ignoring" in sys.argv
+child = (
+    "import signal, sys, time\n"
+    "def end(*_):\n"
+    "    time.sleep(0.5)\n"
+    "    sys.exit('child: its state is written')\n"
+    f"signal.signal(signal.SIGINT, signal.SIG_IGN if {{ignoring}} else end)\n"
+    "print('child: under way', flush=True)\n"
+    "time.sleep(60)\n"
+)
+signal.signal(signal.SIGINT, lambda *_: print("parent: waits for its child", flush=True))
+subprocess.run([sys.executable, "-c", child])
+print("parent: ended")
+sys.exit(130)
+"""
+
+
+@pytest.fixture
+def stoppable(project: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Commands keep Ctrl-C until their child has ended, as those that change stacks do."""
+    program = project / "program"
+    program.write_text(STOPPABLE.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return Calls(project / ".forestay")
+
+
+def test_stop_reaches_what_a_command_started_and_lets_it_end(stoppable: Calls) -> None:
+    call = stoppable.start(["endpoint", "rollback", "x"])
+    until(lambda: "child: under way" in stoppable.output(call))
+    stoppable.stop(call)
+    assert stoppable.stops(call) == 1
+    until(lambda: not stoppable.find(call.id).running)
+    assert stoppable.find(call.id).state == "Canceled"
+    said = stoppable.output(call)
+    for line in ("child: its state is written", "parent: waits for its child", "parent: ended"):
+        assert line in said
+
+
+def test_what_does_not_stop_is_ended_by_force_with_all_it_started(stoppable: Calls) -> None:
+    call = stoppable.start(["ignoring"])
+    until(lambda: "child: under way" in stoppable.output(call))
+    assert call.process is not None
+    family = [call.process, *call.process.children(recursive=True)]
+    assert len(family) == 2
+    for _ in module.STOPS:
+        assert stoppable.find(call.id).running
+        stoppable.stop(call)
+        time.sleep(0.2)
+    until(lambda: not stoppable.find(call.id).running)
+    assert stoppable.find(call.id).state == "Failed"
+    until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family))
 
 
 def test_a_process_of_the_same_number_is_not_taken_for_it(project: Path) -> None:
