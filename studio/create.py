@@ -142,7 +142,8 @@ def _asked(form: Form) -> tuple[Asked, Table]:
     path = files.inside(form.required("data")).as_posix()
     table = read(path)
     names = [column.name for column in table.columns]
-    used, target = form.every("use"), form.get("target")
+    used = _columns(form.every("use"), names, "columns to use")
+    [target] = _columns([form.get("target")], names, "column to predict")
     task = form.get("task")
     known = {setting.key: setting for setting in _settings(table, target, task)}
     typed = {key: values for key in known if (values := [one for one in form.every(SET + key) if one.strip()])}
@@ -161,6 +162,27 @@ def _asked(form: Form) -> tuple[Asked, Table]:
         settings={key: known[key].value(values) for key, values in typed.items()},
     )
     return Asked(given, tuple(used), web.argument(form.get("name").strip()), typed), table
+
+
+def _columns(sent: Sequence[str], names: Sequence[str], where: str) -> list[str]:
+    """The columns that a form names. A browser sends each break of a line as CR LF, however it stands in a file.
+
+    Raises InputError for one that there is not.
+    """
+    from automl_jobs.data.kinds import unknown_column
+
+    known = {_broken_alike(name): name for name in names} | {name: name for name in names}
+    found = []
+    for one in sent:
+        name = known.get(one) or known.get(_broken_alike(one))
+        if name is None:
+            raise unknown_column(one, names, where)
+        found.append(name)
+    return found
+
+
+def _broken_alike(name: str) -> str:
+    return name.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _settings(table: Table, target: str, task: str) -> list[Setting]:

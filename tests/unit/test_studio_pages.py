@@ -203,7 +203,32 @@ def test_what_cannot_be_is_said_in_place_of_the_job_file(client: Client) -> None
         assert page.status == 200
         assert text in page.text
         assert "disabled" in page.text
-    assert "no column is left" in draft(client, use="none")
+    assert "no column is left" in draft(client, use="y")
+
+
+def test_a_column_that_is_not_there_is_never_left_out_without_a_word(client: Client) -> None:
+    for fields in ([("use", "siez"), ("target", "y")], [("use", "size"), ("target", "nope")]):
+        page = client.post("/new/draft", [("data", "boxes.csv"), *fields])
+        assert page.status == 404
+        assert "there is no column" in page.text
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_column_whose_name_holds_a_line_break_is_used_as_the_browser_sends_it(
+    client: Client, place: Path, started: list[tuple[str, ...]], ending: str
+) -> None:
+    name = f"Total{ending}Amount"
+    rows = "".join(f"{i},{i % 7},{'yn'[i % 2]}{ending}" for i in range(60))
+    data = place / "breaks.csv"
+    data.write_bytes(f'"{name}",b,y{ending}{rows}'.encode())
+    sent = "Total\r\nAmount"
+    given = [("data", "breaks.csv"), ("use", sent), ("use", "y"), ("target", "y")]
+    assert client.post("/new/start", given).status == 303
+    assert client.post("/new/start", [("data", "breaks.csv"), ("use", "b"), ("target", sent)]).status == 303
+    data.unlink()
+    assert started[0][:7] == ("job", "new", "breaks.csv", "--target", "y", "--exclude", "b")
+    assert "--exclude" not in started[0][7:]
+    assert started[2][3:7] == ("--target", name, "--exclude", "y")
 
 
 def test_a_new_task_brings_its_own_metrics(client: Client) -> None:
