@@ -22,7 +22,7 @@ def make_app(studio: Studio) -> Starlette:
         routes=[
             Route("/", shown(experiments.dashboard)),
             Route("/new", shown(create.new)),
-            Route("/new/draft", posted(create.drafted), methods=POST),
+            Route("/new/draft", posted(create.drafted, starts=False), methods=POST),
             Route("/new/start", posted(create.start), methods=POST),
             Route("/uploads", files.upload, methods=POST),
             Route("/jobs/{job}", shown(experiments.job)),
@@ -41,7 +41,7 @@ def make_app(studio: Studio) -> Starlette:
             Route("/models/{name}/deploy", posted(models.deploy), methods=POST),
             Route("/endpoints", shown(endpoints.endpoints)),
             Route("/endpoints/{name}", shown(endpoints.endpoint)),
-            Route("/endpoints/{name}/invoke", posted(endpoints.invoke), methods=POST),
+            Route("/endpoints/{name}/invoke", posted(endpoints.invoke, starts=False), methods=POST),
             Route("/endpoints/{name}/traffic", posted(endpoints.traffic), methods=POST),
             Route("/endpoints/{name}/delete", posted(endpoints.delete), methods=POST),
             *(

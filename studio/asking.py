@@ -1,13 +1,12 @@
-"""Pages of an environment in Azure: answered within seconds, whatever Azure and the network do.
+"""Work for pages in threads, and who waits for it: answered within seconds, and at once when the studio ends.
 
-What asks Azure runs in a thread of its own. A page that takes longer than PATIENCE_SECONDS gets a note instead, which
-asks again; what Azure then says is kept for it. A page is asked for once at a time, however often it is loaded.
+A page of an environment that takes longer than PATIENCE_SECONDS gets a note instead, which asks again; what Azure then
+says is kept for it. A page is asked for once at a time, however often it is loaded.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from starlette.responses import Response
+
+from forestay.errors import OutsideError
 
 PATIENCE_SECONDS = 8.0
 KEPT_SECONDS = 90.0
@@ -40,11 +41,19 @@ class _Answer:
 
 
 class Asking:
-    """What is asked of environments just now, by page."""
+    """What is asked just now: of environments by page, and of this machine."""
 
     def __init__(self) -> None:
         self._answers: dict[str, _Answer] = {}
         self._guard = threading.Lock()
+        self._waiting: set[asyncio.Future[Response]] = set()
+        self.ended = False
+
+    def end(self) -> None:
+        """The studio ends: whoever waits is told so now. To be called in the loop that they wait in."""
+        self.ended = True
+        for one in self._waiting:
+            one.cancel()
 
     def forget(self) -> None:
         """Give nobody else what is asked or was answered until now: something is about to change."""
@@ -59,15 +68,37 @@ class Asking:
         page: the address, by which others who wait for the same are known.
         """
         found = self._begun(page, work)
-        waiting = asyncio.wrap_future(found.coming)
-        done: set[asyncio.Future[Response]] = set()
-        with contextlib.suppress(asyncio.CancelledError):  # the studio ends
-            done, _ = await asyncio.wait([waiting], timeout=PATIENCE_SECONDS)
-        if not done:
-            waiting.cancel()  # only the waiting: what runs can't be cancelled
+        answer = await self._awaited(found, PATIENCE_SECONDS)
+        if answer is None:
             found.late = True
+        else:
+            found.given = found.given or time.monotonic()
+        return answer
+
+    async def here(self, work: Callable[[], Response], *, whole: bool = False) -> Response:
+        """What `work` gives, or raises, however long it takes.
+
+        Parameters
+        ----------
+        whole: it comes to its end even where the studio ends before.
+        """
+        answer = await self._awaited(_started(work, whole=whole), None)
+        assert answer is not None
+        return answer
+
+    async def _awaited(self, found: _Answer, seconds: float | None) -> Response | None:
+        """None where it takes longer. Raises OutsideError when the studio ends before."""
+        waiting = asyncio.wrap_future(found.coming)
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait([waiting], timeout=0 if self.ended else seconds)
+        finally:
+            self._waiting.discard(waiting)
+        if self.ended and (waiting.cancelled() or not waiting.done()):
+            raise OutsideError("the studio has ended", where="forestay studio", fix="start it again")
+        if not waiting.done():
+            waiting.cancel()  # only the waiting: what runs can't be cancelled
             return None
-        found.given = found.given or time.monotonic()
         return waiting.result()
 
     def _begun(self, page: str, work: Callable[[], Response]) -> _Answer:
@@ -76,11 +107,16 @@ class Asking:
             self._answers = {name: one for name, one in self._answers.items() if one.holds(now)}
             found = self._answers.get(page)
             if found is None:
-                found = self._answers[page] = _Answer(Future())
-                found.coming.set_running_or_notify_cancel()
-                # Not one of a pool, which a thread that waits for Azure would keep from ending with the studio.
-                threading.Thread(target=_run, args=(found, work), daemon=True).start()
+                found = self._answers[page] = _started(work)
             return found
+
+
+def _started(work: Callable[[], Response], *, whole: bool = False) -> _Answer:
+    """Work in a thread of its own; not one of a pool, which would keep the studio from ending while it waits."""
+    found = _Answer(Future())
+    found.coming.set_running_or_notify_cancel()
+    threading.Thread(target=_run, args=(found, work), daemon=not whole).start()
+    return found
 
 
 def _run(answer: _Answer, work: Callable[[], Response]) -> None:

@@ -53,7 +53,19 @@ def serve(ready: Callable[[str], None], *, port: int | None = None, browser: boo
         threading.Thread(target=_warm, daemon=True).start()
         if browser:
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, studio).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells whoever waits for a page that the studio ends, before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._studio.asking.end()
+        await super().shutdown(sockets)
 
 
 def _warm() -> None:

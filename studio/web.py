@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -102,7 +101,7 @@ def shown(work: Callable[[Request], Response]) -> Callable[[Request], Any]:
         env = request.query_params.get("env") or LOCAL
         try:
             if env == LOCAL:
-                return await run_in_threadpool(work, request)
+                return await studio(request).asking.here(lambda: work(request))
             answer = await studio(request).asking.answer(_asked(request), lambda: work(request))
             return answer or _waiting(request, env)
         except ForestayError as error:
@@ -140,8 +139,13 @@ class Form:
         return value
 
 
-def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any]:
-    """A handler of a form: who sent it is checked, and it is read, within bounds; then as `shown`."""
+def posted(work: Callable[[Request, Form], Response], *, starts: bool = True) -> Callable[[Request], Any]:
+    """A handler of a form: who sent it is checked, and it is read, within bounds; then as `shown`.
+
+    Parameters
+    ----------
+    starts: whether it starts commands. What was asked until now is then old, and it is not left half-way.
+    """
 
     @functools.wraps(work)
     async def handler(request: Request) -> Response:
@@ -149,8 +153,9 @@ def posted(work: Callable[[Request, Form], Response]) -> Callable[[Request], Any
             form = await _form(request)
             if not studio(request).passed.is_csrf(request.headers.get(CSRF_HEADER) or form.get("csrf")):
                 return problem_page(request, EXPIRED, 403, "Refused")
-            studio(request).asking.forget()
-            return await run_in_threadpool(work, request, form)
+            if starts:
+                studio(request).asking.forget()
+            return await studio(request).asking.here(lambda: work(request, form), whole=starts)
         except ForestayError as error:
             return failed(request, error)
 

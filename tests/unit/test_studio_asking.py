@@ -1,9 +1,11 @@
-"""Pages that wait for Azure: within bounds, asked once, and a late answer is not lost."""
+"""Pages that wait: within bounds, asked once, a late answer is not lost, and none outlives the studio."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -76,3 +78,20 @@ def test_an_error_is_raised_where_the_page_is_made(monkeypatch: pytest.MonkeyPat
     let_go(found, work, monkeypatch)
     with pytest.raises(OutsideError, match="no"):
         ask(found, work)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_who_waits_is_told_at_once_that_the_studio_ends(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 20.0)
+    found, work = Asking(), Slow()
+
+    async def end() -> list[Any]:
+        waiting = [found.answer("/x", work), found.here(work, whole=whole)]
+        asyncio.get_running_loop().call_later(0.05, found.end)
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    begun = time.monotonic()
+    told = [*asyncio.run(end()), *asyncio.run(end())]
+    assert time.monotonic() - begun < 5
+    assert [str(one).count("the studio has ended") for one in told] == [1] * 4
+    work.go.set()
