@@ -6,18 +6,23 @@ Screenshots of every page go to the folder that FORESTAY_SCREENSHOTS names.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from studio.calls import Call
 from tests.conftest import ROOT
 from tests.report_support import HOSTILE
 from tests.unit import test_studio_pages as stored
@@ -131,8 +136,67 @@ def test_a_hostile_column_is_text_everywhere(browser: Any, link: str) -> None:
         assert page.locator("img").count() == 0
 
 
+@pytest.fixture
+def running(place: Path) -> Iterator[Path]:
+    """A command that trains the job that goes on; gives the file of what it says."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        created = psutil.Process(process.pid).create_time()
+        call = Call("1f-aaaa", ("job", "submit", "x.yml"), "keen_sail_cccccc", "", time.time(), process.pid, created)
+        folder = place / ".forestay" / "studio" / "calls" / call.id
+        folder.mkdir(parents=True)
+        (folder / "call.json").write_text(json.dumps(dataclasses.asdict(call)))
+        said = folder / "stderr"
+        said.write_text("reading data\n")
+        yield said
+        process.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_running_job_is_used_and_read_while_it_changes(browser: Any, link: str, running: Path) -> None:
+    """What has the focus keeps it, selected text stays selected, and a log that was at its end follows."""
+    from playwright.sync_api import expect
+
+    def said(text: str) -> None:
+        with running.open("a") as stream:
+            stream.write(text)
+
+    hidden_below = "(one) => one.scrollHeight - one.clientHeight - one.scrollTop"
+    with visit(browser, link) as page:
+        page.goto(f"{link.split('/?')[0]}/jobs/keen_sail_cccccc")
+        log, cancel = page.locator("[role=log]"), page.get_by_role("button", name="Cancel")
+        expect(log).to_have_text("reading data")
+        assert log.evaluate("(one) => one.scrollHeight <= one.clientHeight")
+        cancel.focus()
+        said("".join(f"trial {number}\n" for number in range(60)))
+        expect_text(log, "trial 59")
+        expect(cancel).to_be_focused()
+        assert log.evaluate("(one) => one.scrollHeight > 2 * one.clientHeight")
+        assert log.evaluate(hidden_below) <= 1
+
+        log.focus()
+        said("trial 60\n")
+        expect_text(log, "trial 60")
+        expect(log).to_be_focused()
+        assert log.evaluate(hidden_below) <= 1
+        log.evaluate("(one) => { one.scrollTop = 0; }")
+        said("trial 61\n")
+        expect_text(log, "trial 61")
+        assert log.evaluate("(one) => one.scrollTop") == 0
+
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('[role=log]'))")
+        took = page.locator(".left").inner_text()
+        said("trial 62\n")
+        expect(page.locator(".left")).not_to_have_text(took)
+        assert page.evaluate("String(getSelection())").endswith("trial 61")
+        page.evaluate("getSelection().removeAllRanges()")
+        expect_text(log, "trial 62")
+        expect(log).to_be_focused()
+
+
 def follow(page: Any, link: Any, address: str) -> None:
     """Click a link and wait for the whole page: before its scripts have run, what is dropped or typed is not seen."""
+    """Click a link and wait for the whole page: until its scripts have run, nothing dropped or typed is seen."""
     link.click()
     page.wait_for_url(address)
 
