@@ -11,6 +11,7 @@ import pytest
 from automl_jobs.runs.report import page
 from automl_jobs.runs.report.compare import comparing
 from tests.conftest import Run
+from tests.e2e.test_studio_browser import listen_for_refusals
 from tests.report_support import HOSTILE, METRICS, classification_documents, content, job_documents
 from tests.runs_support import job_start, new_store, trial
 
@@ -135,6 +136,22 @@ def look(browser: Any, address: str, width: int, scheme: str) -> None:
     assert requests == [address]
     assert faults == []
     context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*METRICS, "comparison"])
+def test_the_policy_of_a_page_holds_nothing_of_it_back(name: str, browser: Any, pages: dict[str, Path]) -> None:
+    """Its own script runs, all that it shows is let through, and a script that is none of ours would be told."""
+    opened = browser.new_page()
+    faults: list[str] = []
+    listen_for_refusals(opened, faults)
+    opened.goto(pages[name].as_uri())
+    assert opened.locator("table.sortable thead button").count() > 0
+    assert faults == []
+    opened.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=data:, onerror=alert(1)>')")
+    opened.wait_for_timeout(300)
+    assert faults
+    opened.close()
 
 
 @pytest.mark.slow

@@ -52,7 +52,10 @@ def studio(folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-Opened = Callable[..., Any]
+def listen_for_refusals(page: Any, faults: list[str]) -> None:
+    """What the page's policy holds back is a fault; a browser tells it on the console only."""
+    refusal = "Content Security Policy"
+    page.on("console", lambda message: faults.append(message.text) if refusal in message.text else None)
 
 
 @contextlib.contextmanager
@@ -63,15 +66,35 @@ def visit(browser: Any, link: str, width: int = 1280, scheme: str = "light") -> 
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    # What the policy refuses is told there; that a page is not there, too, and is meant in one place.
-    page.on("console", lambda message: faults.append(message.text) if "Refused" in message.text else None)
+    listen_for_refusals(page, faults)
     page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     ours = (link.split("/?")[0], "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(ours) else faults.append(request.url))
-    page.goto(link)
-    yield page
-    assert faults == []
-    context.close()
+    try:
+        page.goto(link)
+        yield page
+        assert faults == []
+    finally:
+        context.close()
+
+
+REFUSED = {
+    "script": "const one = document.createElement('script'); one.text = 'alert(1)'; document.body.append(one)",
+    "handler": "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')",
+    "style": "document.body.insertAdjacentHTML('beforeend', '<style>p { color: red; }</style>')",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_the_policy_holds_back_fails_the_test_that_meets_it(browser: Any, link: str, kind: str) -> None:
+    def meet() -> None:
+        with visit(browser, link) as page:
+            page.evaluate(REFUSED[kind])
+            page.wait_for_timeout(300)
+
+    with pytest.raises(AssertionError, match="Content Security Policy"):
+        meet()
 
 
 def look(page: Any, name: str, width: int) -> None:
