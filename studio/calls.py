@@ -46,7 +46,8 @@ class Call:
     Attributes
     ----------
     words: after `forestay`. job: the job that it trains or follows, "" where it does neither.
-    then: the page to go to once it is done. pid, created: its process (seconds since 1970).
+    then: the page to go to once it is done. back: the one where it ended otherwise, if that is another.
+    pid, created: its process (seconds since 1970).
     code: its exit code; None while it runs, or where it ended while no studio was there to see.
     watched: whether this studio started it and has not yet seen its end.
     """
@@ -61,6 +62,7 @@ class Call:
     ended: float | None = None
     code: int | None = None
     watched: bool = False
+    back: str = ""
 
     @property
     def line(self) -> str:
@@ -102,10 +104,10 @@ class Calls:
         self._lock = threading.Lock()
         self._watched: set[str] = set()
 
-    def start(self, words: Sequence[str], *, job: str = "", then: str = "") -> Call:
+    def start(self, words: Sequence[str], *, job: str = "", then: str = "", back: str = "") -> Call:
         """Start `forestay WORDS` in the current folder. Raises InputError where nothing can be written."""
         began = time.time()
-        call = Call(f"{int(began * 1000):x}-{secrets.token_hex(4)}", tuple(words), job, then, began)
+        call = Call(f"{int(began * 1000):x}-{secrets.token_hex(4)}", tuple(words), job, then, began, back=back)
         folder = project.ensure_folder(self.folder / call.id)
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             process = subprocess.Popen(
@@ -124,9 +126,9 @@ class Calls:
         self._tidy()
         return call
 
-    def run(self, words: Sequence[str]) -> Call:
+    def run(self, words: Sequence[str], *, back: str = "") -> Call:
         """Start a command that is done in seconds, and wait for it."""
-        call = self.start(words)
+        call = self.start(words, back=back)
         while call.ended is None:
             time.sleep(0.05)
             call = self.find(call.id)

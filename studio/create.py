@@ -108,11 +108,12 @@ def start(request: Request, form: Form) -> Response:
     name = new_job_name()
     words = asked.submit_words(name)  # before the folder is taken
     calls = studio(request).calls
-    written = calls.run(asked.new_words)
+    back = web.address("new", data=str(asked.given.data))
+    written = calls.run(asked.new_words, back=back)
     if written.code != 0:
         return web.started(written)
     env = asked.given.env or LOCAL
-    calls.start(words, job=name, then=job_address(name, env))
+    calls.start(words, job=name, then=job_address(name, env), back=back)
     return RedirectResponse(job_address(name, env), 303)
 
 

@@ -155,9 +155,11 @@ def job(request: Request) -> Response:
         # Started here: it has a row once its file is checked and its data read, or ends before with a reason.
         if call is None:
             raise
-        output = studio(request).calls.output(call)
-        every_ms = EVERY_MS if call.running else 0
-        return web.page(request, "job_soon", name=name, env=env, call=call, output=output, every_ms=every_ms)
+        calls, every_ms = studio(request).calls, EVERY_MS if call.running else 0
+        output, stops = calls.output(call), calls.stops(call)
+        return web.page(
+            request, "job_soon", name=name, env=env, call=call, output=output, stops=stops, every_ms=every_ms
+        )
     from automl_jobs.runs.report import charts, page, views
 
     found = content.job

@@ -7,16 +7,19 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import pytest
 
 from forestay.cli import TREE, leaves, load
 from forestay.errors import InputError, OutsideError
 from scoring import targets
 from scoring.targets import DeploymentRecord
+from studio import models
 from studio.calls import Call, Calls
 from tests.report_support import DOCUMENTS, HOSTILE, METRICS, job_documents
 from tests.runs_support import job_start, new_store, outputs_folder, trial
@@ -76,9 +79,9 @@ def started(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, 
     """The commands that would be started."""
     found: list[tuple[str, ...]] = []
 
-    def start(self: Calls, words: Any, *, job: str = "", then: str = "") -> Call:
+    def start(self: Calls, words: Any, *, job: str = "", then: str = "", back: str = "") -> Call:
         found.append(tuple(words))
-        return Call("1-abc", tuple(words), job, then, 0.0, ended=1.0, code=0)
+        return Call("1-abc", tuple(words), job, then, 0.0, ended=1.0, code=0, back=back)
 
     monkeypatch.setattr(Calls, "start", start)
     monkeypatch.setattr(Calls, "run", start)
@@ -158,19 +161,48 @@ def test_a_running_job_asks_for_itself_again_and_can_be_canceled(client: Client)
     assert "/cancel" not in ended
 
 
-def test_a_job_that_ended_before_it_began_says_why(client: Client, place: Path) -> None:
-    calls = client.studio.calls
-    call = Call("1-early", ("job", "submit", "x.yml"), "early_job", "", 0.0, ended=1.0, code=2)
-    folder = calls.folder / call.id
+@contextmanager
+def kept(client: Client, call: Call, said: str = "") -> Iterator[None]:
+    """A command that some studio started."""
+    folder = client.studio.calls.folder / call.id
     folder.mkdir(parents=True)
     (folder / "call.json").write_text(json.dumps(dataclasses.asdict(call)))
-    (folder / "stderr").write_text(f"error: {HOSTILE} is no column\n")
-    page = client.get("/jobs/early_job")
+    (folder / "stderr").write_text(said)
+    yield
     shutil.rmtree(folder)
+
+
+def test_a_job_that_ended_before_it_began_says_why_and_leads_back_to_its_form(client: Client) -> None:
+    words, back = ("job", "submit", "x.yml"), "/new?data=boxes.csv"
+    call = Call("1-early", words, "early_job", "/jobs/early_job", 0.0, ended=1.0, code=2, back=back)
+    with kept(client, call, f"error: {HOSTILE} is no column\n"):
+        page, command = client.get("/jobs/early_job"), client.get("/calls/1-early")
     assert page.status == 200
     assert f"error: {HOSTILE} is no column" in Reader(page.text).texts
     assert "Failed" in page.text
     assert 'data-live="0"' in page.text
+    for one in (page, command):
+        assert f'<a class="button" href="{back}">Back</a>' in one.text
+        assert "/calls/1-early/stop" not in one.text
+
+
+def test_a_job_that_is_being_prepared_can_be_canceled(client: Client) -> None:
+    process = psutil.Process()
+    call = Call("1-soon", ("job", "submit", "x.yml"), "soon_job", "", 0.0, process.pid, process.create_time())
+    with kept(client, call, "reading data\n"):
+        page = client.get("/jobs/soon_job").text
+        assert 'action="/calls/1-soon/stop"' in page
+        assert ">Cancel</button>" in page
+        (client.studio.calls.folder / call.id / "stops").write_text(".")
+        page = client.get("/jobs/soon_job").text
+        assert ">Stop at once</button>" in page
+        assert "ends what is under way first" in page
+
+
+def test_a_job_whose_log_is_gone_is_not_said_to_have_begun_elsewhere(client: Client) -> None:
+    page = client.get("/jobs/calm_bay_aaaaaa").text
+    assert "Its log is not kept here." in page
+    assert "on a terminal, where" not in page
 
 
 def draft(client: Client, *more: tuple[str, str], use: str = "size", target: str = "y") -> str:
@@ -309,6 +341,29 @@ def test_what_would_be_a_flag_starts_nothing(
 ) -> None:
     assert client.post(path, fields).status in (400, 404)
     assert started == []
+
+
+@pytest.mark.parametrize(
+    ("proven", "verified", "changes", "word", "note"),
+    [
+        (True, True, [], "Passed", "then UTC</p>"),
+        (False, True, ["score.py was changed"], "Outdated", "then UTC; the folder was changed since"),
+        (False, True, [], "Outdated", "then UTC; not proven on this machine"),
+        (False, False, [], "Failed", "then UTC</p>"),
+    ],
+)
+def test_a_proof_is_told_as_what_it_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch, proven: bool, verified: bool, changes: list[str], word: str,
+    note: str,
+) -> None:  # fmt: skip
+    checks = [{"name": "files", "passed": verified, "detail": "as they are"}]
+    proof = {"checks": checks, "verified": verified, "at": "2026-01-01T00:00:00+00:00"}
+    found = {"proof": proof, "at": "then", "proven": proven, "changes": changes, "files": ["score.py"]}
+    monkeypatch.setattr(models, "_scoring", lambda *_: found)
+    page = client.get("/models/Boxes").text
+    assert f'2. Proof <span class="status {word.lower()}">{word}</span>' in page
+    assert note in page
+    assert ("Deploy locally" in page) is proven
 
 
 class Place:
