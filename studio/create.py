@@ -88,7 +88,11 @@ def new(request: Request) -> Response:
             request, "new_data", command=line, files=files.data_files(), bytes=files.UPLOAD_BYTES, folder=files.FOLDER
         )
     path = files.inside(given).as_posix()
-    table = read(path)
+    try:
+        table = read(path)
+    except ForestayError as error:
+        lines = [command_line(words) for words in (["data", "show", path], ["job", "new", path])]
+        return web.failed(request, error, reading=lines)
     first = _first(path, table)
     return _page(request, first, table)
 

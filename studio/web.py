@@ -64,12 +64,12 @@ def page(request: Request, template: str, *, command: str = "", status: int = 20
     )
 
 
-def failed(request: Request, error: ForestayError) -> HTMLResponse:
+def failed(request: Request, error: ForestayError, **more: Any) -> HTMLResponse:
     """An error as a page of its own."""
     message = error.problems[0].message
     missing = isinstance(error, InputError) and ("there is no" in message or message.startswith("no endpoint"))
     code = 404 if missing else CODES.get(error.exit_code, 500)
-    return problem_page(request, error, code, "That did not work")
+    return problem_page(request, error, code, "That did not work", **more)
 
 
 def problem_page(request: Request, error: ForestayError, code: int, title: str, **more: Any) -> HTMLResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ class Given:
 
     @property
     def command(self) -> list[str]:
-        """The command that says the same, but for flags of reading."""
+        """The command that says the same, but for flags of reading, and where the job is written."""
         words = ["forestay", "job", "new", str(self.data), "--target", str(self.target)]
         for name in self.exclude:
             words += ["--exclude", name]
@@ -82,9 +83,10 @@ def ask(screen: Console, given: Given, read: ReadOptions) -> Given:
     for part in view(table, None):
         screen.err.print(part)
     names = [column.name for column in table.columns]
-    exclude = given.exclude or until(
-        screen, "columns to leave out, with commas between them; none: Enter", "", lambda text: _columns(text, names)
-    )
+    exclude = _left_out(given.exclude, names, "--exclude")
+    if not exclude:
+        question = "columns to leave out, with commas between them; none: Enter"
+        exclude = until(screen, question, "", lambda text: _columns(text, names))
     target = given.target
     if target is None:
         last = next(name for name in reversed(names) if name not in exclude)
@@ -162,11 +164,16 @@ def _settings(screen: Console, data: str, table: Table, given: Given, read: Read
 def _columns(text: str, names: list[str]) -> tuple[str, ...]:
     """The columns of an answer; names that hold a comma stand in quotes."""
     found = [name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row if name.strip()]
+    return _left_out(found, names, "columns to leave out")
+
+
+def _left_out(found: Sequence[str], names: list[str], where: str) -> tuple[str, ...]:
+    """The same columns. Raises InputError for one that there is not, and where none would be left to learn from."""
     for name in found:
         if name not in names:
-            raise unknown_column(name, names, "columns to leave out")
-    if len(set(found)) >= len(names):
-        raise InputError("no column would be left", where="columns to leave out")
+            raise unknown_column(name, names, where)
+    if found and len(set(found)) + 1 >= len(names):
+        raise InputError("no column would be left to learn from", where=where, fix="leave out fewer columns")
     return tuple(found)
 
 

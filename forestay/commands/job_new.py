@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from automl_jobs.data.kinds import plain
 from automl_jobs.target import TASKS
@@ -78,12 +80,29 @@ def new(
             parameter = next(one for one in context.command.params if one.name == missing)
             raise click.MissingParameter(ctx=context, param=parameter)
         given = ask(screen, given, read)
-        screen.note(f"the same without questions: {shlex.join(given.command)}")
+        screen.note(f"the same without questions: {shlex.join([*given.command, *_other_flags(context)])}")
     assert given.data is not None
     wishes = given.wishes(to=to, name=name, read=read)
     made = new_job(given.data, wishes, force=force)
     source, place = given.data, wishes.env
     screen.emit(document(made, place), lambda: view(made, source, place))
+
+
+def _other_flags(context: click.Context) -> list[str]:
+    """What was said on the command line besides that which is asked for."""
+    asked = {each.name for each in fields(Given)}
+    words: list[str] = []
+    for one in context.command.params:
+        said = context.get_parameter_source(str(one.name)) is ParameterSource.COMMANDLINE
+        if not isinstance(one, click.Option) or one.name in asked or not said:
+            continue
+        value = context.params[str(one.name)]
+        if one.is_flag:
+            words.append((one.opts if value else one.secondary_opts)[0])
+        else:
+            for each in value if one.multiple else [value]:
+                words += [one.opts[0], str(each)]
+    return words
 
 
 def document(made: NewJob, env: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -126,6 +127,47 @@ def test_on_a_terminal_what_is_not_given_is_asked_for(project: Path) -> None:
         "positive_label:",
     ):
         assert line in text
+
+
+def test_the_line_that_asks_nothing_keeps_every_flag_that_was_given(project: Path, forestay: Run) -> None:
+    (project / "dünn.csv").write_bytes("größe,straße,y\n".encode("latin1") + b"1,K\xf6ln,a\n2,Ulm,b\n3,Bonn,a\n" * 9)
+    flags = ["--encoding", "latin1", "--month-first", "--na-value", "?", "--name", "my exp", "--to", "jobs/zz"]
+    words = [sys.executable, "-m", "forestay", "job", "new", "dünn.csv", *flags, "--type", "größe=numeric"]
+    with pexpect.spawn(words[0], words[1:], dimensions=(60, 400), encoding="utf-8", timeout=60) as screen:
+        for question in (
+            "columns to leave out",
+            "column to predict",
+            "task ",
+            "primary metric",
+            "time budget",
+            "advanced",
+        ):
+            screen.expect(question)
+            screen.sendline("")
+        screen.expect(r"the same without questions: forestay\s+(job new (?s:.*?))Wrote")  # in lines of the screen
+        said = shlex.split(screen.match.group(1))
+        screen.expect(pexpect.EOF)
+    assert said[:5] == ["job", "new", "dünn.csv", "--target", "y"]
+    for flag in flags:
+        assert flag in said
+    job = project / "jobs/zz/job.yml"
+    text = job.read_text()
+    assert "experiment_name: my-exp" in text
+    done = forestay(*said, "--force")
+    assert done.returncode == 0, done.stderr
+    assert job.read_text() == text
+
+
+def test_flags_that_leave_no_column_are_refused_before_any_question(project: Path) -> None:
+    (project / "data.csv").write_text(CSV)
+    for columns, told in ((("id", "name", "size", "y"), "no column would be left"), (("sise",), "nearest: size")):
+        flags = [word for name in columns for word in ("--exclude", name)]
+        words = ["-m", "forestay", "job", "new", "data.csv", *flags]
+        with pexpect.spawn(sys.executable, words, dimensions=(60, 200), encoding="utf-8", timeout=60) as screen:
+            screen.expect("--exclude")
+            screen.expect(told)
+            screen.expect(pexpect.EOF)
+        assert screen.exitstatus == 2
 
 
 def test_without_a_terminal_nothing_is_asked(forestay: Run, project: Path) -> None:

@@ -141,6 +141,19 @@ def test_what_is_not_there_is_said(client: Client, path: str) -> None:
     assert 'role="alert"' in page.text
 
 
+def test_a_file_that_needs_a_flag_of_reading_leads_on_to_a_terminal(client: Client, place: Path) -> None:
+    data = place / "no header.csv"
+    data.write_text("".join(f"{i % 7},{i % 7},{'yn'[i % 2]}\n" for i in range(60)))
+    page = client.get("/new?data=no%20header.csv")
+    data.unlink()
+    assert page.status == 400
+    assert 'role="alert"' in page.text
+    texts = Reader(page.text).texts
+    for line in ("forestay data show 'no header.csv'", "forestay job new 'no header.csv'"):
+        assert line in texts
+    assert "forestay data show" not in client.get("/new?data=nope.csv").text
+
+
 def test_the_dashboard_filters_and_sorts(client: Client) -> None:
     def jobs(query: str) -> list[str]:
         return re.findall(r'<th scope="row"><a href="/jobs/(\w+)"', client.get(f"/{query}").text)
