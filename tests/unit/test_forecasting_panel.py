@@ -50,6 +50,27 @@ def test_gaps_are_filled_and_not_observed(tmp_path: Path) -> None:
     assert one.values[49] < one.values[50] < one.values[52] or one.values[49] > one.values[50] > one.values[52]
 
 
+def test_a_gap_before_an_origin_is_not_filled_from_the_other_side(tmp_path: Path) -> None:
+    """Only every third day has a row: what is known at any origin stays the same whatever comes after it."""
+    frame = daily()
+    told = frame.assign(sales=frame["sales"].where(frame.index < 60, 9e9))
+    one, other = (problem(tmp_path, rows[rows.index % 3 == 0], "  frequency: D\n").series[0] for rows in (frame, told))
+    assert one.values[59] != other.values[59]
+    for origin in range(1, 61):
+        assert one.task(origin, 7).values.tolist() == other.task(origin, 7).values.tolist()
+        assert one.cut(origin).values.tolist() == other.cut(origin).values.tolist()
+        assert one.task(origin, 7).values[-1] == one.values[:origin][one.observed[:origin]][-1]
+
+
+def test_no_fold_begins_before_the_first_value_of_a_padded_series(tmp_path: Path) -> None:
+    frame = pd.concat([daily().assign(store="long"), daily(8, start="2024-04-21").assign(store="short")])
+    ids = "  time_series_id_column_names: store\n  short_series_handling_config: pad\n"
+    found = problem(tmp_path, frame, ids)
+    windows = [window for split in found.splits for window in split]
+    assert len(windows) == 3
+    assert all(found.series[window.series].observed[: window.fit].any() for window in windows)
+
+
 def test_series_are_told_apart_by_id(tmp_path: Path) -> None:
     found = problem(tmp_path, stores(), "  time_series_id_column_names: store\n")
     assert [one.key for one in found.series] == [("7",), ("north",)]

@@ -275,7 +275,8 @@ class _Cutting:
                 tuple(
                     Window(number, len(one) - back, len(one) - back, len(one) - back + horizon)
                     for number, one in enumerate(series)
-                    if len(one) - back >= LEAST_TRAINING
+                    # What was put before a series is its first value, which is not known before that.
+                    if len(one) - back >= LEAST_TRAINING and one.observed[: len(one) - back].any()
                 )
             )
         return series, tuple(split for split in splits if split), short

@@ -30,7 +30,8 @@ class Series:
     ----------
     key: the values of its id columns as text.
     times, values: (n,), values without holes.
-    observed: (n,) whether the value stood in the data; others are filled, and never fitted or scored.
+    observed: (n,) whether the value stood in the data; others are filled, and never fitted or scored. One between
+        two that were observed is made of both: `known` has what stood before an origin.
     features: (n, k) numeric and boolean columns as float64, categorical ones as text; may be missing.
     """
 
@@ -43,12 +44,20 @@ class Series:
     def __len__(self) -> int:
         return len(self.values)
 
+    def known(self, origin: int) -> np.ndarray:
+        """The values before an origin, made of nothing later: after the last one observed they stay as it was."""
+        values, seen = self.values[:origin], np.flatnonzero(self.observed[:origin])
+        if len(seen) and seen[-1] < origin - 1:
+            values = values.copy()
+            values[seen[-1] + 1 :] = values[seen[-1]]
+        return values
+
     def cut(self, stop: int) -> Series:
         """The first `stop` periods."""
         return replace(
             self,
             times=self.times[:stop],
-            values=self.values[:stop],
+            values=self.known(stop),
             observed=self.observed[:stop],
             features=self.features.iloc[:stop],
         )
@@ -60,7 +69,7 @@ class Series:
         if ahead and hidden:
             past = np.arange(stop) < origin
             features = features.assign(**{name: features[name].where(past) for name in hidden})
-        return Task(self.key, self.values[:origin], self.times[:stop], features, ahead, since)
+        return Task(self.key, self.known(origin), self.times[:stop], features, ahead, since)
 
 
 @dataclass(frozen=True)
