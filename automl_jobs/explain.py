@@ -45,6 +45,9 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     """
     from automl_jobs.engine import explain as engine
     from automl_jobs.engine import tasks
+    from automl_jobs.engine.trial import LAST_FOLD
+    from automl_jobs.runs import files
+    from automl_jobs.runs.read import trial_run
 
     detail = store.job(request.job)
     found = store.trial(detail.job, request.rank)
@@ -63,8 +66,11 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     if request.seconds is None and kept and kept.get("trial") == found.row.id:
         return {**kept, **head}
     problem = rebuilt_problem(detail, request.overrides, warn)
+    folder = files.trial_folder(store, trial_run(store, found.row), LAST_FOLD)
+    last_fold = None if folder is None else engine.load_last_fold(folder)
+    seconds = request.seconds or DEFAULT_SECONDS
     try:
-        told = tasks.of(problem.task).explain(problem, engine.load(found.judged), request.seconds or DEFAULT_SECONDS)
+        told = tasks.of(problem.task).explain(problem, engine.load(found.judged), seconds, last_fold)
     except ValueError as error:
         raise InputError(str(error), fix="check that the data is that of the job") from error
     return {**head, **told.as_dict()}

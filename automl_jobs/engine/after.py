@@ -51,7 +51,8 @@ def describe(problem: Problem, request: Describe) -> dict[str, Any]:
         left = request.seconds - (time.monotonic() - started)
         # Without a value of the metric on the rows at hand there is no explanation; the rest is told all the same.
         with contextlib.suppress(ValueError):
-            found = explain.explain(problem, model, max(left, 0.0))
+            last_fold = explain.load_last_fold(request.outputs.parent)
+            found = explain.explain(problem, model, max(left, 0.0), last_fold)
             documents["explanation"] = {"rank": request.rank, "trial": request.trial, **found.as_dict()}
     return documents
 

@@ -22,7 +22,7 @@ import numpy as np
 from automl_jobs.engine import decide, outputs, stack
 from automl_jobs.engine.judging import held_rows, judge
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
+from automl_jobs.engine.trial import HELD_OUT, LAST_FOLD, TrialOutcome, TrialPlan, keep_last_fold
 from automl_jobs.runs.choice import MOST_MB, MOST_MS
 from forestay_transformers import (
     BlendedClassifier,
@@ -127,12 +127,16 @@ def _made(
     """The ensemble of these members, scored and written."""
     import joblib
 
-    pipelines = [joblib.load(member.folder / "outputs" / outputs.MODEL) for member in members]
     layouts = [member.layout for member in members]
     if plan.learner is None:
         judged = judge(problem, blend(answers, dict(enumerate(weights))))
-        shares = blocks(layouts, pipelines, weights)
-        model = BlendedRegressor(shares) if problem.classes is None else BlendedClassifier(shares, decision=judged.rule)
+
+        def joined(pipelines: list[Any]) -> Any:
+            shares = blocks(layouts, pipelines, weights)
+            if problem.classes is None:
+                return BlendedRegressor(shares)
+            return BlendedClassifier(shares, decision=judged.rule)
+
         parameters = {
             f"weight of trial {member.id}": f"{weight:.3f}" for member, weight in zip(members, weights, strict=True)
         }
@@ -140,12 +144,13 @@ def _made(
         rows = held_rows(problem)
         judged = judge(problem, cross_fitted(problem, plan.learner, rows, answers))
         learned = stack.fit(problem, plan.learner, answers, rows, problem.weights)
-        numbered = stacked_blocks(layouts, pipelines)
-        model = (
-            StackedRegressor(numbered, learned.estimator)
-            if problem.classes is None
-            else StackedClassifier(numbered, learned.estimator, learned.positions, decision=judged.rule)
-        )
+
+        def joined(pipelines: list[Any]) -> Any:
+            numbered = stacked_blocks(layouts, pipelines)
+            if problem.classes is None:
+                return StackedRegressor(numbered, learned.estimator)
+            return StackedClassifier(numbered, learned.estimator, learned.positions, decision=judged.rule)
+
         parameters = {"meta_learner": stack.kind_of(plan.learner.kind).__name__}
         parameters |= {f"member {number}": f"trial {member.id}" for number, member in enumerate(members, start=1)}
     schemas = [outputs.read_schema(member.folder / "outputs") for member in members]
@@ -153,10 +158,16 @@ def _made(
     if plan.learner is not None:
         packages |= set(plan.learner.packages)
     preprocessor = ", ".join(dict.fromkeys(layouts))
+
+    def served(files: list[Path]) -> ServedPipeline:
+        pipelines = [joblib.load(path) for path in files]
+        return ServedPipeline([pipelines[0].steps[0], ("model", joined(pipelines))])
+
+    keep_last_folds(folder, members, served)
     written = outputs.write(
         folder / "outputs",
         problem,
-        ServedPipeline([pipelines[0].steps[0], ("model", model)]),
+        served([member.folder / "outputs" / outputs.MODEL for member in members]),
         plan.name,
         preprocessor,
         tuple(sorted(packages)),
@@ -174,6 +185,13 @@ def _made(
         duration_seconds=time.monotonic() - started,
         outputs=written.folder,
     )
+
+
+def keep_last_folds(folder: Path, members: Sequence[Member], joined: Callable[[list[Path]], Any]) -> None:
+    """Write the ensemble of its members' models of the last fold, where those were kept; `joined` makes it of files."""
+    files = [member.folder / LAST_FOLD for member in members]
+    if all(path.is_file() for path in files):
+        keep_last_fold(folder, joined(files))
 
 
 def cost(members: Sequence[Member]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from automl_jobs.engine import decide, spread, summary
+from automl_jobs.engine.trial import LAST_FOLD
 from automl_jobs.labels import indicator
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Explanation:
     Attributes
     ----------
     metric, score: the primary metric, and its value on the rows used, nothing shuffled.
-    data: which rows: `validation`; where the model was fitted on all of those, `test`; without test data `training`.
+    data: which rows: `validation`; where the model was fitted on all of those, `test`; without test data those of the
+        last fold, by the model of that fold; `training` where that was not kept.
     rows, repeats: how many of them, and how often each column was shuffled.
     left_out: columns for which the time did not suffice.
     """
@@ -68,18 +70,20 @@ class Explanation:
         }
 
 
-def explain(problem: Problem, model: Any, seconds: float) -> Explanation:
+def explain(problem: Problem, model: Any, seconds: float, last_fold: Any = None) -> Explanation:
     """The permutation importance of a trial's model.
 
     Parameters
     ----------
     model: its pipeline, which takes raw frames.
     seconds: time to spend; a slow model gets fewer rows and fewer repeats. One call of the model may go beyond it.
+    last_fold: the pipeline of the last fold, which answers instead of a model fitted on all rows; None for none.
 
     Raises ValueError when the primary metric has no value on these rows.
     """
     started = time.monotonic()
-    frame, truth, weights, data = _rows(problem)
+    frame, truth, weights, data = _rows(problem, last_fold is not None)
+    model = model if last_fold is None else last_fold
     columns = [name for name, _ in problem.settings.columns]
     began = time.monotonic()
     predicted = predict(problem, model, frame)
@@ -156,16 +160,20 @@ def predict(problem: Problem, model: Any, frame: pd.DataFrame) -> np.ndarray:
     return np.asarray(model.predict_proba(frame))
 
 
-def _rows(problem: Problem) -> tuple[pd.DataFrame, np.ndarray, np.ndarray | None, str]:
-    """Rows that the model was not fitted on, where there are any: frame, target, weights, and which they are."""
+def _rows(problem: Problem, by_fold: bool) -> tuple[pd.DataFrame, np.ndarray, np.ndarray | None, str]:
+    """Rows that the model was not fitted on, where there are any: frame, target, weights, and which they are.
+
+    `by_fold` says that it is the one of the last fold.
+    """
     weights: np.ndarray | None = None
-    if problem.refit and problem.test is not None:
+    if problem.refit and problem.test is not None and not by_fold:
         frame, truth, data = problem.test[0], problem.test[1], TEST
         known = truth >= 0 if problem.classification else np.isfinite(truth)
         frame, truth = frame[known], truth[known]
     else:
-        rows = np.arange(len(problem.frame)) if problem.refit else problem.splits[0][1]
-        frame, truth, data = problem.frame.iloc[rows], problem.target[rows], TRAINING if problem.refit else VALIDATION
+        seen = problem.refit and not by_fold
+        rows = np.arange(len(problem.frame)) if seen else problem.splits[-1][1]
+        frame, truth, data = problem.frame.iloc[rows], problem.target[rows], TRAINING if seen else VALIDATION
         weights = None if problem.weights is None else problem.weights[rows]
     chosen = np.random.default_rng(problem.seed).permutation(len(truth))[:MOST_ROWS]
     return frame.iloc[chosen], truth[chosen], None if weights is None else weights[chosen], data
@@ -243,3 +251,11 @@ def load(outputs: Path) -> Any:
     import joblib
 
     return joblib.load(outputs / "model.pkl")
+
+
+def load_last_fold(folder: Path) -> Any | None:
+    """The model of the last fold in a trial's folder; None where none was kept."""
+    import joblib
+
+    path = folder / LAST_FOLD
+    return joblib.load(path) if path.is_file() else None

@@ -79,8 +79,11 @@ class TaskEngine(Protocol):
 
     def guardrails(self, prepared: Prepared, problem: Any) -> tuple[Guardrail, ...]: ...
 
-    def explain(self, problem: Any, model: Any, seconds: float) -> Explanation:
-        """Permutation importance of a model's columns. Raises ValueError where the metric has no value."""
+    def explain(self, problem: Any, model: Any, seconds: float, last_fold: Any = None) -> Explanation:
+        """Permutation importance of a model's columns, by that of its last fold where there is one.
+
+        Raises ValueError where the metric has no value.
+        """
 
 
 def of(task: str) -> TaskEngine:

@@ -23,7 +23,12 @@ from forestay_transformers import (
 )
 
 BASELINE = "Baseline"
-HELD_OUT = "held_out.npy"
+HELD_OUT, LAST_FOLD = "held_out.npy", "held_out.pkl"
+"""Beside a trial's outputs: its predictions on the validation rows, and the model that made those of the last fold.
+
+The latter is there where the trial's model is fitted on all rows in the end and the job has no test data: importances
+are then measured on validation rows, by a model that never saw them.
+"""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,9 @@ class Trainer:
             seen = spread.train_rows(problem)
             fresh = calibrated(fitted.predict(used.matrix[seen], self._classes), calibration.rule)
             values = values | spread.on_training(problem, seen, fresh, judged.labels(fresh))
+            if wants_last_fold(problem):
+                last = self.labelled(fitted, calibration.rule, judged.rule)
+                keep_last_fold(folder, self._served(used.transformer, last))
         if problem.refit and not bagged:
             typical = round(float(np.mean(rounds))) if rounds else None
             used = self.matrices.of(layout, None)
@@ -144,14 +152,14 @@ class Trainer:
         assert fitted is not None
         preprocessor = _describe(problem, layout)
         if bagged:
-            steps = [("input", self.matrices.reader), ("model", self._bagged(bags, calibration.rule, judged.rule))]
+            bag = self._bagged(bags, calibration.rule, judged.rule)
+            model = ServedPipeline([("input", self.matrices.reader), ("model", bag)])
         else:
-            model = self.labelled(fitted, calibration.rule, judged.rule)
-            steps = [("input", self.matrices.reader), ("features", used.transformer), ("model", model)]
+            model = self._served(used.transformer, self.labelled(fitted, calibration.rule, judged.rule))
         written = outputs.write(
             folder / "outputs",
             problem,
-            ServedPipeline(steps),
+            model,
             algorithm.name,
             preprocessor,
             algorithm.packages,
@@ -199,6 +207,9 @@ class Trainer:
         correction = calibrate.joined(fitted.correction, calibration)
         return LabelledClassifier(model, self.problem.classes, fitted.positions, correction, rule)
 
+    def _served(self, transformer: Any, model: Any) -> ServedPipeline:
+        return ServedPipeline([("input", self.matrices.reader), ("features", transformer), ("model", model)])
+
     def _bagged(
         self, bags: list[tuple[Any, Fitted]], calibration: calibrate.Rule | None, rule: decide.Rule | None
     ) -> Any:
@@ -209,6 +220,19 @@ class Trainer:
             models.append((self.labelled(fitted, calibration, None), 1 / len(bags)))
         shares = list(blocks.values())
         return BlendedRegressor(shares) if self.problem.classes is None else BlendedClassifier(shares, decision=rule)
+
+
+def wants_last_fold(problem: Problem) -> bool:
+    """Whether the model of a trial's last fold is kept: see LAST_FOLD."""
+    return problem.refit and problem.test is None
+
+
+def keep_last_fold(folder: Path, model: Any) -> None:
+    """Write the model of a trial's last fold to its folder. What little time it takes is not spent on its size."""
+    import joblib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, folder / LAST_FOLD, compress=1)
 
 
 def _calibration(problem: Problem, algorithm: algorithms.Algorithm, predictions: np.ndarray) -> calibrate.Calibration:

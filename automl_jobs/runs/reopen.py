@@ -25,7 +25,8 @@ PLAN = "plan.json"
 """The artifact of a trial that says what was tried, for the search that goes on."""
 
 HELD_OUT_FILES = "held_out.*"
-"""The artifact of a trial with its predictions on the validation rows, for ensembles; its ending tells its kind."""
+"""The artifacts of a trial with its predictions on the validation rows, for ensembles, and with the model that made the
+last of them, for its explanation; their endings tell which."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,10 @@ def explain(
 ) -> None:
     """Which columns a trial's score rests on.
 
-    Each raw column is shuffled in rows that the model was not fitted on (where there are any), and what the primary
-    metric loses is its importance. With --rows: what each column adds to the answer for each row.
+    Each raw column is shuffled in rows that the model was not fitted on, and what the primary metric loses is its
+    importance: in validation rows, or in the test data where the model was fitted on all others. A cross-validated
+    job without test data answers by the model of its last fold. With --rows: what each column adds to the answer for
+    each row.
 
     Example: forestay job explain latest --rank 2
     """
@@ -61,7 +63,7 @@ def _view(document: dict[str, Any]) -> Iterable[Any]:
         return
     yield importance_view(document, SHOWN_COLUMNS)
     if document["data"] == "training":
-        yield "measured on training rows, which the model has seen: it was fitted on all, and there is no test data"
+        yield "measured on training rows, which the model has seen: no model that was fitted without them was kept"
     if document["left_out"]:
         yield f"{len(document['left_out'])} columns were not reached in the time; --seconds gives more"
 

@@ -15,10 +15,20 @@ import pandas as pd
 import pytest
 
 from automl_jobs.data import ColumnType
-from automl_jobs.engine import after, algorithms, explain, metrics, problem, spread, trial
+from automl_jobs.engine import after, algorithms, ensemble, explain, metrics, problem, spread, stack, trial
 from automl_jobs.prepare import ColumnUse, prepare
 from automl_jobs.spec import load_job
 from tests.tables import write_job
+
+
+FOLDED = """\
+type: automl
+task: classification
+primary_metric: AUC_weighted
+target_column_name: label
+training_data: {path: ./train.csv, type: mltable}
+n_cross_validations: 3
+"""
 
 
 @functools.cache
@@ -50,6 +60,65 @@ def test_the_columns_that_matter_come_first() -> None:
     assert all(one.std >= 0 for one in found.importances)
     assert found.score == pytest.approx(float((model.predict(made.frame.iloc[300:]) == _labels(made)).mean()))
     assert explain.explain(made, model, 20) == found
+
+
+@functools.cache
+def folded(bagged: bool = False) -> tuple[problem.Problem, Path]:
+    """Three folds of a table of one signal and one column of pure noise, and the folders of two trees' trials of it."""
+    folder = Path(tempfile.mkdtemp())
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"signal": draw.normal(size=600), "noise": draw.normal(size=600)})
+    frame["label"] = np.where(frame["signal"] + 2 * draw.normal(size=600) > 0, "yes", "no")
+    frame.to_csv(folder / "train.csv", index=False)
+    job = folder / "job.yml"
+    job.write_text(FOLDED, encoding="utf-8")
+    made = dataclasses.replace(problem.build(prepare(load_job(job)), 0), bagged=bagged)
+    for name in ("RandomForest", "ExtremeRandomTrees"):
+        plan = trial.TrialPlan(name, name, {"min_samples_leaf": 2})
+        trial.Trainer(made, 1).run(plan, folder / name)
+    return made, folder
+
+
+def importances(made: problem.Problem, folder: Path) -> tuple[explain.Explanation, dict[str, float]]:
+    found = explain.explain(made, explain.load(folder / "outputs"), 20, explain.load_last_fold(folder))
+    return found, {one.column: one.mean for one in found.importances}
+
+
+@pytest.mark.parametrize("bagged", [False, True])
+def test_importances_of_a_cross_validated_trial_are_those_on_rows_its_fold_did_not_see(bagged: bool) -> None:
+    made, folder = folded(bagged)
+    seen = explain.explain(made, explain.load(folder / "RandomForest" / "outputs"), 20)
+    found, means = importances(made, folder / "RandomForest")
+    assert (seen.data, found.data, found.rows) == ("training", "validation", 200)
+    rows = made.splits[-1][1]
+    held = np.load(folder / "RandomForest" / "held_out.npy")[-200:]
+    assert found.score == pytest.approx(metrics.classification(made.target[rows], held)["AUC_weighted"], abs=1e-6)
+    assert found.score < seen.score - 0.1
+    assert means["signal"] > 0.1
+    assert means["noise"] < 0.04
+
+
+@pytest.mark.parametrize("learner", [None, stack.MetaLearner("logistic_regression")])
+def test_importances_of_an_ensemble_of_such_trials_are_measured_there_too(
+    learner: stack.MetaLearner | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, folder = folded()
+    monkeypatch.setattr(ensemble, "compare", lambda *_: None)
+    monkeypatch.setattr(ensemble, "select", lambda *_: {0: 0.5, 1: 0.5})
+    members = tuple(ensemble.Member(name, folder / name, "tree") for name in ("RandomForest", "ExtremeRandomTrees"))
+    ensemble.run(made, ensemble.EnsemblePlan("9", members, learner), tmp_path / "9")
+    found, means = importances(made, tmp_path / "9")
+    assert (found.data, found.rows) == ("validation", 200)
+    assert found.score < 0.8
+    assert means["noise"] < 0.04 < means["signal"]
+
+
+def test_with_test_data_importances_are_measured_there_and_no_fold_is_kept(tmp_path: Path) -> None:
+    made, _ = folded()
+    tested = dataclasses.replace(made, test=(made.frame, made.target))
+    trial.Trainer(tested, 1).run(trial.TrialPlan("1", "DecisionTree"), tmp_path / "1")
+    assert explain.load_last_fold(tmp_path / "1") is None
+    assert importances(tested, tmp_path / "1")[0].data == "test"
 
 
 def _labels(made: problem.Problem) -> np.ndarray:

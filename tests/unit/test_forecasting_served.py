@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from automl_jobs.engine import outputs
+from automl_jobs.engine import explain, outputs
 from automl_jobs.engine.ensemble import EnsemblePlan, Member, NoBetter
-from automl_jobs.engine.forecasting import backtest, ensemble
+from automl_jobs.engine.forecasting import after, backtest, ensemble
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.catalogue import CATALOGUE
 from automl_jobs.engine.forecasting.search import ForecastSearch
@@ -263,6 +263,21 @@ def test_an_ensemble_is_the_mean_of_the_best_of_each_algorithm(tmp_path: Path) -
     assert joblib.load(both.outputs / "model.pkl").predict(row)[0] == pytest.approx(np.mean(each))
     with pytest.raises(NoBetter):
         ensemble.run(made, EnsemblePlan("10", members[:1]), tmp_path / "10")
+
+
+def test_importances_are_measured_by_a_forecaster_that_did_not_see_the_last_fold(tmp_path: Path) -> None:
+    made = problem(tmp_path, daily())
+    trainer = ForecastTrainer(made, 1)
+    plans = [TrialPlan("1", "ElasticNet", RIDGE), TrialPlan("2", "Prophet", {"log": False})]
+    done = [trainer.run(plan, tmp_path / plan.id) for plan in plans]
+    members = tuple(Member(one.plan.id, tmp_path / one.plan.id, one.preprocessor) for one in done)
+    blended = ensemble.run(made, EnsemblePlan("9", members), tmp_path / "9")
+    for outcome in (done[0], blended):
+        folder = tmp_path / outcome.plan.id
+        told = after.explain(made, explain.load(folder / "outputs"), 5.0, explain.load_last_fold(folder))
+        assert (told.data, told.rows) == ("validation", 7)
+        assert told.score == pytest.approx(outcome.folds[-1])
+        assert told.importances[0].mean > 0.01
 
 
 def test_the_interval_of_a_score_draws_whole_runs_of_forecasts(tmp_path: Path) -> None:

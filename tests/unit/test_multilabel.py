@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from automl_jobs.engine import ensemble, outputs
+from automl_jobs.engine import ensemble, explain, outputs
 from automl_jobs.engine.multilabel import refit, thresholds
 from automl_jobs.engine.multilabel.ensemble import run as blend
 from automl_jobs.engine.multilabel.models import NAMES
@@ -273,3 +273,21 @@ def test_a_model_and_its_blend_learn_from_a_hold_out_of_ours_in_the_end(tmp_path
     second = refit.run(found, refits.request("2", plans[1].algorithm, files.__getitem__), 1, tmp_path / "second")
     alone = joblib.load(second.outputs / "model.pkl").predict_proba(found.frame)
     assert np.allclose(model.predict_proba(found.frame), 0.75 * expected + 0.25 * alone, atol=1e-5)
+
+
+def test_importances_are_those_on_rows_that_a_fold_did_not_see(tmp_path: Path) -> None:
+    found = build(prepare(load_job(job(tmp_path, table(noise=0.3)))), seed=0)
+    assert found.refit
+    trainer = LabelsTrainer(found, 1)
+    plans = [TrialPlan("1", "LogisticRegression"), TrialPlan("2", "SGD")]
+    done = [trainer.run(plan, tmp_path / plan.id) for plan in plans]
+    members = tuple(ensemble.Member(one.plan.id, one.outputs.parent, one.preprocessor) for one in done)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "compare", lambda *_: None)
+        patch.setattr(ensemble, "select", lambda *_: {0: 0.5, 1: 0.5})
+        blend(found, ensemble.EnsemblePlan("9", members), tmp_path / "9")
+    for trial in ("1", "9"):
+        model = explain.load(tmp_path / trial / "outputs")
+        told = explain.explain(found, model, 5.0, explain.load_last_fold(tmp_path / trial))
+        assert (told.data, told.rows) == ("validation", len(found.splits[-1][1]))
+        assert told.score < explain.explain(found, model, 5.0).score

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from automl_jobs.engine.explain import TEST, TRAINING, Explanation, load, permuted
+from automl_jobs.engine.explain import TEST, TRAINING, VALIDATION, Explanation, load, load_last_fold, permuted
 from automl_jobs.engine.forecasting import backtest
 from automl_jobs.engine.forecasting.outline import Window
 from automl_jobs.engine.forecasting.panel import Series
@@ -43,7 +43,7 @@ def describe(problem: ForecastProblem, request: Describe) -> dict[str, Any]:
         left = request.seconds - (time.monotonic() - started)
         # Without a value of the metric on the periods at hand there is no explanation; the rest is told all the same.
         with contextlib.suppress(ValueError):
-            told = explain(problem, model, max(left, 0.0))
+            told = explain(problem, model, max(left, 0.0), load_last_fold(request.outputs.parent))
             documents["explanation"] = {"rank": request.rank, "trial": request.trial, **told.as_dict()}
     return documents
 
@@ -104,20 +104,22 @@ def summarise(problem: ForecastProblem, columns: Sequence[ColumnUse]) -> list[di
     return rows
 
 
-def explain(problem: ForecastProblem, model: Any, seconds: float) -> Explanation:
+def explain(problem: ForecastProblem, model: Any, seconds: float, last_fold: Any = None) -> Explanation:
     """Permutation importance of the columns beside time and target: values of a column are exchanged between periods.
 
-    Measured on the test periods; without test data on those of the last fold, which the model was fitted on.
-    Raises ValueError when the primary metric has no value there.
+    Measured on the test periods; without test data on those of the last fold, by `last_fold`, its forecaster: without
+    that by the model, which was fitted on them. Raises ValueError when the primary metric has no value there.
     """
     started = time.monotonic()
-    if problem.test is not None:
+    forecaster = model.forecaster if last_fold is None else last_fold
+    if problem.test is not None and last_fold is None:
         (series, windows), data = problem.test, TEST
     else:
-        series, windows, data = problem.series, problem.splits[-1], TRAINING
+        series, windows = problem.series, problem.splits[-1]
+        data = TRAINING if last_fold is None else VALIDATION
 
     def score(of: Sequence[Series]) -> tuple[float, int]:
-        found = backtest.bounded(backtest.roll(model.forecaster, of, windows, problem), problem)
+        found = backtest.bounded(backtest.roll(forecaster, of, windows, problem), problem)
         return backtest.scores(found, of, problem).get(problem.metric, float("nan")), len(found.truth)
 
     whole, rows = score(series)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_jobs.engine import explain, outputs
-from automl_jobs.engine.ensemble import VOTING, EnsemblePlan, Member, NoBetter
+from automl_jobs.engine.ensemble import VOTING, EnsemblePlan, Member, NoBetter, keep_last_folds
 from automl_jobs.engine.forecasting import backtest, trainer
 from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.problem import ForecastProblem
@@ -31,6 +31,8 @@ FAR_BEHIND = 1.5
 
 def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutcome:
     """Choose, score and write the ensemble. Raises NoBetter when there are not two models to choose."""
+    import joblib
+
     started = time.monotonic()
     members = choose(problem, plan.members)
     if len(members) < 2:
@@ -39,6 +41,7 @@ def run(problem: ForecastProblem, plan: EnsemblePlan, folder: Path) -> TrialOutc
     parts = [mean([folds[number] for folds in held]) for number in range(len(problem.splits))]
     schemas = [outputs.read_schema(member.folder / "outputs") for member in members]
     forecasters = [explain.load(member.folder / "outputs").forecaster for member in members]
+    keep_last_folds(folder, members, lambda files: Mean([joblib.load(path) for path in files]))
     packages = sorted(set.union(*(outputs.own_packages(schema) for schema in schemas)))
     names = [f"{schema['algorithm']} {schema['preprocessor']}".strip() for schema in schemas]
     made = TrialPlan(plan.id, VOTING)

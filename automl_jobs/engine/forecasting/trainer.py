@@ -19,7 +19,7 @@ from automl_jobs.engine.forecasting.backtest import Forecasts
 from automl_jobs.engine.forecasting.panel import Series
 from automl_jobs.engine.forecasting.problem import ForecastProblem
 from automl_jobs.engine.forecasting.table import forecast_table
-from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan
+from automl_jobs.engine.trial import HELD_OUT, TrialOutcome, TrialPlan, keep_last_fold
 from forestay_forecasters import Mean
 from forestay_forecasting import ForecastModel, SeriesEnd
 
@@ -51,7 +51,7 @@ class ForecastTrainer:
         """
         started = time.monotonic()
         algorithm = catalogue.by_name(plan.algorithm)
-        parts, forecaster = self.fit(algorithm, plan.parameters, plan.bar)
+        parts, forecaster, last_fold = self.fit(algorithm, plan.parameters, plan.bar)
         found = outcome(
             self.problem,
             plan,
@@ -63,13 +63,15 @@ class ForecastTrainer:
             packages=algorithm.packages,
             started=started,
         )
+        if wants_last_fold(self.problem):
+            keep_last_fold(folder, last_fold)
         # Fold by fold only where the metric has a value on each.
         return replace(found, compared=tuple(found.folds)) if len(found.folds) == len(self.problem.splits) else found
 
     def fit(
         self, algorithm: catalogue.Algorithm, parameters: dict[str, Any], bar: Sequence[float] = ()
-    ) -> tuple[list[Forecasts], Any]:
-        """The backtest of each fold, and the forecaster fitted on all.
+    ) -> tuple[list[Forecasts], Any, Any]:
+        """The backtest of each fold, the forecaster fitted on all, and that of the last fold.
 
         `bar` holds the best trial's scores on the folds. Raises GivenUp when the first ones miss it clearly.
         """
@@ -87,7 +89,7 @@ class ForecastTrainer:
                 seen.append(scores.get(problem.metric, math.nan))
                 if pruning.clearly_worse(seen, bar, problem.higher):
                     raise pruning.GivenUp(seen, bar)
-        return folds, algorithm.fit(list(problem.series), problem, parameters, self.threads)
+        return folds, algorithm.fit(list(problem.series), problem, parameters, self.threads), forecaster
 
 
 def outcome(
@@ -142,6 +144,11 @@ def outcome(
         duration_seconds=time.monotonic() - started,
         outputs=written.folder,
     )
+
+
+def wants_last_fold(problem: ForecastProblem) -> bool:
+    """Whether the forecaster of a trial's last fold is kept: importances of columns are measured with it."""
+    return bool(problem.columns) and problem.test is None
 
 
 def held_out(problem: ForecastProblem, folder: Path) -> list[Forecasts]:

@@ -43,11 +43,16 @@ def run(problem: Problem, plan: ensemble.EnsemblePlan, folder: Path) -> TrialOut
     scored = score(problem, judged)
     members = [(plan.members[position], weight) for position, weight in weights.items()]
     layouts = [member.layout for member, _ in members]
-    pipelines = [joblib.load(member.folder / "outputs" / outputs.MODEL) for member, _ in members]
-    blocks = ensemble.blocks(layouts, pipelines, list(weights.values()))
-    steps = [pipelines[0].steps[0], ("model", BlendedLabels(blocks, judged.rule.thresholds.tolist()))]
+
+    def served(files: list[Path]) -> Pipeline:
+        pipelines = [joblib.load(path) for path in files]
+        blocks = ensemble.blocks(layouts, pipelines, list(weights.values()))
+        return Pipeline([pipelines[0].steps[0], ("model", BlendedLabels(blocks, judged.rule.thresholds.tolist()))])
+
+    ensemble.keep_last_folds(folder, [member for member, _ in members], served)
+    model = served([member.folder / "outputs" / outputs.MODEL for member, _ in members])
     preprocessor = ", ".join(dict.fromkeys(layouts))
-    written = outputs.write(folder / "outputs", problem, Pipeline(steps), ensemble.VOTING, preprocessor, ())
+    written = outputs.write(folder / "outputs", problem, model, ensemble.VOTING, preprocessor, ())
     return TrialOutcome(
         plan=TrialPlan(plan.id, ensemble.VOTING, {ensemble.MEMBERS: {member.id: weight for member, weight in members}}),
         preprocessor=preprocessor,

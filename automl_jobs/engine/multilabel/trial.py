@@ -15,7 +15,15 @@ from automl_jobs.engine.matrices import NO_FEATURES
 from automl_jobs.engine.metrics import average
 from automl_jobs.engine.multilabel import metrics, models, thresholds
 from automl_jobs.engine.problem import Problem
-from automl_jobs.engine.trial import BASELINE, HELD_OUT, Trainer, TrialOutcome, TrialPlan
+from automl_jobs.engine.trial import (
+    BASELINE,
+    HELD_OUT,
+    Trainer,
+    TrialOutcome,
+    TrialPlan,
+    keep_last_fold,
+    wants_last_fold,
+)
 from forestay_transformers import LinearLabels
 
 SIGMOIDS = "sigmoids"
@@ -59,8 +67,6 @@ class LabelsTrainer(Trainer):
 
         Raises GivenUp when it misses the plan's bar clearly.
         """
-        from sklearn.pipeline import Pipeline
-
         started = time.monotonic()
         problem = self.problem
         layout = layout_of(plan)
@@ -83,17 +89,17 @@ class LabelsTrainer(Trainer):
         seen = spread.train_rows(problem)
         learned = judged.rule.probabilities(model.decision_function(used.matrix[seen])) > judged.rule.thresholds
         values = scored.metrics | {"train_score": thresholds.primary(problem.metric, problem.target[seen], learned)}
+        served = self._deciding(used.transformer, model, judged.rule)
         if problem.refit:
-            model = self.learn(plan, used.matrix, problem.target)
-        model.calibrate(judged.rule.slopes, judged.rule.offsets)
-        model.thresholds = judged.rule.thresholds.tolist()
+            if wants_last_fold(problem):
+                keep_last_fold(folder, served)
+            served = self._deciding(used.transformer, self.learn(plan, used.matrix, problem.target), judged.rule)
         preprocessor = self._preprocessor(layout)
-        steps = [("input", self.matrices.reader), ("features", used.transformer), ("model", model)]
         sigmoids = {"slopes": judged.rule.slopes.tolist(), "offsets": judged.rule.offsets.tolist()}
         written = outputs.write(
             folder / "outputs",
             problem,
-            Pipeline(steps),
+            served,
             plan.algorithm,
             preprocessor,
             (),
@@ -114,6 +120,14 @@ class LabelsTrainer(Trainer):
             outputs=written.folder,
             compared=tuple(compared),
         )
+
+    def _deciding(self, transformer: Any, model: LinearLabels, rule: thresholds.Rule) -> Any:
+        """A model as it is served, with the calibration and the thresholds that held-out rows chose."""
+        from sklearn.pipeline import Pipeline
+
+        model.calibrate(rule.slopes, rule.offsets)
+        model.thresholds = rule.thresholds.tolist()
+        return Pipeline([("input", self.matrices.reader), ("features", transformer), ("model", model)])
 
     def _alone(self, held: np.ndarray, truth: np.ndarray, plain: bool) -> float:
         """The primary metric of one fold, with thresholds of its own: those of all folds are not there yet.
