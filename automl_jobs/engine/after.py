@@ -66,4 +66,5 @@ def _test_interval(problem: Problem, model: Any, seconds: float) -> dict[str, An
     labels = decide.labels(model, predicted)
     if problem.classes is not None:
         truth, predicted = unseen_as_missed(truth, predicted)
-    return spread.interval(problem, truth, predicted, seconds, labels)
+    weights = None if problem.test_weights is None else problem.test_weights[rows]
+    return spread.interval(problem, truth, predicted, seconds, labels, weights)

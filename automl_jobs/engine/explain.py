@@ -170,6 +170,7 @@ def _rows(problem: Problem, by_fold: bool) -> tuple[pd.DataFrame, np.ndarray, np
         frame, truth, data = problem.test[0], problem.test[1], TEST
         known = truth >= 0 if problem.classification else np.isfinite(truth)
         frame, truth = frame[known], truth[known]
+        weights = None if problem.test_weights is None else problem.test_weights[known]
     else:
         seen = problem.refit and not by_fold
         rows = np.arange(len(problem.frame)) if seen else problem.splits[-1][1]

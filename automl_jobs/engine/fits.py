@@ -95,7 +95,7 @@ def fit(
             truth = learned[seen]
             truth = np.searchsorted(positions, truth) if problem.classification else truth
             # What counts in training counts in stopping.
-            held = (matrix[block(seen)], truth, weights[seen] if balanced and weights is not None else None)
+            held = (matrix[block(seen)], truth, None if weights is None else weights[seen])
         extra |= _boosting_arguments(algorithm.name, build, held)
         if until is not None:
             _stop_in_time(algorithm.name, estimator, extra, until)

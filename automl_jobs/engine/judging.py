@@ -114,14 +114,15 @@ def test_metrics(problem: Problem, folder: Path) -> dict[str, float]:
     if problem.test is None:
         raise ValueError("the job has no test data")
     frame, truth = problem.test
+    weights = problem.test_weights
     model = joblib.load(folder / "model.pkl")
     if problem.classes is None:
-        return metrics.regression(truth, np.asarray(model.predict(frame), dtype="float64"), *problem.span)
+        return metrics.regression(truth, np.asarray(model.predict(frame), dtype="float64"), *problem.span, weights)
     probabilities = model.predict_proba(frame)
     labels = decide.labels(model, probabilities)
     truth, probabilities = unseen_as_missed(truth, probabilities)
-    found = metrics.classification(truth, probabilities, None, problem.positive, labels)
-    return found | quality(problem, truth, probabilities, labels)
+    found = metrics.classification(truth, probabilities, weights, problem.positive, labels)
+    return found | quality(problem, truth, probabilities, labels, weights)
 
 
 def unseen_as_missed(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ class Problem:
     golden_rows: rows as JSON values that every trial's model predicts, for the proof.
     positive: the number of the job's `positive_label`, or None.
     span: smallest and largest target value of the job (regression).
-    test: frame and target of the test data, or None.
+    test: frame and target of the test data, or None. test_weights: of its rows, None where `weights` is.
     seed: of everything random.
     decision: how probabilities become labels, as the user asks for it.
     hold_out: whether the only split's validation rows were drawn from the training data here: the job's model is
@@ -68,6 +68,7 @@ class Problem:
     positive: int | None = None
     span: tuple[float, float] = (0.0, 0.0)
     test: tuple[pd.DataFrame, np.ndarray] | None = None
+    test_weights: np.ndarray | None = None
     seed: int = 0
     decision: DecisionSetting = AUTOMATIC
     bagged: bool = False
@@ -159,23 +160,27 @@ def build(prepared: Prepared, seed: int) -> Problem:
     used = [column for column in prepared.columns if column.used]
     names = [column.name for column in used]
     frame, target = _labelled(train, names, spec.target_column_name)
-    weights = train.frame.loc[frame.index, spec.weight_column_name] if spec.weight_column_name else None
+    weights = _weights(train, frame.index, spec.weight_column_name)
     test: tuple[pd.DataFrame, pd.Series] | None = None
+    test_weights: pd.Series | None = None
     if prepared.test is not None:
         test = _labelled(prepared.test, names, spec.target_column_name)
+        test_weights = _weights(prepared.test, test[0].index, spec.weight_column_name)
     elif spec.test_data_size:
         frame, test_frame = _split_off(frame, target, spec.task != "regression", float(spec.test_data_size), seed)
         test = (test_frame, target.loc[test_frame.index])
         target = target.loc[frame.index]
-        weights = None if weights is None else weights.loc[frame.index]
+        if weights is not None:
+            test_weights, weights = weights.loc[test_frame.index], weights.loc[frame.index]
     train_rows = len(frame)
     folds = _given_folds(train.frame.loc[frame.index], spec.cv_split_column_names)
     if prepared.validation is not None:
         more, more_target = _labelled(prepared.validation, names, spec.target_column_name)
+        more_weights = _weights(prepared.validation, more.index, spec.weight_column_name)
         frame = pd.concat([frame, more], ignore_index=True)
         target = pd.concat([target, more_target], ignore_index=True)
-        if weights is not None:
-            weights = pd.concat([weights, pd.Series(np.ones(len(more)))], ignore_index=True)
+        if weights is not None and more_weights is not None:
+            weights = pd.concat([weights, more_weights], ignore_index=True)
     classification = spec.task != "regression"
     classes: list[Any] | None = None
     if classification:
@@ -219,6 +224,7 @@ def build(prepared: Prepared, seed: int) -> Problem:
         positive=_positive(spec.positive_label, classes),
         span=(0.0, 0.0) if classification else (float(encoded.min()), float(encoded.max())),
         test=None if test is None else (test[0].reset_index(drop=True), _encode_test(test[1], classes)),
+        test_weights=None if test_weights is None else test_weights.to_numpy(dtype="float64"),
         seed=seed,
         decision=spec.forestay.decision or AUTOMATIC,
         bagged=spec.forestay.bagged_folds or False,
@@ -240,6 +246,13 @@ def _labelled(table: Table, names: list[str], target: str) -> tuple[pd.DataFrame
     """The rows whose target is known: their features and their target, with the table's row numbers."""
     known = table.frame[target].notna()
     return table.frame.loc[known, names], table.frame.loc[known, target]
+
+
+def _weights(table: Table, rows: pd.Index[Any], name: str | None) -> pd.Series | None:
+    """The weights of these rows of a table: one each where only the training data has the column."""
+    if not name:
+        return None
+    return table.frame.loc[rows, name] if name in table.frame.columns else pd.Series(1.0, index=rows)
 
 
 def _outside(spec: Any) -> set[str]:

@@ -93,14 +93,19 @@ def _area(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def interval(
-    problem: Problem, truth: np.ndarray, predicted: np.ndarray, seconds: float, labels: np.ndarray | None = None
+    problem: Problem,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    seconds: float,
+    labels: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The bootstrap interval of the primary metric on these rows: 95 % of 1000 resamples of them, by percentiles.
 
     Parameters
     ----------
     seconds: time to spend; fewer resamples (100 at least) are drawn where they take longer.
-    labels: class numbers as they are decided; None for the most probable ones.
+    labels: class numbers as they are decided; None for the most probable ones. weights: of rows, or None.
 
     Returns `{metric: {"low", "high", "level", "resamples", "rows"}}`, empty where the metric has no value.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
@@ -108,7 +113,8 @@ def interval(
 
     def resampled(draw: np.random.Generator) -> float:
         rows = draw.integers(0, len(truth), len(truth))
-        return primary(problem, truth[rows], predicted[rows], labels=None if labels is None else labels[rows])
+        shares, said = (None if one is None else one[rows] for one in (weights, labels))
+        return primary(problem, truth[rows], predicted[rows], shares, said)
 
     return percentiles(problem.metric, len(truth), resampled, problem.seed, seconds)
 

@@ -160,12 +160,22 @@ def _positive_label(spec: JobSpec, labels: list[Any], findings: Findings) -> Non
         )
 
 
-def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings) -> None:
-    """Row weights are numbers, none missing, none negative, not all zero."""
+def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings, key: str = "training_data") -> None:
+    """Row weights are finite numbers, none missing, none negative, not all zero.
+
+    Rows of validation or test data without the column count one each; a warning says so.
+    """
+    import numpy as np
     import pandas as pd
 
     name = spec.weight_column_name
-    if not name or name not in frame.columns:
+    if not name or (spec.forecasting is not None and key != "training_data"):
+        return
+    if name not in frame.columns:
+        if key != "training_data":
+            findings.warn(
+                key, f"`{key}` lacks the weight column {shown(name)!r}: each of its rows counts one", "add the column"
+            )
         return
     values: pd.Series[Any] = frame[name]
     wrong = ""
@@ -175,12 +185,14 @@ def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings) -> None:
         wrong = f"has no value in {int(values.isna().sum())} rows"
     elif (values < 0).any():
         wrong = f"is negative in {int((values < 0).sum())} rows"
+    elif np.isinf(values.astype("float64")).any():
+        wrong = f"is infinite in {int(np.isinf(values.astype('float64')).sum())} rows"
     elif not (values > 0).any():
         wrong = "is zero in every row"
     if wrong:
         findings.error(
             "weight_column_name",
-            f"the weight column {shown(name)!r} {wrong}",
+            f"the weight column {shown(name)!r}{'' if key == 'training_data' else f' of `{key}`'} {wrong}",
             "weights are numbers from 0 up, one in each row",
         )
 

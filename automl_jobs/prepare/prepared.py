@@ -129,8 +129,10 @@ def prepare(
         checks.without_effect(spec, findings)
         if validation is not None:
             validation = checks.same_columns("validation_data", spec, validation, train, uses, findings)
+            checks.weights(spec, validation.frame, findings, "validation_data")
         if test is not None:
             test = checks.same_columns("test_data", spec, test, train, uses, findings)
+            checks.weights(spec, test.frame, findings, "test_data")
     outline = None
     if spec.forecasting is not None and train is not None and not findings.problems and not unreachable:
         outline = _outline(findings, train, validation, test, uses)

@@ -99,7 +99,8 @@ class JobSpec(Section):
     validation_data_size, test_data_size: a share of the training rows, held out.
     n_cross_validations: how many folds; with `validation_data_size` so many random splits.
     cv_split_column_names: columns that say by 0 and 1 which rows train and which validate, one column a fold.
-    weight_column_name: the column with the rows' weights. limits: when to stop.
+    weight_column_name: the column with the rows' weights, in validation and test data too: each row counts one where
+        that lacks it. limits: when to stop.
     featurization: how columns become features. training: which models to train.
     forecasting: what a forecast needs to know of time. sweep: how trials are drawn.
     training_parameters: fixed parameters of Azure's language or vision model.

@@ -20,7 +20,6 @@ from automl_jobs.prepare import ColumnUse, prepare
 from automl_jobs.spec import load_job
 from tests.tables import write_job
 
-
 FOLDED = """\
 type: automl
 task: classification
