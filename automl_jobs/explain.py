@@ -41,7 +41,7 @@ def explain(store: RunStore, request: Request, warn: Callable[[str], None]) -> d
     """The explanation of a trial as a document.
 
     Keys: job, rank, trial, algorithm, metric, score, data, rows, repeats, importances, left_out; `contributions` with a
-    list for the rows of `request.rows`. Raises InputError.
+    list for the rows of `request.rows` (see `engine.explain.contributions`). Raises InputError.
     """
     from automl_jobs.engine import explain as engine
     from automl_jobs.engine import tasks

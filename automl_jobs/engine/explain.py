@@ -19,6 +19,7 @@ import pandas as pd
 from automl_jobs.engine import decide, spread, summary
 from automl_jobs.engine.trial import LAST_FOLD
 from automl_jobs.labels import indicator
+from forestay_transformers import LogTarget
 
 if TYPE_CHECKING:
     from automl_jobs.engine.problem import Problem
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MOST_ROWS, FEWEST_ROWS = 4_000, 200
 REPEATS = 5
 VALIDATION, TEST, TRAINING = "validation", "test", "training"
+LOG1P = "log1p"
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ def contributions(model: Any, frame: pd.DataFrame) -> list[dict[str, Any]]:
 
     Returns for each row `{"bias", "contributions": {column: number}}`, whose sum is the answer before the link: the
     value of a regression, the log-odds of the second of two classes; with more classes `{"classes": {label: ...}}`
-    with these for the score of each.
+    with these for the score of each. Where the model has learned log(1 + value), that is the sum, and each row says so
+    by `"link": "log1p"`.
     """
     named = dict(model.steps)
     if "features" not in named or named["features"] == "passthrough":
@@ -206,7 +209,8 @@ def contributions(model: Any, frame: pd.DataFrame) -> list[dict[str, Any]]:
     columns = summary.origins(named["features"])
     values = _calibrated(_tree_values(estimator, matrix), named["model"])
     if values.shape[1] == 1:
-        return [_told(row[0], columns) for row in values]
+        link = {"link": LOG1P} if isinstance(named["model"], LogTarget) else {}
+        return [_told(row[0], columns) | link for row in values]
     positions = named["model"].positions
     names = [str(labels[position]) for position in positions] if labels is not None else []
     return [{"classes": {name: _told(part, columns) for name, part in zip(names, row, strict=True)}} for row in values]

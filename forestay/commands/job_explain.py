@@ -38,7 +38,7 @@ def explain(
     Each raw column is shuffled in rows that the model was not fitted on, and what the primary metric loses is its
     importance: in validation rows, or in the test data where the model was fitted on all others. A cross-validated
     job without test data answers by the model of its last fold. With --rows: what each column adds to the answer for
-    each row.
+    each row: to a value, or to its log(1 + value) where the model has learned that; to the log-odds of a class.
 
     Example: forestay job explain latest --rank 2
     """
@@ -72,11 +72,12 @@ def _rows_view(rows: list[dict[str, Any]]) -> Iterable[Any]:
     for number, row in enumerate(rows[:SHOWN_ROWS], start=1):
         for label, part in row["classes"].items() if "classes" in row else (("", row),):
             largest = list(part["contributions"].items())[:SHOWN_CONTRIBUTIONS]
+            adds = "adds to log(1 + target)" if part.get("link") == "log1p" else "adds"
             yield table(
-                ("column", "adds"),
+                ("column", adds),
                 [("(start)", f"{part['bias']:+.4f}"), *((name, f"{value:+.4f}") for name, value in largest)],
                 title=f"row {number}" + (f", {label}" if label else ""),
-                right=("adds",),
+                right=(adds,),
             )
     if len(rows) > SHOWN_ROWS:
         yield f"and {len(rows) - SHOWN_ROWS} more rows; --output json has all"

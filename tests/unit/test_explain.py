@@ -18,6 +18,7 @@ from automl_jobs.data import ColumnType
 from automl_jobs.engine import after, algorithms, ensemble, explain, metrics, problem, spread, stack, trial
 from automl_jobs.prepare import ColumnUse, prepare
 from automl_jobs.spec import load_job
+from forestay.commands.job_explain import _rows_view
 from tests.tables import write_job
 
 FOLDED = """\
@@ -147,6 +148,22 @@ def test_contributions_to_a_value_sum_up_to_it(algorithm: str) -> None:
     for row, value in zip(explain.contributions(model, rows), model.predict(rows), strict=True):
         assert set(row["contributions"]) == {"kind", "size", "flag", "words", "day"}
         assert row["bias"] + sum(row["contributions"].values()) == pytest.approx(value, rel=1e-3, abs=1e-3)
+
+
+def test_contributions_of_a_model_of_the_logarithm_say_that_they_are_in_it(tmp_path: Path) -> None:
+    made, _ = trained("amount", "LightGBM")
+    made = dataclasses.replace(made, target=np.exp(made.target / 10))
+    plan = trial.TrialPlan("1", "LightGBM", {"num_leaves": 4, "log_target": True})
+    model = explain.load(trial.Trainer(made, 1).run(plan, tmp_path / "1").outputs)
+    rows = made.frame.iloc[:20]
+    told = explain.contributions(model, rows)
+    for row, value in zip(told, model.predict(rows), strict=True):
+        assert row["link"] == "log1p"
+        assert np.expm1(row["bias"] + sum(row["contributions"].values())) == pytest.approx(value, rel=1e-3)
+    shown = [str(part.columns[1].header) for part in _rows_view(told[:1])]
+    assert shown == ["adds to log(1 + target)"]
+    plain, model = trained("amount", "LightGBM")
+    assert "link" not in explain.contributions(model, plain.frame.iloc[:1])[0]
 
 
 @pytest.mark.parametrize("algorithm", ["LightGBM", "XGBoostClassifier"])
