@@ -219,7 +219,6 @@ def test_a_running_job_is_used_and_read_while_it_changes(browser: Any, link: str
 
 def follow(page: Any, link: Any, address: str) -> None:
     """Click a link and wait for the whole page: before its scripts have run, what is dropped or typed is not seen."""
-    """Click a link and wait for the whole page: until its scripts have run, nothing dropped or typed is seen."""
     link.click()
     page.wait_for_url(address)
 
