@@ -22,7 +22,7 @@ from typing import Any
 from forestay import project
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
 from infra import stackedit, stackgit, upkeep
-from infra.services import SERVED, Earlier, Served, Service
+from infra.services import SERVED, Earlier, Served, Service, states_of
 from infra.stackfile import Stack
 from scoring import openapi, proofs, server
 from scoring.folder import open_folder
@@ -74,6 +74,7 @@ class ServicesTarget:
         stack, old = self._ready(name, options)
         proven, _ = proofs.require(self.home, folder)
         repository = inspect.repository(stack.settings, old, proven.model, options.registry)
+        self._refuse_early(name, old, _unbuilt(repository, proven.model, proven.version), options)
         image = publish.publish(folder, repository, home=self.home, env=self.env, say=self.say)
         new = Served(image=image, model=proven.model, version=proven.version)
         with self._lock():
@@ -88,11 +89,11 @@ class ServicesTarget:
         proven, _ = proofs.require(self.home, folder)
         repository = inspect.repository(stack.settings, old, proven.model, options.registry)
         found = self._published(folder, repository)
-        image = found or f"{repository}@sha256:{'0' * 64}"
-        new = Served(image=image, model=proven.model, version=proven.version)
+        new = _unbuilt(repository, proven.model, proven.version)
+        if found:
+            new = new.model_copy(update={"image": found})
         before = self.rollout.read()
-        keys = {which: {"secure": "made by the deploy"} for which in KEY_NAMES} if _needs_keys(old, options) else {}
-        after = entries.put(before, name, entries.changes(old, self.kind, new, options, keys))
+        after = self._foreseen(name, old, before, new, options)
         lines = [] if found else [f"build an image and push it to {repository}"]
         outage = None
         if after != before:
@@ -274,6 +275,11 @@ class ServicesTarget:
             stackedit.write(self.rollout.path, self.rollout.read(), after)
             self._commit(name, new, options)
             self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
+            self._commit(name, new, options)
+            if not options.apply:
+                return self.status_of_file(name)
+            if states_of(stack.settings.services) == self._deployed():
+                upkeep.keep_commit(stack, self.say)
             return replace(self.status_of_file(name), changed=True)
         self.rollout.refuse_others(name, stack, self._deployed())
         stages, trial = self._stages(name, old, before, after, new, options), self._trial(name)
@@ -290,6 +296,26 @@ class ServicesTarget:
         try:
             return publish.find(folder, repository, home=self.home, say=self.say)
         except OutsideError as error:
+    def _foreseen(self, name: str, old: Service | None, before: str, new: Served, options: DeployOptions) -> str:
+        """The text of the stack's file as a deploy would write it, were there keys already."""
+        keys = {which: {"secure": "made by the deploy"} for which in KEY_NAMES} if _needs_keys(old, options) else {}
+        return entries.put(before, name, entries.changes(old, self.kind, new, options, keys))
+
+    def _refuse_early(self, name: str, old: Service | None, new: Served, options: DeployOptions) -> None:
+        """Raises before an image is made what _change() would raise after it.
+
+        While another change is under way, or one was interrupted, file and stack are between two states: what they
+        say then is looked at under the lock alone.
+        """
+        text = self.rollout.read()
+        self.rollout.planned(self.rollout.checked(self._foreseen(name, old, text, new, options)))
+        if not options.apply or self.rollout.interrupted:
+            return
+        stack, there = self.rollout.checked(text), self._deployed(fresh=True)
+        if not self.rollout.interrupted and self.rollout.read() == text:
+            self.rollout.refuse_others(name, stack, there)
+            self.rollout.refuse_outdated(name, stack, there, "settings")
+
             self.say(f"whether {repository} has the image already is not known: {error}")
             return None
 
@@ -468,6 +494,11 @@ class ServicesTarget:
 def _needs_keys(old: Service | None, options: DeployOptions) -> bool:
     wanted = options.auth or (NO_AUTH if old is not None and old.auth == "anonymous" else KEYS)
     return wanted == KEYS and (old is None or old.keys is None)
+
+
+def _unbuilt(repository: str, model: str, version: str) -> Served:
+    """What a deploy would serve, under a digest that no image has."""
+    return Served(image=f"{repository}@sha256:{'0' * 64}", model=model, version=version)
 
 
 def _earlier(name: str, service: Service, to: str | None) -> Earlier:

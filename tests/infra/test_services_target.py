@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from forestay.errors import ForestayError, InputError, OutsideError, RunFailed
-from infra import stackedit, stackgit, upkeep
+from infra import operate, stackedit, stackgit, upkeep
 from scoring import server
 from scoring.images.registry import Registry as Asked
 from scoring.images.registry import kept_tag, place_of
-from scoring.targets import DeployOptions, entries, rollout, services, smoke, trial
+from scoring.targets import DeploymentRecord, DeployOptions, entries, inspect, rollout, services, smoke, trial
 from scoring.targets.services import ServicesTarget
 from tests.callers import Callers
 from tests.image_support import Registry
@@ -434,6 +434,60 @@ def test_no_apply_edits_the_file_alone(repository: World, engine: Monitor) -> No
     engine.bring_up(target.rollout.load(), rollout.declare, here.said.append)  # the pipeline
     later = here.target("aks")  # a command reads the stack's outputs once
     assert (later.status(NAME).status, version(later)) == ("Healthy", "2")
+
+
+def test_what_is_refused_is_refused_before_an_image_is_made(
+    here: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, text, image = here.target("aci"), here.file.read_text(), here.store / "images.json"
+    with pytest.raises(InputError, match="is no service's name"):
+        target.deploy("3-api", here.make("1"), options(here))
+    estate = here.file.with_name("Pulumi.test.yaml")
+    shipped = estate.read_text()
+    private = "forestay:network: private\n  forestay:registry: {sku: premium}"
+    here.file.write_text(text.replace("forestay:network: public", private))
+    estate.unlink()
+    with pytest.raises(InputError, match="is public in a private network"):
+        target.deploy(NAME, here.make("1"), options(here, public=True, apply=False))
+    here.file.write_text(text)
+    estate.write_text(shipped)
+    assert (here.said, image.exists(), engine.ups) == ([], False, 0)
+    target.deploy(NAME, here.make("1"), options(here))
+    built = image.read_bytes()
+    here.file.write_text(text)  # as a checkout has it that knows nothing of this
+    with pytest.raises(InputError, match=f"this would also change {NAME}: Quick 1"):
+        target.deploy("other-api", here.make("2"), options(here))
+    assert image.read_bytes() == built
+
+
+def test_the_same_again_commits_what_was_not_committed_and_keeps_its_commit(repository: World, engine: Monitor) -> None:
+    here = repository
+    target = deployed(here, "aks", auth="none")
+    again = target.deploy(NAME, here.make("1"), options(here, commit=True))
+    head = git(here.project, "rev-parse", "HEAD")
+    assert (again.changed, git(here.project, "status", "--porcelain", "stacks")) == (False, "")
+    assert engine.tags(target.rollout.load())[stackgit.APPLIED] == head
+    killed_in(lambda: target.deploy(NAME, here.make("2"), options(here, commit=True)), upkeep, "tag", "before")
+    assert target.deploy(NAME, here.make("2"), options(here)).changed is False
+    newer = git(here.project, "rev-parse", "HEAD")
+    assert (newer != head, engine.tags(target.rollout.load())[stackgit.APPLIED]) == (True, newer)
+
+
+def test_the_same_again_without_applying_asks_nobody(
+    here: World, engine: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = here.target("aks")
+
+    def deploy() -> DeploymentRecord:
+        return target.deploy(NAME, here.make("1"), options(here, auth="none", apply=False))
+
+    def unreachable(*_: object) -> None:
+        raise OutsideError("the state can't be reached")
+
+    deploy()
+    monkeypatch.setattr(operate, "outputs", unreachable)
+    monkeypatch.setattr(inspect, "watcher", unreachable)
+    assert (deploy().status, deploy().changed) == ("Pending", False)
 
 
 def test_where_it_can_t_be_deployed(here: World, engine: Monitor) -> None:
