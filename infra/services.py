@@ -171,6 +171,11 @@ class Service(Section):
         """Whether a new state stands beside the old one until callers are led to it."""
         return self.target == "aks" or self.front != "none"
 
+    def inside(self, *, private: bool) -> bool:
+        """Whether its container group has an address of the network's, which may change when the group is started, and
+        no name. `private`: whether the estate is."""
+        return self.target == "aci" and (private or self.front == "application_gateway")
+
     @property
     def ends_tls(self) -> bool:
         """Whether callers speak TLS with what they reach."""

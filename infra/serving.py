@@ -95,8 +95,7 @@ def _group(stack: _Stack, name: str, service: Service) -> ContainerGroup:
     from infra.components.aci import ContainerGroup, ContainerGroupArgs
 
     identity = stack.addresses.of("endpointIdentity").id
-    inside = stack.settings.network.private or service.front == "application_gateway"
-    subnet = stack.addresses.subnet("aci") if inside else None
+    subnet = stack.addresses.subnet("aci") if service.inside(private=stack.settings.network.private) else None
     return ContainerGroup(
         part_of(name, service),
         ContainerGroupArgs(stack.common, name, service, identity_id=identity, subnet=subnet, keys=_keys(name, service)),

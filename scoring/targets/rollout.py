@@ -182,7 +182,7 @@ class Rollout:
             for stage in stages:
                 stackedit.write(self.path, text, stage.text)
                 text = stage.text
-                outcome = self._up()
+                outcome = self._up(name)
                 stage.check(outcome)
             assert outcome is not None
             self._require_ours(name, outcome)
@@ -252,7 +252,7 @@ class Rollout:
         if up:
             self.say("putting back what was there before")
             try:
-                outcome = self._up()
+                outcome = self._up(name)
                 if lines is not None:
                     back(outcome)
             except Overtaken as overtaken:
@@ -262,19 +262,25 @@ class Rollout:
                 return
         self._forget()
 
-    def _up(self) -> Outcome:
-        """`up`, for the change that is noted. Raises Overtaken, and what refuse_others() raises.
+    def follow(self, name: str) -> Outcome:
+        """Bring up what follows from what Azure changed by itself, as an address. Raises as carry_out()."""
+        operate.refresh(self.load(), declare, self.say)
+        return self._up(name)
+
+    def _up(self, name: str) -> Outcome:
+        """`up`, for a change of `name`; without one of the file as it is. Raises Overtaken; as refuse_others().
 
         What is deployed is looked at by the program: it runs while Pulumi holds the stack, and nothing is changed yet.
         """
-        stack, note = self.load(), self._noted() or {}
+        stack, note = self.load(), self._noted()
+        known = note.get("known", ()) if note else [states_of(stack.settings.services)]
         refused: list[ForestayError] = []
 
         def guarded(settings: StackSettings) -> None:
             try:
                 there = self.outputs().get("deployed")
-                self._refuse_overtaken(note["name"], note.get("known", ()), there)
-                self.refuse_others(note["name"], stack, there)
+                self._refuse_overtaken(name, known, there)
+                self.refuse_others(name, stack, there)
             except ForestayError as error:
                 refused.append(error)
                 raise

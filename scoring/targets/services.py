@@ -158,7 +158,12 @@ class ServicesTarget:
 
     def start(self, name: str) -> DeploymentRecord:
         with self._lock():
-            self._watcher(name, self._known(name)).start()
+            service = self._known(name)
+            if service.inside(private=self.rollout.load().settings.network.private):
+                self.rollout.recover()
+                self._refuse_others("", self.rollout.load())  # its address may change, and `up` lets its front follow
+            self._trial(name).start(service)
+            self._outputs = None
             smoke.wait_healthy(self._url(name), WAIT_SECONDS, lambda: "")
             return replace(self.status(name), changed=True)
 
@@ -270,16 +275,16 @@ class ServicesTarget:
         after = self._written(name, old, stack, before, new, options, kept)
         if after == self.rollout.read() and not again and self._serves(name, options):
             self.say(f"{name} serves this already; nothing changed")
-            return self.status(name)
-        if not options.apply:
-            stackedit.write(self.rollout.path, self.rollout.read(), after)
-            self._commit(name, new, options)
-            self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
             self._commit(name, new, options)
             if not options.apply:
                 return self.status_of_file(name)
             if states_of(stack.settings.services) == self._deployed():
                 upkeep.keep_commit(stack, self.say)
+            return self.status(name)
+        if not options.apply:
+            stackedit.write(self.rollout.path, self.rollout.read(), after)
+            self._commit(name, new, options)
+            self.say(f"{self.rollout.path.name} says so; apply it: forestay infra up --env {self.rollout.name}")
             return replace(self.status_of_file(name), changed=True)
         self.rollout.refuse_others(name, stack, self._deployed())
         stages, trial = self._stages(name, old, before, after, new, options), self._trial(name)
@@ -291,11 +296,6 @@ class ServicesTarget:
         self._outputs = None
         return replace(self.status(name), changed=True)
 
-    def _published(self, folder: Path, repository: str) -> str | None:
-        """The image that the registry has of a folder's content, where that can be reached without a login."""
-        try:
-            return publish.find(folder, repository, home=self.home, say=self.say)
-        except OutsideError as error:
     def _foreseen(self, name: str, old: Service | None, before: str, new: Served, options: DeployOptions) -> str:
         """The text of the stack's file as a deploy would write it, were there keys already."""
         keys = {which: {"secure": "made by the deploy"} for which in KEY_NAMES} if _needs_keys(old, options) else {}
@@ -316,6 +316,11 @@ class ServicesTarget:
             self.rollout.refuse_others(name, stack, there)
             self.rollout.refuse_outdated(name, stack, there, "settings")
 
+    def _published(self, folder: Path, repository: str) -> str | None:
+        """The image that the registry has of a folder's content, where that can be reached without a login."""
+        try:
+            return publish.find(folder, repository, home=self.home, say=self.say)
+        except OutsideError as error:
             self.say(f"whether {repository} has the image already is not known: {error}")
             return None
 
@@ -491,14 +496,14 @@ class ServicesTarget:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _needs_keys(old: Service | None, options: DeployOptions) -> bool:
-    wanted = options.auth or (NO_AUTH if old is not None and old.auth == "anonymous" else KEYS)
-    return wanted == KEYS and (old is None or old.keys is None)
-
-
 def _unbuilt(repository: str, model: str, version: str) -> Served:
     """What a deploy would serve, under a digest that no image has."""
     return Served(image=f"{repository}@sha256:{'0' * 64}", model=model, version=version)
+
+
+def _needs_keys(old: Service | None, options: DeployOptions) -> bool:
+    wanted = options.auth or (NO_AUTH if old is not None and old.auth == "anonymous" else KEYS)
+    return wanted == KEYS and (old is None or old.keys is None)
 
 
 def _earlier(name: str, service: Service, to: str | None) -> Earlier:

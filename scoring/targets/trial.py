@@ -11,6 +11,7 @@ from pathlib import Path
 from forestay.errors import ForestayError, Problem, RunFailed
 from infra.operate import Outcome
 from infra.services import Served, Service
+from scoring import server
 from scoring.targets import entries, smoke, watchers
 from scoring.targets.rollout import Check, Rollout
 
@@ -48,8 +49,8 @@ class Trial:
 
         def check(outcome: Outcome) -> None:
             service = self._service()
-            url = str(outcome.outputs["candidates" if candidate else "services"][self.name])
             asked = (service.as_candidate() or service) if candidate else service
+            url = self._awake(asked, outcome, "candidates" if candidate else "services")
             self.rollout.say(f"waiting until {url} is healthy")
             smoke.wait_healthy(url, wait_seconds or WAIT_SECONDS, self._hopeless(asked))
             folder = self.folder(new or entries.served_of(service))
@@ -64,7 +65,7 @@ class Trial:
     def is_back(self, outcome: Outcome) -> None:
         """Wait until what was there before answers again, and say so. Raises RunFailed when it does not."""
         service = self._service()
-        smoke.wait_healthy(str(outcome.outputs["services"][self.name]), WAIT_SECONDS, self._hopeless(service))
+        smoke.wait_healthy(self._awake(service, outcome, "services"), WAIT_SECONDS, self._hopeless(service))
         self.rollout.say(f"{entries.deployment_of(service)} answers again")
 
     def look(self, error: ForestayError) -> None:
@@ -82,8 +83,27 @@ class Trial:
             fix = watchers.advice(told, self.name, self.rollout.env)
             error.problems = (Problem(first.where, first.message, fix), *rest)
 
+    def start(self, service: Service) -> Outcome | None:
+        """Start what was stopped. In a network its address may be another one then: what leads to it follows.
+
+        Gives the stack as it is then; None where nothing of it changes.
+        """
+        self.watcher(service).start()
+        private = self.rollout.load().settings.network.private
+        return self.rollout.follow(self.name) if service.inside(private=private) else None
+
+    def _awake(self, service: Service, outcome: Outcome, where: str) -> str:
+        """Where a service, or its candidate, is asked; what was stopped is started. `where`: the output that tells."""
+        url = str(outcome.outputs[where][self.name])
+        stopped = False
+        if not server.is_healthy(url):
+            with contextlib.suppress(ForestayError):  # Azure itself may be out of reach: then only time tells
+                stopped = self.watcher(service).condition().stopped
+        moved = self.start(service) if stopped else None
+        return str(moved.outputs[where][self.name]) if moved else url
+
     def _hopeless(self, service: Service) -> Callable[[], str]:
-        """What keeps a deployment from ever answering, asked from time to time; what was stopped is started once."""
+        """What keeps a deployment from ever answering, asked from time to time."""
         asked: list[watchers.Watcher] = []
         looked = 0.0
 
@@ -95,8 +115,6 @@ class Trial:
             with contextlib.suppress(ForestayError):  # Azure itself may be out of reach: then only time tells
                 if not asked:
                     asked.append(self.watcher(service))
-                    if asked[0].condition().stopped:
-                        asked[0].start()
                 return asked[0].condition().problem
             return ""
 
