@@ -55,6 +55,11 @@ class Asking:
         for one in self._waiting:
             one.cancel()
 
+    def go_on(self) -> None:
+        """Raises OutsideError once the studio ends."""
+        if self.ended:
+            raise OutsideError("the studio has ended", where="forestay studio", fix="start it again")
+
     def forget(self) -> None:
         """Give nobody else what is asked or was answered until now: something is about to change."""
         with self._guard:
@@ -94,8 +99,8 @@ class Asking:
             await asyncio.wait([waiting], timeout=0 if self.ended else seconds)
         finally:
             self._waiting.discard(waiting)
-        if self.ended and (waiting.cancelled() or not waiting.done()):
-            raise OutsideError("the studio has ended", where="forestay studio", fix="start it again")
+        if waiting.cancelled() or not waiting.done():
+            self.go_on()
         if not waiting.done():
             waiting.cancel()  # only the waiting: what runs can't be cancelled
             return None

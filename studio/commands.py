@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from forestay.words import duration, when
 from studio import web
-from studio.calls import Call
+from studio.calls import KEPT, Call
 from studio.web import Form, address, studio
 
 EVERY_MS = 700
@@ -17,8 +17,10 @@ SHOWN = 50
 
 
 def calls(request: Request) -> Response:
-    rows = [(call, moment(call.began), took(call)) for call in studio(request).calls.all()[:SHOWN]]
-    return web.page(request, "calls", rows=rows, every_ms=3000 if any(one[0].running for one in rows) else 0)
+    every = studio(request).calls.all()
+    rows = [(call, moment(call.began), took(call)) for call in every[:SHOWN]]
+    every_ms = 3000 if any(one[0].running for one in rows) else 0
+    return web.page(request, "calls", rows=rows, every=len(every), kept=KEPT, every_ms=every_ms)
 
 
 def call(request: Request) -> Response:

@@ -83,9 +83,15 @@ def new(request: Request) -> Response:
     """Choose data; once it is chosen, all the rest."""
     given = request.query_params.get("data", "")
     if not given:
-        line = command_line(["job", "new"])
+        line, (found, every) = command_line(["job", "new"]), files.data_files()
         return web.page(
-            request, "new_data", command=line, files=files.data_files(), bytes=files.UPLOAD_BYTES, folder=files.FOLDER
+            request,
+            "new_data",
+            command=line,
+            files=found,
+            every=every,
+            bytes=files.UPLOAD_BYTES,
+            folder=files.FOLDER,
         )
     path = files.inside(given).as_posix()
     try:

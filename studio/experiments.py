@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -93,6 +93,8 @@ def dashboard(request: Request) -> Response:
     every = jobs_of(choice.env)
     rows = [row for row in every if _fits(row, choice)]
     rows.sort(key=SORTS[choice.sort], reverse=(choice.sort in FALLING) != choice.turned)
+    pages = max(1, -(-len(rows) // ROWS_A_PAGE))
+    choice = replace(choice, number=min(choice.number, pages))
     begin = (choice.number - 1) * ROWS_A_PAGE
     return web.page(
         request,
@@ -101,8 +103,9 @@ def dashboard(request: Request) -> Response:
         choice=choice,
         envs=[LOCAL, *project.environments()],
         every=len(every),
+        cut=choice.env != LOCAL and len(every) >= _listed(),
         found=len(rows),
-        pages=max(1, -(-len(rows) // ROWS_A_PAGE)),
+        pages=pages,
         rows=[_line(row) for row in rows[begin : begin + ROWS_A_PAGE]],
         statuses=sorted({row.status for row in every}),
         every_ms=refresh_ms(choice.env, any(is_open(row.status) for row in every)),
@@ -116,6 +119,13 @@ def jobs_of(env: str) -> Sequence[JobRow]:
     from automl_jobs.azure.arm import Arm
 
     return jobs.listed(Arm.of(env))
+
+
+def _listed() -> int:
+    """How many jobs of an environment are listed."""
+    from automl_jobs.azure.jobs import LISTED
+
+    return LISTED
 
 
 def is_open(status: str) -> bool:
@@ -240,8 +250,6 @@ def trial(request: Request) -> Response:
             where=f"rank {rank}",
             fix=f"fetch it: {command_line(with_env(['job', 'download', name, '--rank', str(rank)], env))}",
         )
-    from dataclasses import replace
-
     from automl_jobs.runs.report import page
     from automl_jobs.runs.report.content import collect
 
@@ -258,13 +266,11 @@ def trial(request: Request) -> Response:
         command=command_line(["job", "trial", content.job.job, "--rank", str(rank)]),
         job=content.job,
         row=row,
-        score=number(row.score),
         tiles=_trial_tiles(content),
         last=len(content.trials),
         files=[(path, f"{size:,}") for path, size in content.best.files],
         model_name=_model_name(content.job.experiment),
         download_line=command_line(["job", "download", content.job.job, "--rank", str(rank), "--to", "model"]),
-        decision=content.best.documents.get("decision"),
         versions=[one for one in opened.models() if (one.job, one.trial) == (content.job.job, row.id)],
         **values,
     )

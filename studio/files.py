@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from forestay import project
 from forestay.errors import ForestayError, InputError
 from studio.guard import CSRF_HEADER
-from studio.web import EXPIRED, studio
+from studio.web import EXPIRED, GONE, studio
 
 UPLOAD_BYTES = 1 << 30
 FOLDER = "data"
@@ -38,15 +38,22 @@ def inside(given: str) -> Path:
         ) from error
     if not inner.parts or inner.parts[0].startswith(".") or given.startswith("-"):
         raise InputError("is no data of the project", where=repr(given), fix="choose a file of the project")
-    if not found.exists():
-        raise InputError("there is no such file", where=repr(given))
+    try:
+        there = found.is_file() or (found / MLTABLE).is_file()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
+        raise InputError("there is no such file, and no folder with an MLTable", where=repr(given))
     return inner
 
 
-def data_files() -> list[str]:
-    """The project's data: files of a kind that can be read, and folders with an MLTable; the first MOST_FILES."""
+def data_files() -> tuple[list[str], int]:
+    """The project's data: files of a kind that can be read, and folders with an MLTable.
+
+    Returns the first MOST_FILES, and how many there are.
+    """
     found = sorted(_walk(Path.cwd(), 0))
-    return [path.relative_to(Path.cwd()).as_posix() for path in found[:MOST_FILES]]
+    return [path.relative_to(Path.cwd()).as_posix() for path in found[:MOST_FILES]], len(found)
 
 
 def _walk(folder: Path, level: int) -> Iterator[Path]:
@@ -88,6 +95,7 @@ async def upload(request: Request) -> Response:
                 size = 0
                 async for part in request.stream():
                     size += len(part)
+                    studio(request).asking.go_on()
                     if size > UPLOAD_BYTES:
                         return _told(_too_large(), 413)
                     await run_in_threadpool(stream.write, part)
@@ -97,6 +105,8 @@ async def upload(request: Request) -> Response:
         finally:
             Path(scratch).unlink(missing_ok=True)
         return JSONResponse({"path": placed.as_posix()})
+    except ClientDisconnect:  # the page was closed: nobody is there to be told
+        return Response(status_code=GONE)
     except ForestayError as error:
         return _told(error, 400)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import templates
@@ -24,6 +24,8 @@ from studio.guard import CSRF_HEADER, Pass
 FORM_BYTES = 2_000_000
 MEDIA = {"js": "text/javascript", "css": "text/css"}
 CODES = {2: 400, 3: 502}
+GONE = 499
+"""What nginx notes for a browser that left before its answer; nobody gets it."""
 WAITING_MS, WAITING_HEADER = 500, "X-Studio-Waiting"
 
 
@@ -156,6 +158,8 @@ def posted(work: Callable[[Request, Form], Response], *, starts: bool = True) ->
             if starts:
                 studio(request).asking.forget()
             return await studio(request).asking.here(lambda: work(request, form), whole=starts)
+        except ClientDisconnect:
+            return Response(status_code=GONE)
         except ForestayError as error:
             return failed(request, error)
 

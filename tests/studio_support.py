@@ -45,10 +45,13 @@ class Client:
         pairs = [*(fields.items() if isinstance(fields, Mapping) else fields), ("csrf", self.studio.passed.csrf)]
         return self.ask("POST", path, {**self.headers, "origin": ORIGIN, **more}, urlencode(pairs).encode())
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        return asyncio.run(self._ask(method, path, headers, body))
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"", *, stays: bool = True
+    ) -> Answer:
+        """stays: whether the browser is there until all of the body is sent."""
+        return asyncio.run(self._ask(method, path, headers, body, stays))
 
-    async def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes, stays: bool) -> Answer:
         from urllib.parse import unquote
 
         place, _, query = path.partition("?")
@@ -57,7 +60,7 @@ class Client:
 
         async def receive() -> dict[str, Any]:
             if parts:
-                return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+                return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts) or not stays}
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:

@@ -159,6 +159,17 @@ def test_a_hostile_column_is_text_everywhere(browser: Any, link: str) -> None:
         assert page.locator("img").count() == 0
 
 
+@pytest.mark.slow
+def test_enter_shows_what_would_be_started_and_starts_nothing(browser: Any, link: str) -> None:
+    base = link.split("/?")[0]
+    with visit(browser, link) as page:
+        page.goto(f"{base}/new?data=boxes.csv")
+        page.locator("[name=time_budget]").fill("5m")
+        page.locator("[name=time_budget]").press("Enter")
+        expect_text(page.locator("#draft"), "--time-budget 5m")
+        assert page.url == f"{base}/new?data=boxes.csv"
+
+
 @pytest.fixture
 def running(place: Path) -> Iterator[Path]:
     """A command that trains the job that goes on; gives the file of what it says."""

@@ -107,6 +107,9 @@ def test_two_hundred_trials_and_a_hundred_classes_are_small() -> None:
     assert len(text.encode()) < 1_000_000
     assert re.search(r"those of the 8 of \d+ classes", text)
     assert "The most frequent mistakes" in text
+    shares = re.findall(r'data-sort="([\d.]+)">(\d+)%<', text)
+    assert len(shares) == 20  # sorted by their numbers, not by their letters
+    assert all(round(float(share) * 100) == int(shown) for share, shown in shares)
 
 
 def test_two_classes_are_shown_by_the_one_that_the_job_is_about() -> None:

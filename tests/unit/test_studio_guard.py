@@ -121,11 +121,24 @@ def test_a_link_does_not_lead_to_another_host(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["../secret.csv", "/etc/passwd", "data/../../x.csv", ".forestay/runs.db", "link.csv", "--help", "a\0b", "", "."],
+    [
+        "../secret.csv",
+        "/etc/passwd",
+        "data/../../x.csv",
+        ".forestay/runs.db",
+        "link.csv",
+        "--help",
+        "a\0b",
+        "",
+        ".",
+        "x" * 300,
+        "folder",
+    ],
 )
 def test_paths_stay_in_the_project(client: Client, project: Path, given: str) -> None:
     (project.parent / "secret.csv").write_text("a,b\n1,2\n")
     (project / "link.csv").symlink_to(project.parent / "secret.csv")
+    (project / "folder").mkdir()
     (project / ".forestay").mkdir()
     (project / ".forestay" / "runs.db").write_text("x")
     answer = client.post("/new/draft", {"data": given, "target": "b"})
@@ -154,6 +167,13 @@ def test_uploads_are_bounded_and_whole_or_not_there(
     assert send("a.csv", b"x,z\n")[1] == '{"path":"data/a-2.csv"}'
     assert send("..%2F..%2Fetc%2F.b%20%3Cimg%3E.csv", b"q")[1] == '{"path":"data/b_img_.csv"}'
     assert sorted(path.name for path in (project / "data").iterdir()) == ["a-2.csv", "a.csv", "b_img_.csv"]
+
+
+def test_a_browser_that_leaves_while_it_sends_is_no_fault_and_leaves_nothing(client: Client, project: Path) -> None:
+    headers = {**client.headers, "origin": ORIGIN, "x-studio-csrf": client.studio.passed.csrf}
+    for path in ("/uploads?name=a.csv", "/new/draft", "/new/start"):
+        assert client.ask("POST", path, headers, b"x" * 100_000, stays=False).status == 499
+    assert list((project / "data").iterdir()) == []
 
 
 def test_a_large_form_is_refused(client: Client) -> None:

@@ -19,7 +19,7 @@ from forestay.cli import TREE, leaves, load
 from forestay.errors import InputError, OutsideError
 from scoring import targets
 from scoring.targets import DeploymentRecord
-from studio import models
+from studio import commands, files, models
 from studio.calls import Call, Calls
 from tests.report_support import DOCUMENTS, HOSTILE, METRICS, job_documents
 from tests.runs_support import job_start, new_store, outputs_folder, trial
@@ -164,6 +164,7 @@ def test_the_dashboard_filters_and_sorts(client: Client) -> None:
     assert jobs("?status=Completed&text=REGR") == ["warm_dune_bbbbbb"]
     assert jobs("?text=%3Cimg") == []
     assert jobs("?sort=nonsense&page=x") == list(reversed(JOBS))
+    assert jobs("?page=99") == list(reversed(JOBS))
 
 
 def test_a_running_job_asks_for_itself_again_and_can_be_canceled(client: Client) -> None:
@@ -377,6 +378,43 @@ def test_a_proof_is_told_as_what_it_is(
     assert f'2. Proof <span class="status {word.lower()}">{word}</span>' in page
     assert note in page
     assert ("Deploy locally" in page) is proven
+
+
+def test_lists_that_end_say_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, most in ((files, "MOST_FILES"), (commands, "SHOWN")):
+        monkeypatch.setattr(module, most, 1)
+    folder = Path("two  spaces")
+    folder.mkdir()
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text(CSV)
+    page = client.get("/new").text
+    shutil.rmtree(folder)
+    assert "These are the first 1 of 3." in page
+    assert '<option value="boxes.csv" selected>' in page
+    done = Call("1-a", ("job", "list"), "", "", 0.0, ended=1.0, code=0)
+    with kept(client, done), kept(client, dataclasses.replace(done, id="1-b")):
+        assert "The last 1 of 2" in client.get("/calls").text
+
+
+def test_a_file_is_chosen_by_its_name_as_it_is(client: Client, place: Path) -> None:
+    data = place / "two  spaces.csv"
+    data.write_text(CSV)
+    page = client.get("/new").text
+    data.unlink()
+    assert '<option value="two  spaces.csv">' in page
+
+
+def test_an_environment_is_asked_anew_once_a_command_was_started_only(
+    client: Client, started: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[bool] = []
+    monkeypatch.setattr(type(client.studio.asking), "forget", lambda _: forgotten.append(True))
+    monkeypatch.setattr(targets, "targets_of", lambda *_: [])
+    draft(client)
+    client.post("/endpoints/boxes-api/invoke", {"body": "{}"})
+    assert forgotten == []
+    client.post("/endpoints/boxes-api/rollback")
+    assert forgotten == [True]
 
 
 class Place:

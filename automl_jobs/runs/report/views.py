@@ -162,7 +162,7 @@ def confusions(document: dict[str, Any] | None) -> list[Row]:
     if not counts or isinstance(counts[0][0], list):
         return []
     pairs = [
-        [labels[one], labels[other], row[other], f"{row[other] / sum(row):.0%}"]
+        [labels[one], labels[other], row[other], _sorted(f"{row[other] / sum(row):.0%}", row[other] / sum(row))]
         for one, row in enumerate(counts)
         for other in range(len(labels))
         if one != other and row[other]
