@@ -80,7 +80,7 @@ def _rendered(content: Content, kind: str) -> str | bytes:
         return page.markdown(content)
     if kind == "pdf":
         pdf.browser()
-        return pdf.printed(page.html(content))
+        return pdf.printed(page.html(content, opened=True))
     return page.html(content)
 
 

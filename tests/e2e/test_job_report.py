@@ -155,6 +155,22 @@ def test_the_policy_of_a_page_holds_nothing_of_it_back(name: str, browser: Any, 
 
 
 @pytest.mark.slow
+def test_what_can_be_opened_is_open_on_paper(browser: Any, pages: dict[str, Path]) -> None:
+    opened = browser.new_page()
+    opened.goto(pages["classification"].as_uri())
+    shown = "[...document.querySelectorAll('details')].map((one) => one.open)"
+    assert not any(opened.evaluate(shown))
+    opened.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {shown}; }})")
+    opened.pdf()
+    assert opened.evaluate("printed.length > 3 && printed.every((one) => one)")
+    assert not any(opened.evaluate(shown))
+    opened.close()
+    text = page.html(content(), opened=True)
+    assert text.count("<details open>") > 3
+    assert "<details>" not in text
+
+
+@pytest.mark.slow
 def test_the_leaderboard_is_sorted_by_the_keyboard(browser: Any, pages: dict[str, Path]) -> None:
     opened = browser.new_page()
     opened.goto(pages["classification"].as_uri())

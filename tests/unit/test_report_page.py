@@ -157,6 +157,27 @@ def test_markdown_has_names_as_text(task: str) -> None:
     assert "forestay model register calm_bay_aaaaaa" in text
 
 
+def test_markdown_has_every_table_of_the_page() -> None:
+    text = page.markdown(content())
+    for part in (
+        "### Confusion matrix", "| true | low | ", "### Each class against the others", "### Thresholds of high",
+        "| from a probability of | precision | recall | F1 | share of rows |", "## Parameters of the model",
+        "## Settings", "    task: classification",
+    ):  # fmt: skip
+        assert part in text, part
+    found = content()
+    assert found.best is not None
+    documents = classification_documents([f"class {number}" for number in range(30)])
+    assert "### The most frequent mistakes" in page.markdown(
+        replace(found, best=replace(found.best, documents=documents))
+    )
+
+
+def test_a_job_file_cannot_end_its_block_in_markdown() -> None:
+    text = page.markdown(replace(content(), spec_text="a: 1\n\n```\n<b>\n"))
+    assert text.endswith("    a: 1\n\n    ```\n    <b>\n")
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_json_has_all_of_it(task: str) -> None:
     document = json.loads(json.dumps(content(task).document, allow_nan=False))

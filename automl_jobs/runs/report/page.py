@@ -23,14 +23,14 @@ MOST_THRESHOLDS = 30
 """Of so many classes a page has a table of thresholds each."""
 
 
-def html(content: Content) -> str:
-    """The page of a job."""
-    return framed("report/job.html.j2", **values(content), **of_charts(content))
+def html(content: Content, *, opened: bool = False) -> str:
+    """The page of a job; `opened`: with all that a reader could open, for paper."""
+    return framed("report/job.html.j2", **values(content), **of_charts(content), opened=opened)
 
 
 def markdown(content: Content) -> str:
     """The same in words and tables, without charts."""
-    return templates.render("report/job.md.j2", **values(content))
+    return templates.render("report/job.md.j2", **values(content), **of_charts(content))
 
 
 def comparison(found: Comparison) -> str:
