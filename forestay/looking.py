@@ -8,6 +8,7 @@ from forestay import LOCAL
 
 if TYPE_CHECKING:
     from automl_jobs.runs import JobDetail, JobRow, TrialRow
+    from automl_jobs.runs.report.content import Content
 
 
 def rows(env: str) -> list[JobRow]:
@@ -47,3 +48,19 @@ def trials(env: str, job: str) -> tuple[JobRow, list[TrialRow]]:
     arm = Arm.of(env)
     seen = jobs.find(arm, job)
     return seen.row, jobs.with_metrics(arm, seen)
+
+
+def content(env: str, job: str) -> Content:
+    """What a report tells of a job; of one in Azure, without files of trials. Raises InputError where there is none."""
+    from automl_jobs.runs.report.content import Content, collect
+
+    if env == LOCAL:
+        from automl_jobs.runs import RunStore
+
+        return collect(RunStore.open(create=False), job)
+    from automl_jobs.azure import jobs
+    from automl_jobs.azure.arm import Arm
+
+    arm = Arm.of(env)
+    seen = jobs.find(arm, job)
+    return Content(jobs.detail(arm, seen), tuple(jobs.with_metrics(arm, seen)), None, "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from forestay import LOCAL, project
+from forestay import LOCAL, looking, project
 from forestay.errors import InputError
 from forestay.words import duration, number, short, when
 from studio import web
@@ -90,7 +90,7 @@ def dashboard(request: Request) -> Response:
         turned=asked.get("turned") == "1",
         number=max(1, int(page)) if page.isdigit() and len(page) < 6 else 1,
     )
-    every = jobs_of(choice.env)
+    every = looking.rows(choice.env)
     rows = [row for row in every if _fits(row, choice)]
     rows.sort(key=SORTS[choice.sort], reverse=(choice.sort in FALLING) != choice.turned)
     pages = max(1, -(-len(rows) // ROWS_A_PAGE))
@@ -110,15 +110,6 @@ def dashboard(request: Request) -> Response:
         statuses=sorted({row.status for row in every}),
         every_ms=refresh_ms(choice.env, any(is_open(row.status) for row in every)),
     )
-
-
-def jobs_of(env: str) -> Sequence[JobRow]:
-    if env == LOCAL:
-        return store().jobs()
-    from automl_jobs.azure import jobs
-    from automl_jobs.azure.arm import Arm
-
-    return jobs.listed(Arm.of(env))
 
 
 def _listed() -> int:
@@ -160,7 +151,7 @@ def job(request: Request) -> Response:
     env, name = web.env_of(request), argument(request.path_params["job"])
     call = studio(request).calls.of_job(name)
     try:
-        content = content_of(env, name)
+        content = looking.content(env, name)
     except InputError:
         # Started here: it has a row once its file is checked and its data read, or ends before with a reason.
         if call is None:
@@ -195,6 +186,7 @@ def job(request: Request) -> Response:
         chosen=next((place for place, row in enumerate(content.trials) if row.chosen), None),
         failures=views.failures(content.trials),
         report=None if going_on else page.values(content),
+        report_line=command_line(_report(found.job, env)),
         leaderboard_line=command_line(with_env(["job", "leaderboard", found.job], env)),
     )
 
@@ -207,19 +199,6 @@ def _linked(cells: list[Any], job: str, rank: int, env: str) -> list[Any]:
     return [{"text": rank, "sort": rank, "href": href}, {"text": cells[1], "sort": cells[1], "href": href}, *cells[2:]]
 
 
-def content_of(env: str, name: str) -> Content:
-    from automl_jobs.runs.report.content import Content, collect
-
-    if env == LOCAL:
-        return collect(store(), name)
-    from automl_jobs.azure import jobs
-    from automl_jobs.azure.arm import Arm
-
-    arm = Arm.of(env)
-    seen = jobs.find(arm, name)
-    return Content(jobs.detail(arm, seen), tuple(jobs.with_metrics(arm, seen)), None, "")
-
-
 def _left(content: Content) -> dict[str, Any] | None:
     """How much of the time budget of a running job is used, where it has one."""
     budget = content.job.parameters.get("time_budget_seconds")
@@ -230,12 +209,16 @@ def _left(content: Content) -> dict[str, Any] | None:
     return {"used": duration(used), "total": duration(total), "share": round(min(1.0, used / total) * 100)}
 
 
+def _report(job: str, env: str) -> list[str]:
+    return with_env(["job", "report", job, "--to", f"{job}.html"], env)
+
+
 def report(request: Request) -> Response:
-    """The report as a file to save: the same as `job report --to NAME.html`."""
+    """The report as a file to save: the same as `job report` writes."""
     from automl_jobs.runs.report import page
 
     env, name = web.env_of(request), argument(request.path_params["job"])
-    content = content_of(env, name)
+    content = looking.content(env, name)
     headers = {"Content-Disposition": f'attachment; filename="{content.job.job}.html"'}
     return Response(page.html(content), media_type="text/html", headers=headers)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forestay.cli import Command, console
+from forestay.commands.azure import env_option
 from forestay.commands.job import job_argument
 from forestay.console import table
 from forestay.errors import InputError
@@ -24,22 +25,23 @@ FORMATS = ("html", "md", "pdf", "json")
 @click.command(cls=Command)
 @job_argument
 @click.option("--to", "to", type=click.Path(path_type=Path), metavar="FILE", help="The file to write (JOB.FORMAT).")
+@env_option
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Instead of what FILE ends in; html without either.")
 @click.pass_context
-def report(context: click.Context, job: str, to: Path | None, kind: str | None) -> None:
+def report(context: click.Context, job: str, env: str, to: Path | None, kind: str | None) -> None:
     """Write what a job came to as one file: trials, charts, data, and how to deploy it.
 
     The page needs nothing but itself: it opens from disk, in light and dark, and prints. JOB is a job's name, the
-    beginning of only one name, or `latest`.
+    beginning of only one name, or `latest`. Of a job in Azure it has what Azure tells: trials and metrics; charts need
+    `job download` before.
 
     Example: forestay job report latest --to report.html
     """
-    from automl_jobs.runs import RunStore
-    from automl_jobs.runs.report.content import collect
+    from forestay import looking
     from forestay.project import write_atomic
 
     kind = kind or _kind(to)
-    content = collect(RunStore.open(create=False), job)
+    content = looking.content(env, job)
     path = to or Path(f"{content.job.job}.{kind}")
     _check(path)
     data = _rendered(content, kind)
@@ -88,8 +90,9 @@ def _rendered(content: Content, kind: str) -> str | bytes:
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
 @click.option("--to", "to", type=click.Path(path_type=Path), metavar="FILE", help="Write a page (.html) or .json.")
+@env_option
 @click.pass_context
-def compare(context: click.Context, one: str, other: str, to: Path | None) -> None:
+def compare(context: click.Context, one: str, other: str, env: str, to: Path | None) -> None:
     """Two jobs side by side: settings and data that differ, scores with their intervals, trials.
 
     A and B are jobs' names, the beginnings of only one name, or `latest`.
@@ -98,15 +101,15 @@ def compare(context: click.Context, one: str, other: str, to: Path | None) -> No
     """
     import json
 
-    from automl_jobs.runs import RunStore
-    from automl_jobs.runs.report import compare as comparing
     from automl_jobs.runs.report import page
+    from automl_jobs.runs.report.compare import comparing
+    from forestay import looking
     from forestay.project import write_atomic
 
     kind = "" if to is None else _kind(to)
     if kind in ("md", "pdf"):
         raise InputError(f"a comparison is not written as {kind}", where="--to", fix="end it in .html or .json")
-    found = comparing.compare(RunStore.open(create=False), one, other)
+    found = comparing(looking.content(env, one), looking.content(env, other))
     document = found.document
     if to is not None:
         _check(to)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.azure.conftest import Azure, Cli
 from tests.azure.standin.jobs import Script
+from tests.studio_support import Client
 
 pytestmark = pytest.mark.usefixtures("quick")
 FILES = {"model.pkl", "conda_env_v_1_0_0.yml", "scoring_file_v_2_0_0.py", "mlflow-model/MLmodel"}
@@ -148,6 +150,29 @@ def test_a_fetched_job_is_compared_and_reported_beside_a_local_one(
     page = (project / "report.html").read_text(encoding="utf-8")
     assert job in page
     assert "ElasticNet" in page
+
+
+def test_a_job_of_an_environment_is_reported_and_compared_as_it_is_there(
+    azure: Azure, cli: Cli, job: str, job_file: Path, project: Path
+) -> None:
+    """The same as the studio's button gives: no trial is fetched for it."""
+    told = cli("job", "report", "latest", "--to", project / "there.html").json
+    assert told["job"] == job
+    page = (project / "there.html").read_text(encoding="utf-8")
+    assert "ElasticNet" in page
+    studio = Client(project / ".forestay")
+    saved = studio.get(f"/jobs/{job}/report?env=dev").text
+    assert re.sub(r"[\d.]+ s<", "", saved) == re.sub(r"[\d.]+ s<", "", page)
+    shown = studio.get(f"/jobs/{job}?env=dev").text
+    assert f"forestay job report {job} --to {job}.html --env dev" in shown
+
+    other = cli("job", "submit", job_file, "--stream", "--force").json["job"]
+    both = cli("job", "compare", job, other).json
+    assert {both["a"]["job"], both["b"]["job"]} == {job, other}
+    assert both["scores"][0]["a"]["value"] is not None
+    assert f"of the data of {job} nothing is known here" in both["remarks"]
+    refused = cli("job", "compare", job, job, code=2)
+    assert "both names mean" in refused.err
 
 
 def test_schedules(azure: Azure, cli: Cli, job_file: Path) -> None:

@@ -17,15 +17,15 @@ import pytest
 
 SLOW = """
 import time
-from studio import experiments
+from forestay import looking
 from studio.server import serve
 
-def jobs_of(env):
+def rows(env):
     print("asked", flush=True)
     time.sleep(30)
     return []
 
-experiments.jobs_of = jobs_of
+looking.rows = rows
 try:
     serve(lambda link: print(link, flush=True), port=0, browser=False)
 except KeyboardInterrupt:

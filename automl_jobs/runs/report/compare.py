@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from automl_jobs.runs.report.content import Content, collect
+from automl_jobs.runs.report.content import Content
 from automl_jobs.spec.metrics import higher_is_better
 
 if TYPE_CHECKING:
-    from automl_jobs.runs import RunStore, TrialRow
+    from automl_jobs.runs import TrialRow
 
 SURE = 1.96
 """Standard errors on each side of a mean that hold 95 % of a normal distribution."""
@@ -127,18 +127,12 @@ class Comparison:
         }
 
 
-def compare(store: RunStore, one: str, other: str) -> Comparison:
-    """Compare two jobs. Raises InputError for a job that is not there, or one with itself."""
+def comparing(first: Content, second: Content) -> Comparison:
+    """The comparison of two jobs. Raises InputError for one with itself."""
     from forestay.errors import InputError
 
-    first, second = collect(store, one), collect(store, other)
     if first.job.job == second.job.job:
         raise InputError(f"both names mean {first.job.job}", fix="name two jobs: forestay job list")
-    return comparing(first, second)
-
-
-def comparing(first: Content, second: Content) -> Comparison:
-    """The comparison of two jobs that were collected."""
     data = tuple(_differences(_data(first), _data(second)))
     return Comparison(
         first,
@@ -217,9 +211,9 @@ def _values(content: Content, where: str) -> dict[str, Score]:
             name: Score(value, intervals.get(name, {}).get("low"), intervals.get(name, {}).get("high"))
             for name, value in sorted((job.test_metrics or {}).items())
         }
-    if content.best is None:
+    row = content.chosen
+    if row is None:
         return {}
-    row = content.best.row
     found = {name: Score(value) for name, value in sorted(row.metrics.items())}
     if row.score is not None and row.score_se is not None:
         reach = SURE * row.score_se
@@ -241,6 +235,9 @@ def _best(rows: list[TrialRow], higher: bool) -> float | None:
 
 
 def _remarks(one: Content, other: Content, data: tuple[Difference, ...]) -> Iterator[str]:
+    for content in (one, other):
+        if not _data(content):
+            yield f"of the data of {content.job.job} nothing is known here"
     if one.job.primary_metric != other.job.primary_metric:
         yield f"the primary metrics differ: {one.job.primary_metric} and {other.job.primary_metric}"
     if any(part.name in ("training_data: values", "validation_data: values") for part in data):

@@ -30,6 +30,11 @@ class Content:
     spec_text: str
 
     @property
+    def chosen(self) -> TrialRow | None:
+        """The trial that is the job's model, whether its files are here or not."""
+        return next((row for row in self.trials if row.chosen), None) if self.best is None else self.best.row
+
+    @property
     def higher(self) -> bool:
         return higher_is_better(self.job.primary_metric)
 
