@@ -176,5 +176,13 @@ def test_a_browser_that_leaves_while_it_sends_is_no_fault_and_leaves_nothing(cli
     assert list((project / "data").iterdir()) == []
 
 
+def test_an_upload_ends_with_the_studio_and_leaves_nothing(client: Client, project: Path) -> None:
+    client.studio.asking.end()
+    headers = {**client.headers, "origin": ORIGIN, "x-studio-csrf": client.studio.passed.csrf}
+    answer = client.ask("POST", "/uploads?name=a.csv", headers, b"x" * 100_000)
+    assert "the studio has ended" in answer.text
+    assert list((project / "data").iterdir()) == []
+
+
 def test_a_large_form_is_refused(client: Client) -> None:
     assert client.post("/new/draft", {"data": "x" * 2_100_000}).status == 400
