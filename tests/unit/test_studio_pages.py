@@ -15,6 +15,7 @@ import click
 import psutil
 import pytest
 
+from forestay import looking
 from forestay.cli import TREE, leaves, load
 from forestay.errors import InputError, OutsideError
 from scoring import targets
@@ -394,6 +395,16 @@ def test_lists_that_end_say_so(client: Client, monkeypatch: pytest.MonkeyPatch) 
     done = Call("1-a", ("job", "list"), "", "", 0.0, ended=1.0, code=0)
     with kept(client, done), kept(client, dataclasses.replace(done, id="1-b")):
         assert "The last 1 of 2" in client.get("/calls").text
+
+
+def test_only_the_last_jobs_of_an_environment_are_said_to_be_the_last(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = looking.rows("local")
+    monkeypatch.setattr(looking, "rows", lambda env: (rows * 40)[:100])
+    assert "100 of the last 100 jobs" in client.get("/?env=dev").text
+    assert "No job of the last 100 fits" in client.get("/?env=dev&text=nothing").text
+    assert "100 of 100 jobs" in client.get("/").text
 
 
 def test_a_file_is_chosen_by_its_name_as_it_is(client: Client, place: Path) -> None:
