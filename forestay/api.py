@@ -43,7 +43,7 @@ def submit(
     *,
     task: str | None = None,
     metric: str | None = None,
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     env: str = LOCAL,
     time_budget: float | str | None = None,
     max_trials: int | None = None,
@@ -66,7 +66,7 @@ def submit(
         `forestay job new` does, so that it can be submitted again by its file.
     target: the column to predict; with data only, as are task, metric, exclude, name and to.
     task: classification, regression or forecasting; by what the target holds. metric: the primary one; by the task.
-    exclude: columns to leave out.
+    exclude: a column to leave out, or several.
     env: "local", or a stack for Azure.
     time_budget: for the whole run: seconds, or "5m". max_trials: over the job file's.
     seed, prefer, decision, bagged_folds: as `forestay job submit` has them.
@@ -86,6 +86,7 @@ def submit(
     if path is None:
         if target is None:
             raise InputError("is missing: the column to predict", where="target", fix='submit(data, target="...")')
+        _check_text("target", target)
         # What is said here is written into the file, so that it can be run again by itself.
         said = over | _properties(seed, prefer, decision, bagged_folds)
         path = _new_job(data, target, task, metric, exclude, env, seconds, said, name, to)
@@ -421,7 +422,7 @@ def _new_job(
     target: str,
     task: str | None,
     metric: str | None,
-    exclude: Sequence[str],
+    exclude: str | Sequence[str],
     env: str,
     seconds: float | None,
     over: Mapping[str, str],
@@ -431,11 +432,21 @@ def _new_job(
     """Write a job folder for data, as `job new` does; the job file."""
     from automl_jobs.new import Wishes, free_folder_of, new_job, slug
 
+    columns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    for column in columns:
+        _check_text("exclude", column)
     with _as_file(data, slug(name or f"predict-{target}")) as file:
         assert file is not None
         folder = Path(to) if to is not None else free_folder_of(slug(name or file.name.split(".")[0]))
-        wishes = Wishes(target, folder, name, tuple(exclude), task, metric, env, seconds, over)
+        wishes = Wishes(target, folder, name, columns, task, metric, env, seconds, over)
         return new_job(str(file), wishes).job
+
+
+def _check_text(where: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise InputError(
+            f"a column's name is text, not {name!r}", where=where, fix="frame.columns.map(str) makes it so"
+        )
 
 
 @contextlib.contextmanager

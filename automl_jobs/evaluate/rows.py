@@ -109,6 +109,9 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
     """
     if isinstance(data, pd.DataFrame):
         frame, source = data.reset_index(drop=True), "the frame"
+    elif not isinstance(data, str | Path):
+        kind = type(data).__name__
+        raise InputError(f"takes no {kind}", where="data", fix="give a data file, an MLTable's folder, or a DataFrame")
     else:
         source = str(data)
         frame = _as_trained(model, data, load_table(data).frame, target)

@@ -175,7 +175,7 @@ def test_the_page_tells_ranks_failures_and_bounds() -> None:
     assert any(line.startswith("| FLAML | 3 | 3 | 1 |") for line in lines)
     assert r"- credit, FLAML, seed 0: ran \| out of \`memory\`" in lines
     assert "| over the budget by at most 3 s | at most +1.0 s | yes |" in lines
-    assert "| better than FLAML on at least 75% | 2 of 2 | yes |" in lines
+    assert "| a better score than FLAML's on at least 75% | 2 of 2, beyond noise on 2 | yes |" in lines
     assert any(line.startswith("| a10 | 12 | 12 | **0.5** | 0.6 | 0.7 |") for line in lines)
     assert "| **median** |  |  | 0.5 | 0.6 | 0.7 | 0.8 |" in lines
     told = "Forestay 0.5, seasonal naive 0.6, AutoETS 0.7, AutoARIMA 0.8"
@@ -196,6 +196,17 @@ def test_a_bound_that_is_missed_says_so() -> None:
     assert "| predicts one row in under 20 ms | 0 of 2, most 25 | **no** |" in page.splitlines()
 
 
+def test_a_better_score_within_noise_is_counted_apart() -> None:
+    noisy = [
+        dataclasses.replace(one, resampled=(0.5, 1.5) if one.cell.system == "forestay" else (1.5, 0.5))
+        if one.cell.data == "ames"
+        else one
+        for one in write_records()
+    ]
+    page = report.pages(noisy, "", None)["TABLES-60s.md"]
+    assert "| a better score than FLAML's on at least 75% | 2 of 2, beyond noise on 1 | yes |" in page.splitlines()
+
+
 def test_a_failure_of_forestay_counts_as_the_worst_score() -> None:
     failed = [
         dataclasses.replace(one, score=None, error="no trial")
@@ -207,7 +218,7 @@ def test_a_failure_of_forestay_counts_as_the_worst_score() -> None:
     assert "| ames | RMSE | failed | **101** | 102 | 103 | 4 |" in lines
     assert "| ames | - | - | worse |" in lines
     assert "| never worse than plain LightGBM by more than noise | worse on ames of 2 | **no** |" in lines
-    assert "| better than FLAML on at least 75% | 1 of 2 | **no** |" in lines
+    assert "| a better score than FLAML's on at least 75% | 1 of 2, beyond noise on 1 | **no** |" in lines
 
 
 def test_a_failed_process_is_named_by_what_it_wrote_last(tmp_path: Path) -> None:
