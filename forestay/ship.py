@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forestay import LOCAL
-from forestay.errors import ForestayError, Interrupted, RunFailed
+from forestay.errors import ForestayError, InputError, Interrupted, RunFailed
 from forestay.project import home
 
 if TYPE_CHECKING:
@@ -136,11 +136,13 @@ class Step:
 
 
 def check(shipment: Shipment) -> str:
+    from automl_jobs.runs import RunStore
     from automl_jobs.submit import prepare_job
     from forestay import ship_gate
 
     shipment.check()
     if shipment.job:
+        shipment.job = RunStore.open(create=False).job(shipment.job).job
         ship_gate.check(shipment, None)
         return f"job {shipment.job} is trained"
     shipment.prepared = prepare_job(shipment.job_file, shipment.options, shipment.say, shipment.before_data)
@@ -264,10 +266,12 @@ def ship(shipment: Shipment, done: Callable[[int, Step, str, float], None]) -> N
 
 
 def _failed(shipment: Shipment, step: Step, error: ForestayError) -> ForestayError:
-    """The same kind of error, naming the step and how to go on."""
+    """The same kind of error, naming the step and how to go on; a wrong word is not to be repeated."""
     from dataclasses import replace
 
     first, *rest = error.problems
+    if step.name == "check" and isinstance(error, InputError):
+        return type(error).of([replace(first, message=f"step {step.name}: {first.message}"), *rest])
     again = f"then go on with: {shipment.command()}"
     told = replace(
         first, message=f"step {step.name}: {first.message}", fix=f"{first.fix}; {again}" if first.fix else again

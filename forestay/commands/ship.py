@@ -89,6 +89,8 @@ def ship(
     from forestay.watching import progress_for, watcher_for
 
     screen = console(context)
+    if job:
+        _refuse_training_options(context)
     if env == LOCAL:
         refuse_azure_options(force=force, create_compute=create_compute)
     else:
@@ -126,6 +128,21 @@ def ship(
         screen.emit(_kept(shipment), lambda: _kept_view(shipment))
         context.exit(1)
     screen.emit(_document(shipment), lambda: _view(shipment))
+
+
+_OF_TRAINING = {"overrides": "--set"} | {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("time_budget", "seed", "prefer", "decision", "bagged_folds", "create_compute", "force")
+}
+
+
+def _refuse_training_options(context: click.Context) -> None:
+    """Raise InputError where a job that is trained is given options of a training."""
+    for name, flag in _OF_TRAINING.items():
+        given = context.params[name]
+        if given is not None and given is not False and given != ():
+            fix = "leave it out, or leave --job out to train anew"
+            raise InputError("has no effect on a job that is trained", where=flag, fix=fix)
 
 
 def _gate(if_better: bool, metric: str | None, threshold: float | None, test_data: Path | None) -> Gate | None:

@@ -88,6 +88,29 @@ def test_what_would_fail_late_is_told_before_training(
     assert "trial" not in done.stderr
 
 
+def test_a_wrong_word_is_not_repeated_as_the_remedy(forestay: Run, project: Path) -> None:
+    job = write_job(project)
+    good = ("--model", "Sizes", "--endpoint", "sizes-api")
+    for words in (("--model", "Sizes", "--endpoint", "NO"), (*good, "--job", "nothing_like_it")):
+        done = forestay("ship", job, *words, process=False)
+        assert done.returncode == 2
+        assert "step check: " in done.stderr
+        assert "go on with" not in done.stderr
+        assert "is trained" not in done.stderr  # what was not looked at is not told as done
+
+
+@pytest.mark.parametrize(
+    "words", [("--set", "limits.max_trials=1"), ("--time-budget", "5s"), ("--seed", "0"), ("--bagged-folds",)]
+)
+def test_options_of_a_training_are_refused_for_a_job_that_is_trained(
+    forestay: Run, project: Path, words: tuple[str, ...]
+) -> None:
+    ship = ("ship", write_job(project), "--model", "Sizes", "--endpoint", "sizes-api", "--job", "latest")
+    done = forestay(*ship, *words, process=False)
+    assert done.returncode == 2
+    assert f"{words[0]}: has no effect on a job that is trained" in done.stderr
+
+
 def test_python_cli_py_is_forestay(project: Path) -> None:
     import subprocess
 
