@@ -72,6 +72,8 @@ class LocalTarget:
             if state is not None and _serves(state, deployment, options):
                 self.say(f"{name} serves this already; nothing changed")
                 return _record(state)
+            if options.port is not None and (state is None or options.port != state.wanted.port):
+                server.listen(options.port).close()  # before anything is written
             self._place(self._deployment(name, deployment), proven, folder_hash)
             return self._switch(name, state, deployment, options)
 
@@ -201,8 +203,6 @@ class LocalTarget:
     def _switch(self, name: str, state: State | None, deployment: str, options: DeployOptions) -> DeploymentRecord:
         """Serve `deployment` instead of what is served; when it fails, what was served goes on."""
         folder, old, port = self._folder(name), state.wanted if state else None, options.port
-        if port is not None and (old is None or port != old.port):
-            server.listen(port).close()
         opened = open_folder(self._deployment(name, deployment))
         contained = bool(old and old.image) if options.container is None else options.container
         engine, image = self._image(opened) if contained else ("", "")

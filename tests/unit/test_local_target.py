@@ -238,6 +238,15 @@ def test_servers_outlive_a_killed_supervisor_and_the_next_takes_them_over(target
     assert target.rollback(NAME).status == "Healthy"
 
 
+def test_a_new_endpoint_on_a_port_that_is_taken_leaves_nothing(target: LocalTarget, make: Make) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        with pytest.raises(InputError, match="can't be used"):
+            target.deploy(NAME, make("1"), DeployOptions(port=held.getsockname()[1]))
+    assert not folder_of(target).exists()
+
+
 def test_another_port_and_one_that_is_taken(target: LocalTarget, make: Make) -> None:
     folder = make("1")
     before = target.deploy(NAME, folder)
