@@ -8,6 +8,7 @@ with what the earlier job knew of its columns before anything is trained.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,6 +106,20 @@ def find(store: RunStore, name: str, given: SubmitOptions, data: Path | None, to
     # Where its data lies is in the new file.
     overrides = {key: value for key, value in options.overrides.items() if key not in _PATHS}
     return Rerun(detail.job, folder / JOB_FILE, replace(options, overrides=overrides), folder, columns, used)
+
+
+def taken_back(found: Rerun, error: InputError, data: Path | None) -> InputError:
+    """Remove the job folder of a job that was refused; the error, which no longer points into it."""
+    assert found.written is not None
+    shutil.rmtree(found.written)
+    inside = (str(found.written), str(found.written.absolute()))
+    fix = "give data as the earlier job had it, or start anew: forestay job new"
+    return InputError.of(
+        [
+            Problem(str(data), one.message, fix) if data is not None and one.where.startswith(inside) else one
+            for one in error.problems
+        ]
+    )
 
 
 def _options(detail: JobDetail, given: SubmitOptions) -> SubmitOptions:

@@ -55,7 +55,8 @@ def train_again(
     from automl_jobs import rerun
     from automl_jobs.runs import RunStore
 
-    found = rerun.find(RunStore.open(create=False), job, given, data, to)
+    store = RunStore.open(create=False)
+    found = rerun.find(store, job, given, data, to)
     if found.written is not None:
         screen.note(f"{found.of} again, from {found.job_file}")
 
@@ -63,7 +64,12 @@ def train_again(
         for line in found.check(prepared):
             screen.warn(line)
 
-    return train_here(screen, found.job_file, found.options, compare)
+    try:
+        return train_here(screen, found.job_file, found.options, compare)
+    except InputError as error:
+        if found.written is None or any(row.job == found.options.overrides["name"] for row in store.jobs()):
+            raise
+        raise rerun.taken_back(found, error, data) from error
 
 
 @dataclass(frozen=True)

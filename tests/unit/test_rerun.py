@@ -14,7 +14,9 @@ from automl_jobs.rerun import RERUN_OF, compared, find
 from automl_jobs.runs import RunStore
 from automl_jobs.spec import load_job
 from automl_jobs.submit import SubmitOptions
+from forestay import training
 from forestay.errors import InputError
+from forestay.inline import screen_for
 from tests.runs_support import job_start, new_store
 from tests.tables import mixed, write_job
 
@@ -118,6 +120,18 @@ def test_missing_columns_stop_it_before_anything_is_written(store: RunStore, pro
     with pytest.raises(InputError, match="'size', 'label' missing, which the earlier job learned from"):
         find(store, "calm_bay", SubmitOptions(), Path("march.csv"), None)
     assert not (project / "jobs").exists()
+
+
+def test_a_job_that_is_refused_leaves_no_folder_and_names_the_data(
+    store: RunStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunStore, "open", classmethod(lambda cls, *_, **__: store))
+    mixed(1, 9).to_csv(project / "march.csv", index=False)
+    with pytest.raises(InputError, match=r"too few to train on|one class only") as caught:
+        training.train_again(screen_for(False), "calm_bay", SubmitOptions(), Path("march.csv"))
+    assert not list((project / "jobs").glob("*"))
+    assert not any("jobs" in one.where for one in caught.value.problems)
+    assert [row.job for row in store.jobs()] == ["calm_bay"]
 
 
 def test_a_file_that_has_changed_since_is_written_as_it_was(store: RunStore, job: Path) -> None:
