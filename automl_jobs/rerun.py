@@ -29,7 +29,7 @@ from automl_jobs.new import (
 from automl_jobs.runs.rows import PROFILE
 from automl_jobs.submit import SubmitOptions, submitted_options
 from forestay import LOCAL, project
-from forestay.errors import InputError, Problem
+from forestay.errors import ForestayError, InputError, Problem
 from forestay.words import some
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def find(store: RunStore, name: str, given: SubmitOptions, data: Path | None, to
     return Rerun(detail.job, folder / JOB_FILE, replace(options, overrides=overrides), folder, columns, used)
 
 
-def taken_back(found: Rerun, error: InputError, data: Path | None) -> InputError:
+def taken_back(found: Rerun, error: InputError, data: Path | None) -> ForestayError:
     """Remove the job folder of a job that was refused; the error, which no longer points into it."""
     assert found.written is not None
     shutil.rmtree(found.written)
