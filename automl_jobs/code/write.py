@@ -249,6 +249,7 @@ def _trial(retold: Retold, one: Pipeline, source: Source, early: bool) -> dict[s
         seed=problem.seed,
         categorical=tuple(categorical),
         samples=samples,
+        fewest=min(problem.fewest_rows, samples),
     )
     parameters = {
         name: value

@@ -30,8 +30,8 @@ class Build:
     """What an estimator is made for.
 
     `classes` is 0 for regression; `categorical` are positions of category codes; it is fitted on `rows` rows of
-    `features` numbers. Settings that depend on the rows go by `samples`, as many as a fold has: on all rows it is then
-    fitted as it was judged.
+    `features` numbers. Settings that depend on the rows go by `samples`, the rows of the largest fold, or by `fewest`,
+    those of the smallest: on all rows it is then fitted as it was judged.
     """
 
     classes: int
@@ -41,6 +41,7 @@ class Build:
     rounds: int = MAX_ROUNDS
     early_stopping: bool = False
     samples: int = 0
+    fewest: int = 0
     rows: int = 0
     features: int = 0
 
@@ -185,7 +186,7 @@ def neighbours(parameters: Parameters, build: Build) -> Any:
     kind = KNeighborsClassifier if build.classes else KNeighborsRegressor
     made = kind(n_jobs=build.threads, **parameters)
     # There are no more neighbours than rows.
-    return made.set_params(n_neighbors=min(made.n_neighbors, build.samples)) if build.samples else made
+    return made.set_params(n_neighbors=min(made.n_neighbors, build.fewest)) if build.fewest else made
 
 
 def bayes(kind_name: str) -> Callable[[Parameters, Build], Any]:

@@ -245,7 +245,7 @@ def build_targeted(
 
     Parameters
     ----------
-    rows: of a fold. largest: those of its largest class; for regression all of them.
+    rows: of a fold. largest: those of a fold's largest class at least; for regression all of them.
 
     Its `fit_transform(frame, target)` answers for each row without having seen that row's target.
     """

@@ -76,6 +76,7 @@ def fit(
         rounds=rounds or estimators.MAX_ROUNDS,
         early_stopping=stops,
         samples=problem.fold_rows,
+        fewest=problem.fewest_rows,
         rows=len(train),
         features=matrix.shape[1],
     )

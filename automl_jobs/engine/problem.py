@@ -85,6 +85,11 @@ class Problem:
 
     @property
     def fold_rows(self) -> int:
+        """How many rows the largest training side of a split has."""
+        return max(len(train) for train, _ in self.splits)
+
+    @property
+    def fewest_rows(self) -> int:
         """How many rows the smallest training side of a split has."""
         return min(len(train) for train, _ in self.splits)
 
@@ -92,7 +97,7 @@ class Problem:
     def largest_class(self) -> int:
         """How many rows of one class every training side has at least; for regression, how many rows."""
         if not self.classification or self.multilabel:
-            return self.fold_rows
+            return self.fewest_rows
         return min(int(np.bincount(self.target[train]).max()) for train, _ in self.splits)
 
     @property

@@ -22,11 +22,11 @@ EVERYTHING = [(True, one.name) for one in algorithms.CLASSIFIERS] + [(False, one
 PAIR = ["no", "yes"]
 
 
-def made(target: Any, classes: list[str] | None, folds: int = 2) -> Problem:
-    """A problem of a number and a category, validated by folds."""
+def made(target: Any, classes: list[str] | None, splits: Any = None) -> Problem:
+    """A problem of a number and a category, validated by two folds or other splits."""
     rows = len(target)
     draw = np.random.default_rng(0)
-    splits = KFold(folds, shuffle=True, random_state=0).split(np.arange(rows))
+    splits = splits or KFold(2, shuffle=True, random_state=0).split(np.arange(rows))
     return Problem(
         task="classification" if classes else "regression",
         metric="accuracy" if classes else "r2_score",
@@ -117,8 +117,10 @@ def test_a_model_of_all_rows_has_the_settings_with_which_its_folds_were_judged(
     monkeypatch.setattr(estimators, "FOREST_LEAVES", 10)
     monkeypatch.setattr(estimators, "FEWEST_DENSE", 1)
     monkeypatch.setattr(estimators, "MOST_DENSE_CELLS", 600)
-    problem = made(np.arange(300) * 1.5, None, folds=3)
+    # The later the fold, the more rows are before it, as with dated rows.
+    splits = [(np.arange(count), np.arange(count, count + 100)) for count in (40, 100, 200)]
+    problem = made(np.arange(300) * 1.5, None, splits)
     setting = algorithms.by_name(name, False).portfolio[0]
-    judged, final = (repr(fitted(problem, name, setting, split)[0].estimator) for split in (0, None))
-    assert final == judged
-    assert ("Screened(most=3)" if name == "LassoLars" else "min_samples_leaf=20") in judged
+    early, late, final = (repr(fitted(problem, name, setting, split)[0].estimator) for split in (0, 2, None))
+    assert early == late == final
+    assert ("Screened(most=3)" if name == "LassoLars" else "min_samples_leaf=20") in final
