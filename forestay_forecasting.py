@@ -10,6 +10,8 @@ periods ahead to go; it gives the values ahead.
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +26,7 @@ Key = tuple[str, ...]
 # A request can't make the service walk through centuries, nor many series through one.
 MOST_PERIODS, MOST_IN_ALL = 2_000, 100_000
 MAX_SHOWN = 60
+MIDNIGHT = re.compile(r"(\d{4}-\d{2}-\d{2})[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})")
 
 
 class ForecastInputError(ValueError):
@@ -124,6 +127,25 @@ def series_end(values: np.ndarray, last: pd.Timestamp, features: dict[str, np.nd
     return SeriesEnd(values, last, pd.DataFrame(features, index=pd.RangeIndex(rows)))
 
 
+def _as_days(times: pd.Series) -> pd.Series:
+    """A column of times in which each midnight with an offset has none any more."""
+    if isinstance(times.dtype, pd.DatetimeTZDtype):
+        clock = times.dt.tz_localize(None)
+        return clock.where(clock == clock.dt.normalize(), times.dt.tz_convert("UTC").dt.tz_localize(None))
+    if pd.api.types.is_datetime64_any_dtype(times):
+        return times
+    return times.map(_as_day, na_action="ignore")
+
+
+def _as_day(time: Any) -> Any:
+    if isinstance(time, str):
+        found = MIDNIGHT.fullmatch(time)
+        return found[1] if found else time
+    if isinstance(time, dt.datetime) and time.tzinfo is not None and time.time() == dt.time.min:
+        return time.replace(tzinfo=None)
+    return time
+
+
 class ForecastModel(RegressorMixin, BaseEstimator):
     """A fitted forecaster as it is served.
 
@@ -138,7 +160,8 @@ class ForecastModel(RegressorMixin, BaseEstimator):
     floor: forecasts are never below (0.0 where no training value is negative), or None.
 
     Rows are a frame with the time column, the ids, the features, and the target where it is known. A row with a target
-    is recent history: the series goes on from there. A row without one is forecast. Between the last known value and
+    is recent history: the series goes on from there. A row without one is forecast. Times with an offset are taken in
+    UTC; where periods are whole days, a midnight with one is that day. Between the last known value and
     the first row to forecast the model walks through the periods on its own; features of periods without a row, and
     missing features, stay as they were last known.
     """
@@ -209,6 +232,7 @@ class ForecastModel(RegressorMixin, BaseEstimator):
 
     def _rows(self, X: pd.DataFrame) -> tuple[np.ndarray, list[Key], np.ndarray]:
         """Values, series and steps ahead (0 for known values) of each row."""
+        X = self.in_days(X)
         reader = InputFrame([(self.time, "datetime"), *self.columns]).fit(X)
         typed = reader.transform(X).reset_index(drop=True)
         absent = [name for name in self.ids if name not in X.columns]
@@ -253,6 +277,14 @@ class ForecastModel(RegressorMixin, BaseEstimator):
             for row, step in wanted:
                 values[row], steps[row] = ahead[step - 1], step
         return values, keys, steps
+
+    def in_days(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The rows, each midnight with an offset without it where periods begin at midnight and are whole days."""
+        last = next(iter(self.series.values())).last
+        following = last + pd.tseries.frequencies.to_offset(self.frequency)
+        if self.time not in X.columns or last != last.normalize() or following != following.normalize():
+            return X
+        return X.assign(**{self.time: _as_days(X[self.time])})
 
     def _task(
         self, key: Key, rows: np.ndarray, times: pd.Series, target: pd.Series, features: pd.DataFrame

@@ -233,7 +233,9 @@ def _column(column: ColumnSchema) -> dict[str, Any]:
         "datetime": {
             "type": "string",
             "pattern": ISO_TIME,
-            "description": "ISO 8601; a time with an offset is turned into UTC",
+            "description": "ISO 8601; midnight with an offset is that day, another time with one is turned into UTC"
+            if column.days
+            else "ISO 8601; a time with an offset is turned into UTC",
         },
     }
     found = kinds.get(column.type, {"type": "string", "maxLength": requests.MAX_TEXT})

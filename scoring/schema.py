@@ -56,7 +56,8 @@ class ColumnSchema(BaseModel):
     """One column of a request. `minimum` and `maximum` are numbers, or ISO text for dates.
 
     `sample` is a value for sample requests, where the range does not tell one; of a forecasting model's columns those
-    that are `nullable` are not known ahead. `nulls` tells whether the model takes rows without a value.
+    that are `nullable` are not known ahead. `nulls` tells whether the model takes rows without a value. `days`: of its
+    times each is a day, whatever offset its midnight is written with.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -72,6 +73,7 @@ class ColumnSchema(BaseModel):
     max_length: int | None = None
     sample: Label | None = None
     nulls: bool = True
+    days: bool = False
 
 
 class ModelSchema(BaseModel):

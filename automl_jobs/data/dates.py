@@ -47,6 +47,8 @@ _TIME = (
     (re.compile(r"\d{1,2}:\d{2} [APap][Mm]"), "%I:%M %p"),
 )
 _ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+IN_UTC = "its times are written with an offset: they are taken in UTC"
+"""The warning of a column of ReadOptions.days whose times are no days."""
 
 
 @dataclass(frozen=True)
@@ -141,3 +143,26 @@ def parse(values: pa.Array | pa.ChunkedArray | pd.Series, formats: Sequence[str]
         parsed = pd.to_datetime(texts[left], format=form, errors="coerce", utc=True)
         result[left] = parsed.dt.tz_localize(None).astype("datetime64[us]")
     return result
+
+
+def parse_days(values: pa.Array | pa.ChunkedArray | pd.Series, formats: Sequence[str]) -> tuple[pd.Series, bool]:
+    """Dates as of `parse`, but as the clock shows them where that is midnight in all rows: then they are days.
+
+    Returns whether they are none, and an offset has moved some of them, too.
+    """
+    import pandas as pd
+
+    moments = parse(values, formats)
+    if not any(form.endswith("%z") for form in formats):
+        return moments, False
+    texts = values if isinstance(values, pd.Series) else pd.Series(values.to_pandas())
+    bare = [form.removesuffix("%z").rstrip() for form in formats]
+    return as_days(parse(texts.str.replace(_ZONE, "", regex=True).str.rstrip(), bare), moments)
+
+
+def as_days(clock: pd.Series, moments: pd.Series) -> tuple[pd.Series, bool]:
+    """What `parse_days` returns of times as the clock shows them, and in UTC."""
+    known = clock[moments.notna()]
+    if bool((known == known.dt.normalize()).all()):
+        return clock, False
+    return moments, not clock.equals(moments)

@@ -95,7 +95,7 @@ def infer(
         values = columns.pop(name)
         wanted = options.types.get(name)
         if wanted is None and not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
-            typed[name] = from_arrow(name, values)
+            typed[name] = from_arrow(name, values, name in options.days)
             continue
         if wanted is None and (name in said or text == "none"):
             typed[name] = words(as_text(values))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from automl_jobs.data import dates
 from automl_jobs.data.table import ColumnType
 from forestay.errors import InputError
 from forestay.words import some
@@ -39,8 +40,11 @@ class Typed:
     warnings: tuple[str, ...] = ()
 
 
-def from_arrow(name: str, values: pa.ChunkedArray) -> Typed:
-    """A column that has a type of its own: from Parquet, from JSON, or by an MLTable's word."""
+def from_arrow(name: str, values: pa.ChunkedArray, days: bool = False) -> Typed:
+    """A column that has a type of its own: from Parquet, from JSON, or by an MLTable's word.
+
+    `days` says that its times may stand for days: see ReadOptions.days.
+    """
     import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -51,8 +55,10 @@ def from_arrow(name: str, values: pa.ChunkedArray) -> Typed:
     if pa.types.is_boolean(kind):
         return Typed(pd.Series(values.to_pandas()).astype("boolean"), constant_or(ColumnType.BOOLEAN, values))
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        series = pd.Series(pc.cast(values, pa.timestamp("us"), safe=False).to_pandas()).astype("datetime64[us]")
-        return Typed(series, constant_or(ColumnType.DATETIME, values))
+        series, moved = _moments(values), False
+        if days and pa.types.is_timestamp(kind) and kind.tz is not None:
+            series, moved = dates.as_days(_moments(pc.local_timestamp(values)), series)
+        return Typed(series, constant_or(ColumnType.DATETIME, values), (), (dates.IN_UTC,) if moved else ())
     if pa.types.is_integer(kind):
         wide = pa.float64() if kind == pa.uint64() or values.null_count else pa.int64()
         return Typed(pd.Series(pc.cast(values, wide, safe=False).to_pandas()), _whole_kind(name, values))
@@ -63,6 +69,14 @@ def from_arrow(name: str, values: pa.ChunkedArray) -> Typed:
         warnings = (f"{lost} infinite values, taken as missing",) if lost else ()
         return Typed(pd.Series(values.to_pandas()), constant_or(ColumnType.NUMERIC, values), (), warnings)
     return words(as_text(values))
+
+
+def _moments(values: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pd.Series(pc.cast(values, pa.timestamp("us"), safe=False).to_pandas()).astype("datetime64[us]")
 
 
 def words(values: pa.ChunkedArray, warnings: tuple[str, ...] = ()) -> Typed:

@@ -181,7 +181,7 @@ def _mltable(path: Path, source: str, options: ReadOptions) -> Table:
             "the MLTable says how its files are read", where=said[0], fix=f"leave the flag out, or change {where}"
         )
     table = mltable.parse(path, where)
-    columns = steps.run(table)
+    columns = steps.run(table, options.days)
     text = {"read_delimited": "all", "read_parquet": "none", "read_json_lines": "dates"}[table.reader.kind]
     # Azure knows no decimal comma and no thousands marks: without the user's word there are none.
     options = dataclasses.replace(options, decimal=options.decimal or ".", thousands=options.thousands or "")

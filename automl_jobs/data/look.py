@@ -233,10 +233,13 @@ class Look:
         elif order:
             self.found.add("day for sure")
         self._cleaned()
-        parsed = dates.parse(self.clean, formats)
+        parsed, moved = dates.parse(self.clean, formats), False
+        if self.name in self.options.days:
+            parsed, moved = dates.parse_days(self.clean, formats)
         series = self._spread(parsed)
         lost = int(self._counts.to_numpy()[(parsed.isna() & self.clean.is_valid().to_pandas()).to_numpy()].sum())
-        warnings = (f"{lost} values are no dates like the rest, taken as missing",) if lost else ()
+        odd = (f"{lost} values are no dates like the rest, taken as missing",) if lost else ()
+        warnings = (*odd, dates.IN_UTC) if moved else odd
         constant = self.said is None and series.notna().all() and parsed.nunique() == 1
         return Typed(series, ColumnType.CONSTANT if constant else ColumnType.DATETIME, formats, warnings)
 

@@ -32,12 +32,14 @@ class Columns:
     ----------
     said: columns of text that stay text, because the MLTable says string.
     warnings: column -> what happened to its values.
+    days: see ReadOptions.
     """
 
     values: dict[str, pa.ChunkedArray]
     said: set[str] = field(default_factory=set)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    days: tuple[str, ...] = ()
 
 
 def outside(path: str, where: str) -> OutsideError | None:
@@ -51,10 +53,13 @@ def outside(path: str, where: str) -> OutsideError | None:
     )
 
 
-def run(table: MLTable) -> Columns:
-    """Read the files and apply the steps. Raises InputError or OutsideError naming MLTable:line."""
+def run(table: MLTable, days: tuple[str, ...] = ()) -> Columns:
+    """Read the files and apply the steps; `days` as in ReadOptions.
+
+    Raises InputError or OutsideError naming MLTable:line.
+    """
     files = find(table)
-    columns = Columns(_read(table, files))
+    columns = Columns(_read(table, files), days=days)
     if table.reader.kind == "read_delimited" and not table.reader.infer:
         columns.said = set(columns.values)
     for step in table.steps:
@@ -252,7 +257,9 @@ def _convert(name: str, conversion: Conversion, columns: Columns, where: str) ->
         columns.values[name] = _boolean(name, text, conversion, where)
         return
     if conversion.type == "datetime":
-        converted = _datetime(name, text, conversion, where)
+        converted, moved = _datetime(text, name, conversion, where, name in columns.days)
+        if moved:
+            columns.warnings.setdefault(name, []).append(dates.IN_UTC)
     else:
         converted = _number(text, whole=conversion.type == "int")
     columns.values[name] = converted
@@ -305,7 +312,10 @@ def _boolean(name: str, text: pa.ChunkedArray, conversion: Conversion, where: st
     return pc.if_else(pc.is_valid(text), truth, pa.scalar(None, pa.bool_()))
 
 
-def _datetime(name: str, text: pa.ChunkedArray, conversion: Conversion, where: str) -> pa.ChunkedArray:
+def _datetime(
+    text: pa.ChunkedArray, name: str, conversion: Conversion, where: str, days: bool
+) -> tuple[pa.ChunkedArray, bool]:
+    """Text as times, and whether an offset has moved them to UTC though the column might have held days."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -319,7 +329,7 @@ def _datetime(name: str, text: pa.ChunkedArray, conversion: Conversion, where: s
             )
         formats = found.formats if found else ()
     try:
-        parsed = dates.parse(text, formats)
+        parsed, moved = dates.parse_days(text, formats) if days else (dates.parse(text, formats), False)
     except ValueError as error:
         raise InputError(f"a datetime format cannot be used: {error}", where=where, fix="as in %Y-%m-%d") from error
-    return pa.chunked_array([pa.Array.from_pandas(parsed)])
+    return pa.chunked_array([pa.Array.from_pandas(parsed)]), moved

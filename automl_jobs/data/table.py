@@ -125,6 +125,8 @@ class ReadOptions:
     keep_na: only an empty value is missing; NA, null and their like are values.
     day_first: how to read 03/04/2026.
     types: column name -> type, instead of what would be inferred.
+    days: columns of times that may stand for days: where the clock shows midnight in all rows, an offset is passed over
+        and does not move them to another day.
     """
 
     delimiter: str | None = None
@@ -136,3 +138,4 @@ class ReadOptions:
     keep_na: bool = False
     day_first: bool | None = None
     types: Mapping[str, ColumnType] = field(default_factory=lambda: MappingProxyType({}))
+    days: tuple[str, ...] = ()

@@ -120,7 +120,7 @@ def _timed(model: LoadedModel, rows: Rows) -> pd.DataFrame:
     absent = [name for name in served.ids if name not in frame.columns]
     if absent:
         raise InputError(f"lacks the columns that tell series apart: {listed(absent)}", where=rows.source)
-    times = InputFrame([(served.time, "datetime")]).fit(frame).transform(frame)[served.time]
+    times = InputFrame([(served.time, "datetime")]).fit(frame).transform(served.in_days(frame))[served.time]
     if times.isna().any():
         row = int(np.flatnonzero(times.isna())[0])
         raise InputError(

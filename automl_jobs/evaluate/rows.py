@@ -114,7 +114,8 @@ def read(model: LoadedModel, data: Data, target: bool, *others: LoadedModel) -> 
         raise InputError(f"takes no {kind}", where="data", fix="give a data file, an MLTable's folder, or a DataFrame")
     else:
         source = str(data)
-        frame = _as_trained(model, data, load_table(data).frame, target)
+        days = tuple(column["name"] for column in model.schema["columns"] if column.get("days"))
+        frame = _as_trained(model, data, load_table(data, ReadOptions(days=days)).frame, target)
     needed = [name for one in (model, *others) for name in one.columns] + ([model.target] if target else [])
     missing = [name for name in dict.fromkeys(needed) if name not in frame.columns]
     if missing:

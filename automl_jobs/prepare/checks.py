@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from automl_jobs.data import Column, ColumnType, Table
+from automl_jobs.data.dates import IN_UTC
 from automl_jobs.prepare import label_lists
 from automl_jobs.prepare.findings import Findings, listed
 from automl_jobs.prepare.labels import decision_problem, find_label, plain_label
@@ -259,7 +260,7 @@ def features(spec: JobSpec, uses: tuple[ColumnUse, ...], findings: Findings) -> 
 
 
 def series_columns(spec: JobSpec, table: Table, findings: Findings) -> None:
-    """A forecast's time column holds dates."""
+    """A forecast's time column holds dates; an offset that moves them is told."""
     if spec.forecasting is None:
         return
     name = spec.forecasting.time_column_name
@@ -269,6 +270,12 @@ def series_columns(spec: JobSpec, table: Table, findings: Findings) -> None:
             "forecasting.time_column_name",
             f"the time column {shown(name)!r} holds no dates; it is {_described(column)}",
             "write dates as 2026-01-31 or 2026-01-31 12:00:00",
+        )
+    elif name in table.frame.columns and IN_UTC in table.column(name).warnings:
+        findings.warn(
+            "forecasting.time_column_name",
+            f"times in {shown(name)!r} are written with an offset: they are taken in UTC, and so are days and hours",
+            "write them without an offset to keep the hours of the clock",
         )
 
 

@@ -205,10 +205,11 @@ def _read(
 
 
 def _loaded(path: Path, findings: Findings) -> Table:
-    """The table at `path`; lists of labels stay as they are written."""
-    table = load_table(path)
-    if label_lists.read_as_text(findings.loaded.spec, table):
-        text = {findings.loaded.spec.target_column_name: ColumnType.TEXT}
+    """The table at `path`; lists of labels stay as they are written, and the times of a forecast may be days."""
+    spec = findings.loaded.spec
+    table = load_table(path, ReadOptions(days=(spec.forecasting.time_column_name,) if spec.forecasting else ()))
+    if label_lists.read_as_text(spec, table):
+        text = {spec.target_column_name: ColumnType.TEXT}
         table = load_table(path, ReadOptions(types=text))
     return table
 

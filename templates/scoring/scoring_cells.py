@@ -132,8 +132,11 @@ ISO_TIME = re.compile(
 )
 
 
-def read_time(value: Any, _: dict[str, Any]) -> dt.datetime:
-    """ISO 8601 text -> a time without a zone; one with an offset is turned into UTC, as in training."""
+def read_time(value: Any, column: dict[str, Any]) -> dt.datetime:
+    """ISO 8601 text -> a time without a zone; one with an offset is turned into UTC, as in training.
+
+    Where the column's times are days, midnight with an offset is that day.
+    """
     if not isinstance(value, str):
         raise ValueError(f'must be a date as text such as "2024-01-31T08:00:00", not {kind(value)}')
     match = ISO_TIME.fullmatch(value)
@@ -142,7 +145,8 @@ def read_time(value: Any, _: dict[str, Any]) -> dt.datetime:
     day, minute, second, fraction, zone = match.groups()
     try:
         time = dt.datetime.fromisoformat(f"{day}T{minute or '00:00'}:{second or '00'}")
-        if zone not in (None, "Z"):
+        midnight = time.time() == dt.time.min and not (fraction or "").strip(".0")
+        if zone not in (None, "Z") and not (column.get("days") and midnight):
             time = time - dt.datetime.strptime(zone, "%z").utcoffset()  # type: ignore[operator]
     except (ValueError, OverflowError):
         raise ValueError("is not a date of the calendar") from None

@@ -489,6 +489,15 @@ class TestForecasts:
             whole = ahead.answers(model, rows.read(model, later, True))
             assert scores.quick(model.measured_by(metric), whole)(whole) == pytest.approx(expected[metric])
 
+    def test_days_that_are_written_with_an_offset_are_those_days(
+        self, trained: tuple[LoadedModel, pd.DataFrame, dict[str, float]], tmp_path: Path
+    ) -> None:
+        model, later, expected = trained
+        zoned = later.assign(day=later["day"] + "T00:00:00+02:00")
+        zoned.to_csv(tmp_path / "later.csv", index=False)
+        for data in (zoned, tmp_path / "later.csv"):
+            assert evaluate(model, data, seconds=1.0).metrics == pytest.approx(expected)
+
     def test_what_training_has_seen_is_history(
         self, trained: tuple[LoadedModel, pd.DataFrame, dict[str, float]]
     ) -> None:
@@ -531,7 +540,7 @@ class TestForecasts:
         assert same.difference == 0.0
         assert same.scores[0] == pytest.approx(expected[model.measure.metric])
         short = SimpleNamespace(
-            **{**vars(model.model), "series": {}, "forecast": model.model.forecast}
+            **{**vars(model.model), "series": {}, "forecast": model.model.forecast, "in_days": model.model.in_days}
         )  # it knows no series: a horizon of rows is its history, and so the other's too
         found = compare(model, replace(model, version="0", model=short), later, seconds=0.01)
         assert found.rows == 20

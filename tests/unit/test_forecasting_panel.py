@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from automl_jobs.engine.forecasting import frequency
+from automl_jobs.engine.forecasting.problem import build
+from automl_jobs.prepare import prepare
+from automl_jobs.spec import load_job
 from forestay.errors import InputError
-from tests.forecasting_support import daily, prepared, problem, stores
+from tests.forecasting_support import JOB, daily, prepared, problem, stores
 
 
 @pytest.mark.parametrize(
@@ -155,3 +158,47 @@ def test_what_no_forecast_goes_by_is_said(tmp_path: Path, top: str, key: str) ->
     assert len(warnings) == 1
     assert key in warnings[0].message
     assert str(warnings[0].where).endswith("job.yml:9")
+
+
+def zoned(count: int = 120, hour: str = "00:00:00") -> pd.DataFrame:
+    """The days as Berlin writes them, in winter and in summer."""
+    frame = daily(count)
+    winter = frame["day"] <= "2024-03-31"
+    return frame.assign(day=frame["day"] + f"T{hour}" + np.where(winter, "+01:00", "+02:00"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "mltable", "parquet"])
+def test_days_that_are_written_with_an_offset_stay_those_days(kind: str, tmp_path: Path) -> None:
+    frame = zoned()
+    if kind == "parquet":
+        frame["day"] = pd.to_datetime(frame["day"], utc=True).dt.tz_convert("Europe/Berlin")
+        frame.to_parquet(tmp_path / "train.parquet")
+    else:
+        frame.to_csv(tmp_path / "train.csv", index=False)
+    if kind == "mltable":
+        (tmp_path / "MLTable").write_text(
+            "paths: [{file: ./train.csv}]\ntransformations:\n  - read_delimited: {delimiter: ','}\n"
+            '  - convert_column_types: [{columns: day, column_type: {datetime: {formats: ["%Y-%m-%dT%H:%M:%S%z"]}}}]\n'
+        )
+    data = {"csv": "./train.csv", "parquet": "./train.parquet", "mltable": "."}[kind]
+    job = tmp_path / "job.yml"
+    extra = "  country_or_region_for_holidays: DE\n"
+    job.write_text(JOB.format(extra=extra).replace("./train.csv", data), encoding="utf-8")
+    looked_at = prepare(load_job(job))
+    assert not [one for one in looked_at.warnings if "offset" in one.message]
+    found = build(looked_at, 0)
+    assert found.frequency == "D"
+    assert found.series[0].times.tolist() == pd.date_range("2024-01-01", periods=120).tolist()
+    assert found.schema["columns"][0]["days"] is True
+
+
+def test_hours_that_are_written_with_an_offset_are_taken_in_utc_and_told(tmp_path: Path) -> None:
+    frame = zoned(60, "09:00:00")
+    found = prepared(tmp_path, frame)
+    (told,) = [one for one in found.warnings if "offset" in one.message]
+    assert "in UTC" in told.message
+    assert str(told.where).endswith("job.yml:7")
+    assert found.outline is not None
+    assert found.outline.series[0].times[0] == pd.Timestamp("2024-01-01 08:00")
+    in_utc = prepared(tmp_path, frame.assign(day=frame["day"].str.replace("+01:00", "Z")))
+    assert not [one for one in in_utc.warnings if "offset" in one.message]

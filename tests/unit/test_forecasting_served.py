@@ -23,7 +23,7 @@ from automl_jobs.engine.forecasting.search import ForecastSearch
 from automl_jobs.engine.forecasting.trainer import MODULES, ForecastTrainer
 from automl_jobs.engine.progress import Limits
 from automl_jobs.engine.trial import BASELINE, TrialPlan
-from forestay_forecasting import ForecastInputError, ForecastModel, SeriesEnd, Spread
+from forestay_forecasting import ForecastInputError, ForecastModel, SeriesEnd, Spread, Task
 from tests.forecasting_support import daily, problem, stores
 
 RIDGE = {"steps": "recursive", "offset": "season", "log": False, "alpha": 1.0, "l1_ratio": 0}
@@ -42,6 +42,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(trained: Path) -> ForecastModel:
     found: ForecastModel = joblib.load(trained / "model.pkl")
     return found
+
+
+class Rising:
+    """Says how many periods ahead a value is."""
+
+    def predict(self, tasks: list[Task]) -> list[np.ndarray]:
+        return [np.arange(1.0, task.ahead + 1) for task in tasks]
 
 
 def future(days: list[str], store: str = "north", **more: Any) -> pd.DataFrame:
@@ -66,6 +73,27 @@ def test_recent_history_moves_the_forecast_and_is_given_back(model: ForecastMode
     assert with_history[2] > plain[2] + 5
     apart = model.forecast(future(days[2:]), history=future(days[:2], sales=with_history[:2]))
     assert apart["forecast"].tolist() == pytest.approx(with_history[2:].tolist())
+
+
+def test_a_day_that_is_written_with_an_offset_is_that_day(model: ForecastModel) -> None:
+    day = model.predict(future(["2024-05-01"]))
+    moment = pd.Timestamp("2024-05-01", tz="Europe/Berlin")
+    offset = ["2024-05-01T00:00:00+02:00", "2024-05-01 00:00-0500", moment, moment.to_pydatetime(), "2024-05-01T00:00Z"]
+    for written in (*offset, pd.Timestamp("2024-05-01")):
+        assert model.predict(future([written])) == pytest.approx(day)  # type: ignore[list-item]
+    column = pd.DatetimeIndex([moment])
+    assert model.predict(future(["2024-05-01"]).assign(day=column)) == pytest.approx(day)
+    # Any other time is a moment, wherever it is told from.
+    assert model.predict(future(["2024-05-01T02:00:00+02:00"])) == pytest.approx(day)
+    with pytest.raises(ForecastInputError, match="not a time of the series"):
+        model.predict(future(["2024-05-01T01:00:00+02:00"]))
+
+
+def test_an_hour_that_is_written_with_an_offset_is_taken_in_utc() -> None:
+    end = SeriesEnd(np.arange(3.0), pd.Timestamp("2024-01-01"), pd.DataFrame(index=range(3)))
+    hours = ForecastModel(Rising(), {(): end}, "t", (), "y", (), "h")
+    for written in ("2024-01-01T02:00:00", "2024-01-01T00:00:00-02:00", "2024-01-01T04:00:00+02:00"):
+        assert hours.predict(pd.DataFrame({"t": [written]})).tolist() == [2.0]
 
 
 def test_rows_of_series_do_not_mix(model: ForecastModel) -> None:

@@ -364,3 +364,12 @@ def test_a_differing_quantile_is_told_by_its_level(trained: Model, monkeypatch: 
     found = checks.golden("http://127.0.0.1:1", "data", golden)
     assert not found.passed
     assert found.detail.startswith('row 4, quantile "0.9": golden.json has ')
+
+
+def test_a_day_that_is_sent_with_an_offset_is_that_day(score: ModuleType, schema: ModelSchema) -> None:
+    (column,) = [one for one in schema.columns if one.name == "day"]
+    assert column.days
+    plain = results(score.run(data=[row(3)]))
+    for offset in ("T00:00:00+02:00", "T00:00:00.000-05:00", " 00:00+0200", "T00:00:00Z", "T02:00:00+02:00"):
+        assert results(score.run(data=[{**row(3), "day": day(3) + offset}])) == plain
+    assert details(score.run(data=[{**row(3), "day": day(3) + "T01:00:00+02:00"}]))[0]["column"] == "day"

@@ -25,7 +25,8 @@ def schema_columns(
     """What a caller must know of each column.
 
     `sample` is a value that makes a row which can be forecast: a time after the end of training, a series that was
-    there. The range of the time column is that of the first horizon.
+    there. The range of the time column is that of the first horizon; `days` says whether all times are midnights, so
+    that an offset does not move one to another day.
     """
     spec = prepared.loaded.spec
     settings = spec.forecasting
@@ -50,6 +51,7 @@ def schema_columns(
             times = future(series, horizon, frequency)
             entry["minimum"], entry["maximum"] = times[0].isoformat(), times[-1].isoformat()
             entry["sample"] = times[0].isoformat()
+            entry["days"] = all((one.times == one.times.normalize()).all() for one in series)
         elif use.name in ids:
             place = ids.index(use.name)
             entry["sample"] = _id(series[0].key[place], kind)
