@@ -96,8 +96,9 @@ def test_what_would_fail_late_is_told_before_anything_is_sent(azure: Azure, cli:
         (("--model", "a b"), "'a b'"),
         (("--seed", "3"), "--seed"),
         (("--set", "target_column_name=nowhere"), "nowhere"),
-        (("--job", "nothing_like_it"), "nothing_like_it"),
+        (("--job", "nothing_like_it"), "--set"),
     ):
         assert told in cli("ship", job, *WORDS, *words, code=2).err
+    assert "nothing_like_it" in cli("ship", job, *WORDS[:4], "--job", "nothing_like_it", code=2).err
     assert azure.service.jobs == {}
     assert "--force" in cli("ship", job, *WORDS, "--force", code=2, env="").err
