@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from forestay import project
-from forestay.errors import OutsideError
+from forestay.errors import InputError
 from studio.app import make_app
 from studio.guard import Pass
 from studio.web import Studio
@@ -32,7 +32,7 @@ def serve(ready: Callable[[str], None], *, port: int | None = None, browser: boo
     port: None for the first free one from FIRST_PORT on.
     browser: whether to open one.
 
-    Raises OutsideError when the port is taken.
+    Raises InputError when the port is taken.
     """
     _go_to_root()
     with _listen(port) as listening:
@@ -96,6 +96,6 @@ def _listen(port: int | None) -> socket.socket:
             listening.close()
             last = error
     given = f"--port {port}" if port is not None else "--port"
-    raise OutsideError(
+    raise InputError(
         f"cannot listen: {last.strerror if last else 'no port is free'}", where=given, fix="name another with --port"
     )

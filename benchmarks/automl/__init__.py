@@ -10,8 +10,8 @@ build/automl/cells; a run that was stopped or killed goes on with the first cell
 or takes three times its budget, is a row with its reason. After a change of the engine: `--systems forestay --again`.
 The machine must do nothing else meanwhile: threads that wait for one another turn a busy core into minutes.
 
-The pages are TABLES-60s.md and one for each other budget, FORECASTS.md and GROWTH.md; what was not measured keeps its
-page.
+The pages are TABLES-60s.md and one for each other budget, SEEDS-60s.md where a set has several seeds, FORECASTS.md and
+GROWTH.md; what was not measured keeps its page.
 
 What is measured
 - Rows: 75/25, by class where there are classes, the seed decides; written once as CSV files that all systems read.

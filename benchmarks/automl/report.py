@@ -44,6 +44,8 @@ def pages(records: Sequence[Record], machine: str, growth_plot: str | None) -> d
     machine: a line that tells on what was measured. growth_plot: the plot's file, relative to the pages.
     """
     found = [(f"TABLES-{budget:g}s.md", TABLE, budget, tables(records, budget)) for budget in budgets(records, TABLE)]
+    for budget in budgets(records, TABLE):
+        found.append((f"SEEDS-{budget:g}s.md", TABLE, budget, seeds(records, budget)))
     for budget in budgets(records, FORECAST):
         found.append(("FORECASTS.md", FORECAST, budget, forecasts(records, budget)))
     for budget in budgets(records, GROWTH):
@@ -125,6 +127,31 @@ def tables(records: Iterable[Record], budget: float) -> list[str]:
         "What each cell cost:",
         costs(data, TABLE_SYSTEMS),
         *failures(data),
+    ]
+
+
+def seeds(records: Iterable[Record], budget: float) -> list[str]:
+    """The part about sets that were measured with several seeds: each seed beside LightGBM, and all together."""
+    data = grouped(records, TABLE, budget, list(sets.SETS))
+    rows = []
+    for name, systems in data.items():
+        ours, theirs = systems["forestay"], systems.get("lightgbm", [])
+        if len(ours) < 2:
+            continue
+        higher = sets.SETS[name].task == "classification"
+        score = "AUC" if higher else "RMSE"
+        parts = [(str(one.cell.seed), [one], [two for two in theirs if two.cell.seed == one.cell.seed]) for one in ours]
+        for seed, mine, other in (*parts, ("all", ours, theirs)):
+            means = [number(compare.mean_score(records)) for records in (mine, other)]
+            rows.append([name, score, seed, *means, *_gap(mine, other, higher)])
+    if not rows:
+        return []
+    head = ["set", "score", "seed", "Forestay", "LightGBM", *GAP]
+    return [
+        f"## Several seeds, {budget:g} s",
+        "Sets on which one seed leaves Forestay and plain LightGBM within two standard errors of each other. A seed "
+        "splits the rows anew, and is the systems' own; a standard error is that of the test rows, by the bootstrap.",
+        table(head, rows, right=range(2, 7)),
     ]
 
 
@@ -249,14 +276,18 @@ def _costs(records: Sequence[Record]) -> list[list[float | None]]:
 
 
 def gaps(data: ByData, other: str, higher: Mapping[str, bool]) -> str:
-    rows = []
-    for name, found in data.items():
-        theirs = found.get(other, ())
-        gap = compare.gap(found["forestay"], theirs, higher[name])
-        ahead = f"{gap.ahead:+.3g}" if gap else "-"
-        error = f"{gap.error:.2g}" if gap and gap.error is not None else "-"
-        rows.append([name, ahead, error, compare.compared(found["forestay"], theirs, higher[name]) or "-"])
-    return table(["set", "ahead by", "standard error", "Forestay is"], rows, right=(1, 2))
+    rows = [[name, *_gap(found["forestay"], found.get(other, ()), higher[name])] for name, found in data.items()]
+    return table(["set", *GAP], rows, right=(1, 2))
+
+
+GAP = ("ahead by", "standard error", "Forestay is")
+
+
+def _gap(ours: Sequence[Record], theirs: Sequence[Record], higher: bool) -> list[str]:
+    found = compare.gap(ours, theirs, higher)
+    ahead = f"{found.ahead:+.3g}" if found else "-"
+    error = f"{found.error:.2g}" if found and found.error is not None else "-"
+    return [ahead, error, compare.compared(ours, theirs, higher) or "-"]
 
 
 def bounds(data: ByData, ranked: Mapping[str, Mapping[str, float]], higher: Mapping[str, bool], budget: float) -> str:

@@ -188,6 +188,11 @@ def test_sets_of_several_seeds_are_named() -> None:
     again = [dataclasses.replace(one, cell=dataclasses.replace(one.cell, seed=1)) for one in write_records()]
     page = report.pages([*write_records(), *(one for one in again if one.cell.data == "ames")], "", None)
     assert "Test scores, seed 0 (ames: means over seeds 0, 1); AUC: more" in page["TABLES-60s.md"]
+    lines = page["SEEDS-60s.md"].splitlines()
+    assert [line for line in lines if "AUC" in line] == []
+    assert [line.split(" | ")[:6] for line in lines if line.startswith("| ames")] == [
+        ["| ames", "RMSE", seed, "100", "103", "+3"] for seed in ("0", "1", "all")
+    ]
 
 
 def test_a_bound_that_is_missed_says_so() -> None:

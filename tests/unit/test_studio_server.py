@@ -1,9 +1,10 @@
-"""The studio's end: Ctrl-C while a page is being made ends it soon, and nothing is said that is no fault."""
+"""The studio's begin and end: a port that is taken; Ctrl-C while a page is made ends it soon, and that is no fault."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,9 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
+
+from forestay.errors import InputError
+from studio.server import serve
 
 SLOW = """
 import time
@@ -51,6 +55,13 @@ try:
 except Exception as error:
     print(error, flush=True)
 """
+
+
+def test_a_port_that_is_taken_is_told(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"--port {port}: cannot listen: Address already in use"):
+            serve(lambda link: pytest.fail(link), port=port, browser=False)
 
 
 @pytest.mark.parametrize("env", ["local", "dev"])
