@@ -33,6 +33,7 @@ BUILDS = (
     "test_deploy_again_newer_back_and_forth",
     "test_a_plan_says_what_would_change_and_changes_nothing",
     "test_a_registry_that_fails",
+    "test_what_is_refused_is_refused_before_an_image_is_made",
 )
 
 
