@@ -13,6 +13,8 @@ import altair
 import vl_convert
 
 WIDTH, HEIGHT = 220, 150
+# As many labels as there is room for: 30k, 100k.
+FEW = altair.Axis(format="~s", labelOverlap="greedy", labelSeparation=8)
 
 
 def panel(points: list[dict[str, Any]], axis: str, measure: str, title: str) -> altair.Chart:
@@ -21,8 +23,8 @@ def panel(points: list[dict[str, Any]], axis: str, measure: str, title: str) -> 
         altair.Chart(altair.Data(values=values), width=WIDTH, height=HEIGHT)
         .mark_line(point=True)
         .encode(
-            x=altair.X("size:Q", scale=altair.Scale(type="log"), title=axis),
-            y=altair.Y(f"{measure}:Q", scale=altair.Scale(type="log"), title=title),
+            x=altair.X("size:Q", scale=altair.Scale(type="log", nice=False), axis=FEW, title=axis),
+            y=altair.Y(f"{measure}:Q", scale=altair.Scale(type="log"), axis=FEW, title=title),
         )
     )
 
