@@ -145,15 +145,18 @@ def parse(values: pa.Array | pa.ChunkedArray | pd.Series, formats: Sequence[str]
     return result
 
 
-def parse_days(values: pa.Array | pa.ChunkedArray | pd.Series, formats: Sequence[str]) -> tuple[pd.Series, bool]:
+def parse_days(
+    values: pa.Array | pa.ChunkedArray | pd.Series, formats: Sequence[str], days: bool = True
+) -> tuple[pd.Series, bool]:
     """Dates as of `parse`, but as the clock shows them where that is midnight in all rows: then they are days.
 
-    Returns whether they are none, and an offset has moved some of them, too.
+    Without `days` they are never taken for such. Returns whether they might have been, but are none, and an offset has
+    moved some of them, too.
     """
     import pandas as pd
 
     moments = parse(values, formats)
-    if not any(form.endswith("%z") for form in formats):
+    if not days or not any(form.endswith("%z") for form in formats):
         return moments, False
     texts = values if isinstance(values, pd.Series) else pd.Series(values.to_pandas())
     bare = [form.removesuffix("%z").rstrip() for form in formats]

@@ -233,9 +233,7 @@ class Look:
         elif order:
             self.found.add("day for sure")
         self._cleaned()
-        parsed, moved = dates.parse(self.clean, formats), False
-        if self.name in self.options.days:
-            parsed, moved = dates.parse_days(self.clean, formats)
+        parsed, moved = dates.parse_days(self.clean, formats, self.name in self.options.days)
         series = self._spread(parsed)
         lost = int(self._counts.to_numpy()[(parsed.isna() & self.clean.is_valid().to_pandas()).to_numpy()].sum())
         odd = (f"{lost} values are no dates like the rest, taken as missing",) if lost else ()

@@ -329,7 +329,7 @@ def _datetime(
             )
         formats = found.formats if found else ()
     try:
-        parsed, moved = dates.parse_days(text, formats) if days else (dates.parse(text, formats), False)
+        parsed, moved = dates.parse_days(text, formats, days)
     except ValueError as error:
         raise InputError(f"a datetime format cannot be used: {error}", where=where, fix="as in %Y-%m-%d") from error
     return pa.chunked_array([pa.Array.from_pandas(parsed)]), moved

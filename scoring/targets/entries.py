@@ -54,7 +54,12 @@ def options_back(old: Service, to: Earlier) -> DeployOptions:
 
 def kept_keys(service: Service) -> dict[str, Any]:
     """The keys that callers of a service showed last, where it asks for none now; encrypted, empty without any."""
-    return next((one.keys.model_dump(by_alias=True) for one in service.earlier if one.keys), {})
+    keys = _last_keys(service)
+    return keys.model_dump(by_alias=True) if keys else {}
+
+
+def _last_keys(service: Service) -> Keys | None:
+    return next((one.keys for one in service.earlier if one.keys), None)
 
 
 def changes(
@@ -88,7 +93,7 @@ def changes(
         before = [earlier_of(old), *old.earlier]
         earlier = [one for one in before if one.image != new.image][:KEPT_EARLIER]
         closed = keys or (old.keys and found.get("auth") != AUTH["none"])
-        last = None if closed else old.keys or next((one.keys for one in old.earlier if one.keys), None)
+        last = None if closed else old.keys or _last_keys(old)
         found["earlier"] = [_plain(one) for one in _with_keys(earlier, last)] or None
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -10,9 +10,18 @@ import pytest
 
 from infra import stackfile
 from infra.settings import StackSettings
+from tests.image_support import Registry
 from tests.infra.recording import ROOT, Recorded, record
 
 Changed = Callable[..., StackSettings]
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry of images on a free port, for the tests of a file."""
+    found = Registry(tmp_path_factory.mktemp("registry"))
+    yield found
+    found.stop()
 
 
 @pytest.fixture(scope="session")

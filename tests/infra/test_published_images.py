@@ -18,13 +18,6 @@ from tests.image_support import Registry
 from tests.infra.services_world import World, world
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    found = Registry(tmp_path_factory.mktemp("registry"))
-    yield found
-    found.stop()
-
-
 @pytest.fixture
 def here(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world(tmp_path, registry, monkeypatch) as found:

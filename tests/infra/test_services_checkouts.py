@@ -23,7 +23,6 @@ from tests.infra.test_services_target import (  # noqa: F401
     here,
     killed_in,
     options,
-    registry,
     repository,
 )
 

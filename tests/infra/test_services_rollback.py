@@ -8,7 +8,7 @@ import pytest
 from scoring import server
 from scoring.targets.services import ServicesTarget
 from tests.infra.services_world import Monitor, World
-from tests.infra.test_services_target import NAME, deployed, engine, here, options, registry  # noqa: F401
+from tests.infra.test_services_target import NAME, deployed, engine, here, options  # noqa: F401
 
 
 @pytest.mark.parametrize("kind", ["aci", "aks"])

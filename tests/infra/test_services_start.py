@@ -18,7 +18,7 @@ from scoring.targets import inspect
 from scoring.targets.services import ServicesTarget
 from scoring.targets.watchers import Condition
 from tests.infra.services_world import Monitor, Watching, World, key_of
-from tests.infra.test_services_target import NAME, deployed, engine, here, options, registry  # noqa: F401
+from tests.infra.test_services_target import NAME, deployed, engine, here, options  # noqa: F401
 from tests.served import wait_for
 
 

@@ -37,13 +37,6 @@ BUILDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    found = Registry(tmp_path_factory.mktemp("registry"))
-    yield found
-    found.stop()
-
-
 @pytest.fixture
 def here(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest

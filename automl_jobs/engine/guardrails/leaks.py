@@ -184,15 +184,16 @@ def _met(rows: pd.DataFrame, among: pd.DataFrame) -> tuple[int, float]:
 
     Each row may be surprising by itself, or, in a narrow table where none is, their number.
     """
-    hit = np.isin(_hashes(rows), _hashes(among))
+    hashes = _hashes(among)
+    hit = np.isin(_hashes(rows), hashes)
     whole = int(hit.sum())
-    if whole >= REPEATED_LEAST and whole > REPEATED_BEYOND_CHANCE * _by_chance(rows, among):
+    if whole >= REPEATED_LEAST and whole > REPEATED_BEYOND_CHANCE * _by_chance(rows, among, hashes):
         return whole, whole / len(rows)
     return _counted(rows, hit, among)
 
 
-def _by_chance(rows: pd.DataFrame, among: pd.DataFrame) -> float:
-    """How many of the rows chance alone would find among the others: the larger of two estimates.
+def _by_chance(rows: pd.DataFrame, among: pd.DataFrame, hashes: np.ndarray) -> float:
+    """How many of the rows chance alone would find among the others, of these hashes: the larger of two estimates.
 
     One takes each column's values as drawn for themselves; the other the share of rows that the others hold twice,
     which is right where columns follow from each other, and says little where somebody has removed equal rows.
@@ -202,7 +203,7 @@ def _by_chance(rows: pd.DataFrame, among: pd.DataFrame) -> float:
         values, others = rows[column], among[column]
         chances = values.map(_chances(others)).fillna(0.0).to_numpy(dtype="float64")
         drawn *= np.where(values.isna(), others.isna().mean(), chances)
-    twice = pd.Series(_hashes(among)).duplicated(keep=False).sum()
+    twice = pd.Series(hashes).duplicated(keep=False).sum()
     return max(float(np.minimum(1.0, len(among) * drawn).sum()), (twice + NONE_SEEN) / len(among) * len(rows))
 
 
