@@ -93,13 +93,13 @@ fuzz: $(FUZZ:%=build/fuzz/%.passed) ## 5,000 requests made from the OpenAPI and 
 	@cat $^
 
 build/fuzz/in-process-%.passed: tests/unit/test_scoring_fuzz.py $(FUZZED) | $(VENV)/.dev
-	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k $*
+	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -o faulthandler_timeout=0 -s -q $< -k $*
 
 build/fuzz/bodies-%.passed: tests/e2e/test_scoring_fuzz_http.py $(FUZZED) | $(VENV)/.dev
-	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k "any_body and $*"
+	FORESTAY_FUZZ_EXAMPLES=3000 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -o faulthandler_timeout=0 -s -q $< -k "any_body and $*"
 
 build/fuzz/openapi-%.passed: tests/e2e/test_scoring_fuzz_http.py $(FUZZED) | $(VENV)/.dev
-	FORESTAY_FUZZ_REQUESTS=2500 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -s -q $< -k "schemathesis and $*"
+	FORESTAY_FUZZ_REQUESTS=2500 tests/passed.sh $@ $(BIN)/pytest --timeout 0 -o faulthandler_timeout=0 -s -q $< -k "schemathesis and $*"
 
 bench: setup-dev ## measure against peers; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

@@ -17,7 +17,7 @@ from tests.azure.conftest import Azure, Cli, as_before
 from tests.azure.standin.jobs import Script
 from tests.tables import mixed, write_job
 
-pytestmark = [pytest.mark.usefixtures("quick", "registry"), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.usefixtures("quick", "registry"), pytest.mark.timeout(900)]
 PINS = ("scikit-learn==1.5.1", "joblib==1.2.0", "numpy==1.26.4", "pandas==1.5.3", "scipy==1.11.4")
 CONDA = """\
 channels:

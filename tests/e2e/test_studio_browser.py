@@ -241,7 +241,7 @@ def expect_text(locator: Any, text: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_from_a_dropped_csv_to_a_prediction(
     browser: Any, tmp_path: Path, share_environments: Callable[[Path], None]
 ) -> None:
