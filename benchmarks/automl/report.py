@@ -194,7 +194,7 @@ def forecasts(records: Iterable[Record], budget: float) -> list[str]:
 
 def growth(records: Sequence[Record], plot: str | None) -> list[str]:
     """The part about growth: the plot, and its numbers."""
-    from benchmarks.automl.growth import AXES, point
+    from benchmarks.automl.growth import AXES, SHAPES, point
 
     rows = []
     order = list(AXES)
@@ -208,7 +208,12 @@ def growth(records: Sequence[Record], plot: str | None) -> list[str]:
     head = ["what grows", "to", "s", "peak MB", "table MB", "trials"]
     text = table(head, rows, right=range(1, len(head)))
     failed = [f"- {record.cell.data}: {plain(record.error)}" for record in records if record.error]
-    parts = ["## Rows, columns, trials", "A fixed number of trials on made tables of numbers and categories.", text]
+    shapes = "; ".join(
+        f"{axis} grow with {' and '.join(f'{size:,} {name}' for name, size in shape.items())}"
+        for axis, shape in SHAPES.items()
+    )
+    told = f"A fixed number of trials on made tables of numbers and categories: {shapes}."
+    parts = ["## Rows, columns, trials", told, text]
     if plot:
         parts.insert(1, f"![seconds and memory over rows, columns and trials]({plot})")
     return [*parts, *(["\n".join(failed)] if failed else [])]
