@@ -27,6 +27,9 @@ from infra.state_store import CALLER, KEY, PART, Need, Right, group, rights, sto
 
 PASSPHRASE = "passphrase"  # noqa: S105 - the name of Pulumi's provider
 FILE_STATE = ".forestay/state"
+# Beside each file of a state Pulumi notes what no part of it needs (`.attrs`), and not in one go: killed there, it
+# could not read the state again.
+FILE_OPTIONS = "?metadata=skip"
 BACKEND = ("backend", "url")
 PROVIDER = ("secretsprovider",)
 GRANT_API = "2022-04-01"
@@ -141,7 +144,7 @@ def carry_out(found: Bootstrap, arm: Arm | None, say: Callable[[str], None]) -> 
             states[f"{right.principal}: {right.role[1]}"] = state = _grant(arm, right, caller)
             say(f"{state}: {right.role[1]} for {right.principal}: {right.reason}")
     if found.backend.startswith("file:"):
-        project.ensure_folder(Path(found.backend.removeprefix("file://")))
+        project.ensure_folder(Path(found.backend.removeprefix("file://").removesuffix(FILE_OPTIONS)))
     for edit in found.files:
         stackedit.write(edit.path, edit.before, edit.after)
         if edit.before != edit.after:
@@ -158,8 +161,8 @@ def _local(root: Path, stack: Stack, given: str | None) -> Bootstrap:
             fix="leave out --local: state in a storage account, secrets under a vault's key",
         )
     others = [name for name in names_in(root) if name.removesuffix(SUFFIX) != stack.name]
-    backend = f"file://{FILE_STATE}"
-    if given not in (None, backend):
+    backend = f"file://{FILE_STATE}{FILE_OPTIONS}"
+    if given not in (None, backend, f"file://{FILE_STATE}"):
         raise InputError(
             f"Pulumi.yaml keeps the state in {shown(str(given))}",
             where=str(root / "Pulumi.yaml"),

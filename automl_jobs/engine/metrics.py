@@ -27,12 +27,12 @@ NORMALIZED = (
 
 
 def safe(function: Callable[..., Any], *arguments: Any, **parameters: Any) -> float:
-    """The metric, or NaN where it is not defined (one class only, say)."""
+    """The metric, or NaN where it is not defined (one class only, say, or no weight above zero)."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             return float(function(*arguments, **parameters))
-        except ValueError:
+        except (ValueError, ZeroDivisionError):
             return float("nan")
 
 

@@ -60,4 +60,4 @@ def _calibration_error(truth: np.ndarray, probabilities: np.ndarray, shares: np.
     right = (probabilities.argmax(axis=1) == truth).astype(float)
     place = np.minimum((top * BINS).astype(int), BINS - 1)
     gaps = np.bincount(place, weights=shares * (right - top), minlength=BINS)
-    return float(np.abs(gaps).sum() / max(shares.sum(), 1e-12))
+    return float(np.abs(gaps).sum() / shares.sum()) if shares.any() else float("nan")

@@ -146,7 +146,7 @@ def run(prepared: Prepared, home: Path, settings: RunSettings, listener: Listene
         "schema_version": 1,
         "options": dict(settings.options),
         "data": fingerprint.of_tables(prepared),
-        "measured_by": yardstick.of(problem),
+        "measured_by": yardstick.of(problem, spec.weight_column_name),
     }
     store = RunStore.open()
     earlier = store.reopen(resumed) if resumed else None

@@ -8,17 +8,17 @@ if TYPE_CHECKING:
     from automl_jobs.engine.tasks import AnyProblem
 
 
-def of(problem: AnyProblem) -> dict[str, Any]:
-    """The document of a problem.
+def of(problem: AnyProblem, weights: str | None) -> dict[str, Any]:
+    """The document of a problem whose rows have their weights in the column `weights`.
 
-    Keys: positive (the job's positive label, or null), sizes (rows of each class), span (smallest and largest target
-    of a regression, which its errors are divided by), series (of a forecast, for each: key, smallest and largest
-    training value, mean absolute seasonal difference). What a task has no use for is null.
+    Keys: weights (that column, or null), positive (the job's positive label, or null), sizes (rows of each class), span
+    (smallest and largest target of a regression, which its errors are divided by), series (of a forecast, for each:
+    key, smallest and largest training value, mean absolute seasonal difference). What a task has no use for is null.
     """
     from automl_jobs.engine.forecasting.problem import ForecastProblem
     from automl_jobs.engine.problem import Problem
 
-    found: dict[str, Any] = {"positive": None, "sizes": None, "span": None, "series": None}
+    found: dict[str, Any] = {"weights": None, "positive": None, "sizes": None, "span": None, "series": None}
     if isinstance(problem, ForecastProblem):
         spans, scales = problem.spans, problem.scales
         found["series"] = [[list(key), *spans[key], float(scales[key])] for key in spans]
@@ -29,4 +29,6 @@ def of(problem: AnyProblem) -> dict[str, Any]:
             found["sizes"] = problem.class_sizes.tolist()
     elif isinstance(problem, Problem):
         found["span"] = list(problem.span)
+    if isinstance(problem, Problem) and problem.weights is not None:
+        found["weights"] = weights
     return found

@@ -177,10 +177,11 @@ def _check_alike(challenger: LoadedModel, champion: LoadedModel) -> None:
 
 
 def _champion_measure(own: Measure, challenger: Measure) -> Measure:
-    """The champion measured as the challenger is: the same metric, divided by the same ranges."""
+    """The champion measured as the challenger is: the same metric, weights, and ranges that errors are divided by."""
+    alike = replace(own, metric=challenger.metric, weights=challenger.weights)
     if not challenger.known:
-        return replace(own, metric=challenger.metric)
-    return replace(own, metric=challenger.metric, span=challenger.span, series=challenger.series, known=True)
+        return alike
+    return replace(alike, span=challenger.span, series=challenger.series, known=True)
 
 
 def _answers(challenger: LoadedModel, champion: LoadedModel, read: Rows) -> tuple[Answers, Answers]:

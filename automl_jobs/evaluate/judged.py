@@ -122,8 +122,9 @@ def evaluate(
     metric: the one that counts, instead of the job's. seed: of the resamples. seconds: to spend on them; none
         are drawn in no time.
 
-    Rows are resampled one by one, forecasts in whole runs or series (see `scores.blocks`); the interval holds 95 % of
-    the resamples by percentiles (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13).
+    Where the model's job has `weight_column_name` and the rows have that column, they count by it, as in the job's own
+    scores. Rows are resampled one by one, forecasts in whole runs or series (see `scores.blocks`); the interval holds
+    95 % of the resamples by percentiles (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13).
 
     Raises InputError for rows that the model can't take, and a column or a metric that is not there.
     """

@@ -34,6 +34,7 @@ class Measure:
     positive: number of the class that the `_binary` metrics are about; None takes the second of two.
     minority: number of the class that was the rarest in training; -1 where that is not known.
     series: of a forecast: smallest and largest training value and mean absolute seasonal difference by series.
+    weights: the column with the rows' weights; "" where each row counts one.
     known: whether the job says so; else the rows that are scored are their own measure.
     """
 
@@ -43,6 +44,7 @@ class Measure:
     positive: int | None = None
     minority: int = -1
     series: Mapping[Key, tuple[float, float, float]] = field(default_factory=dict)
+    weights: str = ""
     known: bool = False
 
     @property
@@ -248,6 +250,7 @@ def _measure(schema: Mapping[str, Any], found: RegisteredModel, detail: JobDetai
         # Of equally rare classes the last one, which is the positive one of two.
         minority=max(range(len(sizes)), key=lambda place: (-sizes[place], place)) if sizes else -1,
         series={tuple(key): (low, high, scale) for key, low, high, scale in kept["series"] or ()},
+        weights=kept.get("weights") or "",
         known=True,
     )
 

@@ -13,6 +13,7 @@ import pandas as pd
 from automl_jobs import labels as label_lists
 from automl_jobs.data import ColumnType, ReadOptions, load_table
 from automl_jobs.engine import decide
+from automl_jobs.prepare.checks import WEIGHTS_ARE, wrong_weights
 from automl_jobs.prepare.findings import listed
 from automl_jobs.prepare.labels import find_label, plain_label
 from forestay.documents.names import closest, shown
@@ -48,6 +49,7 @@ class Answers:
         values (n,) else.
     predicted: probabilities (n, k), or values (n,).
     labels: class numbers (n,) as the model decides them, (n, k) of 0 and 1 for several labels; None for values.
+    weights: (n,) what each row counts; None where each counts one.
     series, steps: of forecasts: the number of each row's series, and how many periods ahead it was forecast.
     keys: the series that there are, by number; of some rows only, all the same.
     notes: what was left out, one line each.
@@ -57,6 +59,7 @@ class Answers:
     truth: np.ndarray
     predicted: np.ndarray
     labels: np.ndarray | None = None
+    weights: np.ndarray | None = None
     series: np.ndarray | None = None
     steps: np.ndarray | None = None
     keys: tuple[Key, ...] = ()
@@ -91,6 +94,7 @@ class Answers:
             truth=self.truth[rows],
             predicted=self.predicted[rows],
             labels=None if self.labels is None else self.labels[rows],
+            weights=None if self.weights is None else self.weights[rows],
             series=None if self.series is None else self.series[rows],
             steps=None if self.steps is None else self.steps[rows],
         )
@@ -207,6 +211,7 @@ def answers(model: LoadedModel, rows: Rows) -> Answers:
     frame = rows.frame
     if model.measure.multilabel:
         return _several_labels(model, rows)
+    weights, notes = _weights(model, rows)
     if model.classes is None:
         truth = pd.to_numeric(frame[model.target], errors="coerce").to_numpy(dtype="float64")
         if not np.isfinite(truth).all():
@@ -217,18 +222,34 @@ def answers(model: LoadedModel, rows: Rows) -> Answers:
                 where=rows.source,
                 fix="correct the data",
             )
-        return Answers(_all(rows), truth, np.asarray(model.model.predict(frame), dtype="float64"), notes=rows.notes)
+        said = np.asarray(model.model.predict(frame), dtype="float64")
+        return Answers(_all(rows), truth, said, weights=weights, notes=notes)
     truth = _class_numbers(frame[model.target], model.classes)
-    notes = rows.notes
     unseen = int((truth < 0).sum())
     if unseen:
         notes = (*notes, f"{unseen:,} rows have a class that training never saw: they count as missed")
     if not model.probabilities:
         said = _class_numbers(pd.Series(model.model.predict(frame)), model.classes)
         certain = np.eye(len(model.classes))[said]
-        return Answers(_all(rows), truth, certain, said, notes=notes)
+        return Answers(_all(rows), truth, certain, said, weights, notes=notes)
     probabilities = np.asarray(model.model.predict_proba(frame), dtype="float64")
-    return Answers(_all(rows), truth, probabilities, _decided(model, frame, probabilities), notes=notes)
+    return Answers(_all(rows), truth, probabilities, _decided(model, frame, probabilities), weights, notes=notes)
+
+
+def _weights(model: LoadedModel, rows: Rows) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """What each row counts, as in the job's own scores, and the notes of the rows with what that is.
+
+    Raises InputError for a column that holds no weights.
+    """
+    name = model.measure.weights
+    if not name:
+        return None, rows.notes
+    if name not in rows.frame.columns:
+        return None, (*rows.notes, f"there is no column {shown(name)!r} with the rows' weights: each row counts one")
+    wrong = wrong_weights(rows.frame[name])
+    if wrong:
+        raise InputError(f"the weight column {shown(name)!r} {wrong}", where=rows.source, fix=WEIGHTS_ARE)
+    return rows.frame[name].to_numpy(dtype="float64"), (*rows.notes, f"rows count by their weight in {shown(name)!r}")
 
 
 def _all(rows: Rows) -> np.ndarray:

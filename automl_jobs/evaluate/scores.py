@@ -39,14 +39,14 @@ def scorer(model: LoadedModel, every: Answers) -> Scorer:
         return lambda part: label_metrics.multilabel(part.truth, part.predicted, part.said)
     if not measure.classification:
         low, high = measure.span if measure.known else (float(every.truth.min()), float(every.truth.max()))
-        return lambda part: metrics.regression(part.truth, part.predicted, low, high)
+        return lambda part: metrics.regression(part.truth, part.predicted, low, high, part.weights)
     return lambda part: _classified(model, part)
 
 
 def _classified(model: LoadedModel, part: Answers) -> Metrics:
     truth, probabilities = unseen_as_missed(part.truth, part.predicted)
-    found = metrics.classification(truth, probabilities, None, model.measure.positive, part.labels)
-    found |= quality(model.measure, truth, probabilities, part.labels)
+    found = metrics.classification(truth, probabilities, part.weights, model.measure.positive, part.labels)
+    found |= quality(model.measure, truth, probabilities, part.labels, part.weights)
     if model.probabilities:
         return found
     return {name: value for name, value in found.items() if not name.startswith(OF_PROBABILITIES)}
@@ -157,11 +157,11 @@ def quick(model: LoadedModel, every: Answers) -> Callable[[Answers], float]:
     if not measure.classification:
         if not measure.known:
             measure = replace(measure, span=(float(every.truth.min()), float(every.truth.max())))
-        return lambda part: spread.primary(measure, part.truth, part.predicted)
+        return lambda part: spread.primary(measure, part.truth, part.predicted, part.weights)
 
     def classified(part: Answers) -> float:
         truth, predicted = unseen_as_missed(part.truth, part.predicted)
-        return spread.primary(measure, truth, predicted, labels=part.labels)
+        return spread.primary(measure, truth, predicted, part.weights, part.labels)
 
     return classified
 

@@ -166,9 +166,6 @@ def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings, key: str = "
 
     Rows of validation or test data without the column count one each; a warning says so.
     """
-    import numpy as np
-    import pandas as pd
-
     name = spec.weight_column_name
     if not name or (spec.forecasting is not None and key != "training_data"):
         return
@@ -178,24 +175,32 @@ def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings, key: str = "
                 key, f"`{key}` lacks the weight column {shown(name)!r}: each of its rows counts one", "add the column"
             )
         return
-    values: pd.Series[Any] = frame[name]
-    wrong = ""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        wrong = "must hold numbers"
-    elif values.isna().any():
-        wrong = f"has no value in {int(values.isna().sum())} rows"
-    elif (values < 0).any():
-        wrong = f"is negative in {int((values < 0).sum())} rows"
-    elif np.isinf(values.astype("float64")).any():
-        wrong = f"is infinite in {int(np.isinf(values.astype('float64')).sum())} rows"
-    elif not (values > 0).any():
-        wrong = "is zero in every row"
+    wrong = wrong_weights(frame[name])
     if wrong:
         findings.error(
             "weight_column_name",
             f"the weight column {shown(name)!r}{'' if key == 'training_data' else f' of `{key}`'} {wrong}",
-            "weights are numbers from 0 up, one in each row",
+            WEIGHTS_ARE,
         )
+
+
+WEIGHTS_ARE = "weights are numbers from 0 up, one in each row"
+
+
+def wrong_weights(values: pd.Series[Any]) -> str:
+    """What keeps a column from being the rows' weights; "" for nothing."""
+    import numpy as np
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return "must hold numbers"
+    if values.isna().any():
+        return f"has no value in {int(values.isna().sum())} rows"
+    if (values < 0).any():
+        return f"is negative in {int((values < 0).sum())} rows"
+    if np.isinf(values.astype("float64")).any():
+        return f"is infinite in {int(np.isinf(values.astype('float64')).sum())} rows"
+    return "" if (values > 0).any() else "is zero in every row"
 
 
 def fold_marks(spec: JobSpec, frame: pd.DataFrame, findings: Findings) -> None:

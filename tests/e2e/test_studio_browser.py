@@ -28,7 +28,7 @@ from tests.report_support import HOSTILE
 from tests.unit import test_studio_pages as stored
 
 EXAMPLE = ROOT / "examples/categorize_transactions/training-mltable-folder/transactions.csv"
-WAIT_MS = 600_000  # an environment that nobody has made before takes minutes on a busy machine
+WAIT_MS = 300_000  # an environment that nobody has made before takes minutes on a busy machine
 place = stored.place
 
 
@@ -258,7 +258,7 @@ def test_from_a_dropped_csv_to_a_prediction(
         finally:
             env = {**os.environ, "FORESTAY_HOME": str(tmp_path / ".forestay")}
             delete = [sys.executable, "-m", "forestay", "endpoint", "delete", "categorize-transactions", "--yes"]
-            subprocess.run(delete, cwd=tmp_path, env=env, capture_output=True, check=False)
+            subprocess.run(delete, cwd=tmp_path, env=env, capture_output=True, check=False, timeout=120)
         follow(page, page.get_by_role("link", name="Commands"), "**/calls")
         words = [text.split()[1:3] for text in page.locator("td.command").all_inner_texts()]
         assert list(reversed(words))[:2] == [["job", "new"], ["job", "submit"]]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infra import bootstrap
 from tests.infra.providers.cloud import Cloud
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ def lab(folder: Path, engine: Path) -> Iterator[Lab]:
 def environment(folder: Path, providers: str) -> dict[str, str]:
     ours = {
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}{bootstrap.FILE_OPTIONS}",
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DEBUG_PROVIDERS": providers,

@@ -188,6 +188,7 @@ def test_a_passphrase_is_for_development_alone(project: Path, capsys: pytest.Cap
     assert (project / ".forestay" / "state").is_dir()
     changed = {path for path, text in texts(project).items() if text != before[path]}
     assert changed == {str(project / "Pulumi.yaml")}
+    assert "  url: file://.forestay/state?metadata=skip\n" in (project / "Pulumi.yaml").read_text()
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" in out
     code, _, err = run(capsys, "--env", "prod", "--plan")
     assert code == 2

@@ -188,6 +188,71 @@ def test_errors_are_divided_by_the_range_of_the_training(price: LoadedModel, pri
     )
 
 
+@pytest.fixture(scope="module")
+def weighted(place: Path) -> dict[str, tuple[LoadedModel, pd.DataFrame]]:
+    """Models whose job weighs rows, and rows of which every third counts nothing."""
+    frame = scoring_models.bank_frame()
+    shares = np.where(np.arange(len(frame)) % 3 == 0, 0, 2.5)
+    amounts = frame["age"] * 2.5 + frame["balance"].fillna(0) / 7 + 50 * (shares == 0)
+    return {
+        "classification": (
+            opened(scoring_models.bank(place / "weighted"), sizes=[75, 125], positive="yes", weights="w"),
+            frame.assign(w=shares, y=np.where(shares > 0, truth_of(frame), "no")),
+        ),
+        "regression": (
+            opened(scoring_models.regression(place / "weighted-prices"), span=[0.0, 1000.0], weights="w"),
+            frame.drop(columns=["note", "id"]).assign(w=shares, y=amounts),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("classification", ["AUC_weighted", "accuracy", "log_loss", "minority_recall", "expected_calibration_error"]),
+        ("regression", ["normalized_root_mean_squared_error", "mean_absolute_error", "r2_score"]),
+    ],
+)
+def test_rows_count_by_the_weights_of_the_job(
+    weighted: dict[str, tuple[LoadedModel, pd.DataFrame]], task: str, names: list[str]
+) -> None:
+    model, frame = weighted[task]
+    found, counted = evaluate(model, frame), evaluate(model, frame[frame["w"] > 0].reset_index(drop=True))
+    plain = evaluate(model, frame.drop(columns="w"))
+    for name in names:
+        assert found.metrics[name] == pytest.approx(counted.metrics[name]), name
+        assert found.metrics[name] != pytest.approx(plain.metrics[name]), name
+    assert "rows count by their weight in 'w'" in found.notes
+    assert "there is no column 'w' with the rows' weights: each row counts one" in plain.notes
+    interval = found.intervals[found.metric]
+    assert interval["low"] <= found.metrics[found.metric] <= interval["high"]
+    unweighted = replace(model, measure=replace(model.measure, weights=""))
+    both = [compare(unweighted, unweighted, part).scores[0] for part in (frame, frame[frame["w"] > 0])]
+    assert compare(model, unweighted, frame).scores == pytest.approx((both[1], both[1]))
+    assert compare(unweighted, model, frame).scores == pytest.approx((both[0], both[0]))
+
+
+def test_rows_without_weight_alone_have_no_score(weighted: dict[str, tuple[LoadedModel, pd.DataFrame]]) -> None:
+    for model, frame in weighted.values():
+        parts = {one.value: one for one in evaluate(model, frame.assign(kind=frame["w"] > 0), by="kind").slices}
+        assert model.measure.metric in parts["True"].metrics
+        assert model.measure.metric not in parts["False"].metrics
+        assert "has no value here" in parts["False"].warning
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(-1.0, "is negative in 1 rows"), (np.nan, "has no value in 1 rows"), ("x", "must hold numbers")]
+)
+def test_what_is_no_weight_is_told(
+    weighted: dict[str, tuple[LoadedModel, pd.DataFrame]], value: object, told: str
+) -> None:
+    model, frame = weighted["regression"]
+    wrong = frame.astype({"w": object})
+    wrong.loc[3, "w"] = value
+    with pytest.raises(InputError, match=f"the weight column 'w' {told}"):
+        evaluate(model, wrong.infer_objects())
+
+
 def test_several_labels_a_row(tags: LoadedModel, tagged: pd.DataFrame) -> None:
     found = evaluate(tags, tagged, seconds=0.0)
     same = [
@@ -470,7 +535,7 @@ class TestForecasts:
         found = problem(folder, frame.drop(later.index), extra, "test_data: {path: ./test.csv, type: mltable}\n")
         ridge = {"steps": "recursive", "offset": "season", "log": False, "alpha": 1.0, "l1_ratio": 0}
         outcome = ForecastTrainer(found, 1).run(TrialPlan("1", "ElasticNet", ridge), folder / "trial")
-        model = opened(Model("Sales", "1", "", "", outcome.outputs), **yardstick.of(found))
+        model = opened(Model("Sales", "1", "", "", outcome.outputs), **yardstick.of(found, None))
         return model, later.reset_index(drop=True), test_metrics(found, outcome.outputs)
 
     def test_scores_are_those_of_the_jobs_own_test(
