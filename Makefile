@@ -78,11 +78,13 @@ debian: ## install the Debian packages that tests use, where that may be done
 
 # Tests run side by side in WORKERS processes, those of a file in one of them, so that what a file sets up is set up once.
 # Folders come in alphabetical order: the long tests first, the thousands of short ones at the end fill what is free.
+# A process that dies is made anew once: the one after it would begin with the same test.
 WORKERS ?= 2
 
 # A picture of each of the studio's pages stays in build/screenshots, for CI to keep as artifacts.
 test: lint docs engine actionlint debian ## every test
-	FORESTAY_SCREENSHOTS="$${FORESTAY_SCREENSHOTS-$(CURDIR)/build/screenshots}" $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	FORESTAY_SCREENSHOTS="$${FORESTAY_SCREENSHOTS-$(CURDIR)/build/screenshots}" $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 1
 
 # A part that passed is not run again until what it tests has changed; `make -j2 fuzz` runs two at a time.
 FUZZ := $(foreach kind,bank regression forecasting multilabel,in-process-$(kind)) \

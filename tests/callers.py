@@ -16,12 +16,14 @@ class Callers:
 
     Attributes
     ----------
+    pause: seconds that each of them waits between two requests.
     answers: how many, by status and version. problems: requests without an answer.
     """
 
     url: str
     body: bytes
     key: str = ""
+    pause: float = 0.005
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class Callers:
 
     def ask(self) -> None:
         host, port = self.url.removeprefix("http://").removesuffix("/score").split(":")
-        while not self.ends.wait(0.005):
+        while not self.ends.wait(self.pause):
             connection = http.client.HTTPConnection(host, int(port), timeout=60)
             try:
                 connection.request("POST", "/score", self.body, server.json_headers(self.key))

@@ -32,6 +32,7 @@ from tests.served import wait_for
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 NAME, OTHER = "group-api", "pods-api"
+PAUSE = 0.1  # of callers, whom a deploy with the engine takes half a minute to pass: they leave it the machine
 KINDS = {
     "resources:ResourceGroup": "group",
     "managedidentity:UserAssignedIdentity": "endpointIdentity",
@@ -148,7 +149,7 @@ def pods(group: World) -> World:
 def test_the_old_pods_answer_while_a_new_version_fails(pods: World, fault: str) -> None:
     """It ends again and again, it is never healthy, or one label is wrong."""
     target, before, text = pods.target("aks"), pods.target("aks").status(OTHER), pods.file.read_bytes()
-    with Callers(before.scoring_uri, BODY) as callers, pytest.raises(RunFailed):
+    with Callers(before.scoring_uri, BODY, pause=PAUSE) as callers, pytest.raises(RunFailed):
         target.deploy(OTHER, pods.make("2", fault), options(pods))
     assert callers.problems == []
     assert {*callers.answers} == {(200, "1")}
@@ -160,7 +161,7 @@ def test_callers_are_led_to_other_pods(pods: World) -> None:
     """When those are up, and not before; a rollback leads them back, and the same again changes nothing."""
     target, cloud = pods.target("aks"), Cloud(pods.folder / "cloud.json")
     cloud.forget()
-    with Callers(target.status(OTHER).scoring_uri, BODY) as callers:
+    with Callers(target.status(OTHER).scoring_uri, BODY, pause=PAUSE) as callers:
         assert target.deploy(OTHER, pods.make("3"), options(pods)).version == "3"
         wait_for(lambda: (200, "3") in callers.answers, 20)
         assert target.rollback(OTHER).version == "1"
@@ -204,7 +205,7 @@ def test_behind_a_front_two_groups_stand_side_by_side(group: World) -> None:
     moved = target.deploy(NAME, group.make("1"), options(group, auth="none"))
     cloud = Cloud(group.folder / "cloud.json")
     cloud.forget()
-    with Callers(moved.scoring_uri, BODY) as callers:
+    with Callers(moved.scoring_uri, BODY, pause=PAUSE) as callers:
         second = target.deploy(NAME, group.make("2"), options(group))
     assert second.version == "2"
     assert {number for status, number in callers.answers if status == 200} == {"1"}
