@@ -109,6 +109,7 @@ def test_the_first_deploy_makes_the_stack_its_keys_and_its_group(group: World) -
     keys = target.keys(NAME)
     state = "".join(path.read_text() for path in (group.folder / "state").rglob("*.json"))
     assert not any(one in text + state + "".join(group.said) for one in keys.values())
+    assert not list((group.folder / "state").rglob("*.attrs"))  # a kill between the two would make the state unreadable
     assert upkeep.tags(target.rollout.load()).get(stackgit.APPLIED, "") == ""  # no git here
 
 
