@@ -217,8 +217,9 @@ def test_rows_count_by_the_weights_of_the_job(
     weighted: dict[str, tuple[LoadedModel, pd.DataFrame]], task: str, names: list[str]
 ) -> None:
     model, frame = weighted[task]
-    found, counted = evaluate(model, frame), evaluate(model, frame[frame["w"] > 0].reset_index(drop=True))
-    plain = evaluate(model, frame.drop(columns="w"))
+    found = evaluate(model, frame, seconds=0.5)
+    counted = evaluate(model, frame[frame["w"] > 0].reset_index(drop=True), seconds=0.0)
+    plain = evaluate(model, frame.drop(columns="w"), seconds=0.0)
     for name in names:
         assert found.metrics[name] == pytest.approx(counted.metrics[name]), name
         assert found.metrics[name] != pytest.approx(plain.metrics[name]), name
@@ -227,14 +228,16 @@ def test_rows_count_by_the_weights_of_the_job(
     interval = found.intervals[found.metric]
     assert interval["low"] <= found.metrics[found.metric] <= interval["high"]
     unweighted = replace(model, measure=replace(model.measure, weights=""))
-    both = [compare(unweighted, unweighted, part).scores[0] for part in (frame, frame[frame["w"] > 0])]
-    assert compare(model, unweighted, frame).scores == pytest.approx((both[1], both[1]))
-    assert compare(unweighted, model, frame).scores == pytest.approx((both[0], both[0]))
+    both = [evaluate(unweighted, part, seconds=0.0).metrics[found.metric] for part in (frame, frame[frame["w"] > 0])]
+    assert compare(model, unweighted, frame, seconds=0.5).scores == pytest.approx((both[1], both[1]))
+    assert compare(unweighted, model, frame, seconds=0.5).scores == pytest.approx((both[0], both[0]))
 
 
 def test_rows_without_weight_alone_have_no_score(weighted: dict[str, tuple[LoadedModel, pd.DataFrame]]) -> None:
     for model, frame in weighted.values():
-        parts = {one.value: one for one in evaluate(model, frame.assign(kind=frame["w"] > 0), by="kind").slices}
+        parts = {
+            one.value: one for one in evaluate(model, frame.assign(kind=frame["w"] > 0), "kind", seconds=0.0).slices
+        }
         assert model.measure.metric in parts["True"].metrics
         assert model.measure.metric not in parts["False"].metrics
         assert "has no value here" in parts["False"].warning
