@@ -17,6 +17,7 @@ from forestay.documents.names import refuse, shown, snake, suggest
 Check = TypeVar("Check", bound=Callable[..., Any])
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+WHOLE = "a whole number, such as 5"
 
 
 def taking(rule: str) -> Callable[[Check], Check]:
@@ -46,20 +47,20 @@ def _name(value: Any) -> str:
     return text
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, *, example: str = "a number, such as 0.5") -> float:
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise refuse(f"must be a number, not {shown(value)!r}", "write a number, such as 0.5") from None
+            raise refuse(f"must be a number, not {shown(value)!r}", f"write {example}") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise refuse(f"must be a number, not {kind(value)}", "write a number, such as 0.5")
+        raise refuse(f"must be a number, not {kind(value)}", f"write {example}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise refuse("must be a finite number", "write a number, such as 0.5")
+        raise refuse("must be a finite number", f"write {example}")
     return number
 
 
@@ -67,9 +68,9 @@ def whole(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         number = float(value) if abs(value) < 2**63 else math.inf
     else:
-        number = _number(value)
+        number = _number(value, example=WHOLE)
     if not number.is_integer() or abs(number) >= 2**63:
-        raise refuse(f"must be a whole number, not {shown(value)}", "write a whole number, such as 5")
+        raise refuse(f"must be a whole number, not {shown(value)}", f"write {WHOLE}")
     return int(value) if isinstance(value, int) else int(number)
 
 

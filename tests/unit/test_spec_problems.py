@@ -30,6 +30,7 @@ def problems(tmp_path: Path, text: str) -> tuple[Problem, ...]:
         ("limits:\n  max_trials: 0\n", 8, "limits.max_trials", "1 or more"),
         ("limits:\n  timeout_minutes: -5\n", 8, "limits.timeout_minutes", "1 or more"),
         ("limits:\n  timeout_minutes: 2.5\n", 8, "whole number", "whole number"),
+        ("limits:\n  timeout_minutes: many\n", 8, "must be a number, not 'many'", "whole number"),
         ("limits:\n  max_trials: true\n", 8, "true", "number"),
         ("limits:\n  exit_score: .nan\n", 8, "limits.exit_score", "number"),
         ("limits:\n  max_cores_per_trial: 0\n", 8, "limits.max_cores_per_trial", "-1"),
