@@ -59,36 +59,38 @@ def primary(
         return thresholds.primary(problem.metric, truth, predicted)
     if not problem.classification:
         span = problem.span[1] - problem.span[0]
-        if weights is None and span > 0 and problem.metric == "normalized_root_mean_squared_error":
-            return min(1.0, float(np.sqrt(((predicted - truth) ** 2).mean())) / span)
-        if weights is None and span > 0 and problem.metric == "normalized_mean_absolute_error":
-            return min(1.0, float(np.abs(predicted - truth).mean()) / span)
+        if span > 0 and problem.metric == "normalized_root_mean_squared_error":
+            return min(float(np.sqrt(_mean((predicted - truth) ** 2, weights))) / span, 1.0)
+        if span > 0 and problem.metric == "normalized_mean_absolute_error":
+            return min(_mean(np.abs(predicted - truth), weights) / span, 1.0)
         found = metrics.regression(truth, predicted, *problem.span, weights)
         return found.get(problem.metric, float("nan"))
-    if weights is None and problem.metric == "accuracy":
-        return float(((predicted.argmax(axis=1) if labels is None else labels) == truth).mean())
-    if weights is None and problem.metric == "AUC_weighted":
-        return _area(truth, predicted)
+    if problem.metric == "accuracy":
+        return _mean((predicted.argmax(axis=1) if labels is None else labels) == truth, weights)
+    if problem.metric == "AUC_weighted":
+        return _area(truth, predicted, np.ones(len(truth)) if weights is None else weights)
     found = metrics.classification(truth, predicted, weights, problem.positive, labels)
     return found.get(problem.metric, float("nan"))
 
 
-def _area(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """AUC of one-vs-rest, weighted by the frequency of classes, by ranks."""
-    from scipy.stats import rankdata
+def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
+    return float(values.mean()) if weights is None else metrics.safe(np.average, values, weights=weights)
 
+
+def _area(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
+    """AUC of one-vs-rest, weighted by the frequency of classes: the share of pairs in order, ties counting half."""
     # With two classes one curve is the other's mirror image.
-    labels = np.unique(truth) if predicted.shape[1] > 2 else np.array([1])
+    classes = np.unique(truth) if predicted.shape[1] > 2 else np.array([1])
     areas, sizes = [], []
-    for label in labels:
+    for label in classes:
         hit = truth == label
-        inside = int(hit.sum())
-        outside = len(truth) - inside
-        if not inside or not outside:
+        _, place = np.unique(predicted[:, label], return_inverse=True)
+        inside, outside = np.bincount(place, weights * hit), np.bincount(place, weights * ~hit)
+        pairs = inside.sum() * outside.sum()
+        if pairs <= 0:
             return float("nan")
-        ranks = float(rankdata(predicted[:, label])[hit].sum())
-        areas.append((ranks - inside * (inside + 1) / 2) / (inside * outside))
-        sizes.append(inside)
+        areas.append(float(inside @ (np.cumsum(outside) - outside / 2)) / pairs)
+        sizes.append(inside.sum())
     return float(np.average(areas, weights=sizes))
 
 

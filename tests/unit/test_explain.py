@@ -228,24 +228,40 @@ class _Problem:
         )
 
 
+WEIGHTS = pytest.mark.parametrize(
+    "weights", [None, np.random.default_rng(2).integers(0, 4, 200) / 2.0], ids=["alike", "weighted"]
+)
+
+
+@WEIGHTS
 @pytest.mark.parametrize("metric", ["accuracy", "AUC_weighted", "norm_macro_recall"])
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_quick_metric_is_the_metric(metric: str, classes: int) -> None:
+def test_the_quick_metric_is_the_metric(metric: str, classes: int, weights: np.ndarray | None) -> None:
     draw = np.random.default_rng(1)
     truth = draw.integers(0, classes, 200)
     predicted = draw.dirichlet(np.ones(classes), size=200).round(2)
-    quick = spread.primary(_Problem(metric), truth, predicted)  # type: ignore[arg-type]
-    assert quick == pytest.approx(metrics.classification(truth, predicted)[metric])
+    quick = spread.primary(_Problem(metric), truth, predicted, weights)  # type: ignore[arg-type]
+    assert quick == pytest.approx(metrics.classification(truth, predicted, weights)[metric])
 
 
+@WEIGHTS
 @pytest.mark.parametrize("metric", ["normalized_root_mean_squared_error", "normalized_mean_absolute_error", "r2_score"])
 @pytest.mark.parametrize("error", [1.0, 100.0])
-def test_the_quick_metric_of_a_value_is_the_metric(metric: str, error: float) -> None:
+def test_the_quick_metric_of_a_value_is_the_metric(metric: str, error: float, weights: np.ndarray | None) -> None:
     draw = np.random.default_rng(1)
     truth = draw.random(200) * 9
     predicted = truth + draw.normal(0, error, 200)
     made: Any = _Problem(metric, classification=False)
-    assert spread.primary(made, truth, predicted) == pytest.approx(metrics.regression(truth, predicted, 0, 9)[metric])
+    whole = metrics.regression(truth, predicted, 0, 9, weights)
+    assert spread.primary(made, truth, predicted, weights) == pytest.approx(whole[metric])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "AUC_weighted", "normalized_root_mean_squared_error"])
+def test_rows_that_count_nothing_have_no_score(metric: str) -> None:
+    made: Any = _Problem(metric, classification=metric.startswith(("a", "A")))
+    truth = np.array([0, 1, 1])
+    predicted = np.eye(2)[truth] if made.classification else truth + 0.5
+    assert np.isnan(spread.primary(made, truth, predicted, np.zeros(3)))
 
 
 def test_the_interval_holds_the_score_and_narrows_with_rows() -> None:
