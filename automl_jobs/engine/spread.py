@@ -68,7 +68,7 @@ def primary(
     if problem.metric == "accuracy":
         return _mean((predicted.argmax(axis=1) if labels is None else labels) == truth, weights)
     if problem.metric == "AUC_weighted":
-        return _area(truth, predicted, np.ones(len(truth)) if weights is None else weights)
+        return _area(truth, predicted, weights)
     found = metrics.classification(truth, predicted, weights, problem.positive, labels)
     return found.get(problem.metric, float("nan"))
 
@@ -77,21 +77,30 @@ def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
     return float(values.mean()) if weights is None else metrics.safe(np.average, values, weights=weights)
 
 
-def _area(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
-    """AUC of one-vs-rest, weighted by the frequency of classes: the share of pairs in order, ties counting half."""
+def _area(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
+    """AUC of one-vs-rest, weighted by the frequency of classes."""
     # With two classes one curve is the other's mirror image.
     classes = np.unique(truth) if predicted.shape[1] > 2 else np.array([1])
     areas, sizes = [], []
     for label in classes:
-        hit = truth == label
-        _, place = np.unique(predicted[:, label], return_inverse=True)
-        inside, outside = np.bincount(place, weights * hit), np.bincount(place, weights * ~hit)
-        pairs = inside.sum() * outside.sum()
-        if pairs <= 0:
+        inside, outside, ordered = _pairs(truth == label, predicted[:, label], weights)
+        if not inside or not outside:
             return float("nan")
-        areas.append(float(inside @ (np.cumsum(outside) - outside / 2)) / pairs)
-        sizes.append(inside.sum())
+        areas.append(ordered / (inside * outside))
+        sizes.append(inside)
     return float(np.average(areas, weights=sizes))
+
+
+def _pairs(hit: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> tuple[float, float, float]:
+    """What the rows inside of a class count, those outside, and the pairs of both in order; ties count half."""
+    if weights is None:  # by ranks: twice as quick
+        from scipy.stats import rankdata
+
+        inside = int(hit.sum())
+        return inside, len(hit) - inside, float(rankdata(scores)[hit].sum()) - inside * (inside + 1) / 2
+    _, place = np.unique(scores, return_inverse=True)
+    within, beyond = np.bincount(place, weights * hit), np.bincount(place, weights * ~hit)
+    return float(within.sum()), float(beyond.sum()), float(within @ (np.cumsum(beyond) - beyond / 2))
 
 
 def interval(
