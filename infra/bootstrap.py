@@ -144,7 +144,7 @@ def carry_out(found: Bootstrap, arm: Arm | None, say: Callable[[str], None]) -> 
             states[f"{right.principal}: {right.role[1]}"] = state = _grant(arm, right, caller)
             say(f"{state}: {right.role[1]} for {right.principal}: {right.reason}")
     if found.backend.startswith("file:"):
-        project.ensure_folder(Path(found.backend.removeprefix("file://").removesuffix(FILE_OPTIONS)))
+        project.ensure_folder(Path(FILE_STATE))
     for edit in found.files:
         stackedit.write(edit.path, edit.before, edit.after)
         if edit.before != edit.after:

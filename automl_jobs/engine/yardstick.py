@@ -18,8 +18,9 @@ def of(problem: AnyProblem, weights: str | None) -> dict[str, Any]:
     from automl_jobs.engine.forecasting.problem import ForecastProblem
     from automl_jobs.engine.problem import Problem
 
-    found: dict[str, Any] = {"weights": None, "positive": None, "sizes": None, "span": None, "series": None}
+    found: dict[str, Any] = {"weights": weights, "positive": None, "sizes": None, "span": None, "series": None}
     if isinstance(problem, ForecastProblem):
+        found["weights"] = None  # every period counts the same
         spans, scales = problem.spans, problem.scales
         found["series"] = [[list(key), *spans[key], float(scales[key])] for key in spans]
     elif isinstance(problem, Problem) and problem.classes is not None:
@@ -29,6 +30,4 @@ def of(problem: AnyProblem, weights: str | None) -> dict[str, Any]:
             found["sizes"] = problem.class_sizes.tolist()
     elif isinstance(problem, Problem):
         found["span"] = list(problem.span)
-    if isinstance(problem, Problem) and problem.weights is not None:
-        found["weights"] = weights
     return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 AZURE_LEAST_ROWS = 50  # Azure AutoML refuses less: "must be at least 50"
 MANY_CLASSES = 100
 CONTINUOUS_DISTINCT = 20
+WEIGHTS_ARE = "weights are numbers from 0 up, one in each row"
 
 
 def names_in_data(spec: JobSpec, table: Table, findings: Findings) -> None:
@@ -182,9 +183,6 @@ def weights(spec: JobSpec, frame: pd.DataFrame, findings: Findings, key: str = "
             f"the weight column {shown(name)!r}{'' if key == 'training_data' else f' of `{key}`'} {wrong}",
             WEIGHTS_ARE,
         )
-
-
-WEIGHTS_ARE = "weights are numbers from 0 up, one in each row"
 
 
 def wrong_weights(values: pd.Series[Any]) -> str:

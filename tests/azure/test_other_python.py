@@ -117,7 +117,6 @@ def test_with_that_python(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_in_a_container(
     folder: Path, cli: Cli, older: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
