@@ -27,13 +27,18 @@ NORMALIZED = (
 
 
 def safe(function: Callable[..., Any], *arguments: Any, **parameters: Any) -> float:
-    """The metric, or NaN where it is not defined (one class only, say, or no weight above zero)."""
+    """The metric, or NaN where it is not defined (one class only, say)."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             return float(function(*arguments, **parameters))
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             return float("nan")
+
+
+def count_nothing(weights: np.ndarray | None) -> bool:
+    """Whether rows with these weights have no metric: scikit-learn raises for some of them, and says 0 for others."""
+    return weights is not None and not weights.any()
 
 
 def defined(result: dict[str, float]) -> dict[str, float]:
@@ -66,6 +71,8 @@ def classification(
     """
     from sklearn import metrics
 
+    if count_nothing(weights):
+        return {}
     count = probabilities.shape[1]
     labels = np.arange(count)
     weighted: dict[str, Any] = {"sample_weight": weights}
@@ -146,6 +153,8 @@ def regression(
     from scipy import stats
     from sklearn import metrics
 
+    if count_nothing(weights):
+        return {}
     weighted: dict[str, Any] = {"sample_weight": weights}
     constant = len(np.unique(truth)) == 1 or len(np.unique(predicted)) == 1
     nonzero = ~np.isclose(truth, 0.0)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from automl_jobs.engine.metrics import defined, safe
+from automl_jobs.engine.metrics import count_nothing, defined, safe
 
 BINS = 15
 
@@ -38,6 +38,8 @@ def quality(
     """
     from sklearn import metrics
 
+    if count_nothing(weights):
+        return {}
     rare = problem.minority
     hit = truth == rare
     shares = np.ones(len(truth)) if weights is None else weights
@@ -60,4 +62,4 @@ def _calibration_error(truth: np.ndarray, probabilities: np.ndarray, shares: np.
     right = (probabilities.argmax(axis=1) == truth).astype(float)
     place = np.minimum((top * BINS).astype(int), BINS - 1)
     gaps = np.bincount(place, weights=shares * (right - top), minlength=BINS)
-    return float(np.abs(gaps).sum() / shares.sum()) if shares.any() else float("nan")
+    return float(np.abs(gaps).sum() / shares.sum())

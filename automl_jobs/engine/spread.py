@@ -57,24 +57,23 @@ def primary(
     """
     if problem.multilabel:
         return thresholds.primary(problem.metric, truth, predicted)
+    if metrics.count_nothing(weights):
+        return float("nan")
     if not problem.classification:
         span = problem.span[1] - problem.span[0]
         if span > 0 and problem.metric == "normalized_root_mean_squared_error":
-            return min(float(np.sqrt(_mean((predicted - truth) ** 2, weights))) / span, 1.0)
+            return min(float(np.sqrt(np.average((predicted - truth) ** 2, weights=weights))) / span, 1.0)
         if span > 0 and problem.metric == "normalized_mean_absolute_error":
-            return min(_mean(np.abs(predicted - truth), weights) / span, 1.0)
+            return min(float(np.average(np.abs(predicted - truth), weights=weights)) / span, 1.0)
         found = metrics.regression(truth, predicted, *problem.span, weights)
         return found.get(problem.metric, float("nan"))
     if problem.metric == "accuracy":
-        return _mean((predicted.argmax(axis=1) if labels is None else labels) == truth, weights)
+        said = predicted.argmax(axis=1) if labels is None else labels
+        return float(np.average(said == truth, weights=weights))
     if problem.metric == "AUC_weighted":
         return _area(truth, predicted, weights)
     found = metrics.classification(truth, predicted, weights, problem.positive, labels)
     return found.get(problem.metric, float("nan"))
-
-
-def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
-    return float(values.mean()) if weights is None else metrics.safe(np.average, values, weights=weights)
 
 
 def _area(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None) -> float:
